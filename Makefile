@@ -1,0 +1,62 @@
+# One line a verb: `make help`.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export DAGSTER_HOME ?= $(CURDIR)/.pipeline/dagster
+# MLflow and matplotlib keep caches; inside the checkout they go with `make clean`.
+export MPLCONFIGDIR ?= $(CURDIR)/.pipeline/matplotlib
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui mlflow-ui run test lint format lock clean
+
+help: ## Explain every verb
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(READY) ## Create .venv from requirements.lock (every other verb does it when needed)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.version.split()[0]} found; say PYTHON=python3.12 make ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/pip check
+	@touch $(READY)
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	@mkdir -p $(DAGSTER_HOME) $(MPLCONFIGDIR)
+	@cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
+
+HOME_READY := $(READY) $(DAGSTER_HOME)/dagster.yaml
+
+demo: $(HOME_READY) ## Train and predict on real flights; says what came out and where to look
+	$(BIN)/python -m pipeline_assets.demo
+
+ui: $(HOME_READY) ## Dagster on 127.0.0.1:3000, over the same data
+	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+mlflow-ui: $(HOME_READY) ## MLflow on 127.0.0.1:5000, over the embedded registry
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/.pipeline/mlflow/mlflow.db --host 127.0.0.1 --port 5000
+
+run: $(HOME_READY) ## Run one batch: make run TASK=flight_delays STAGE=predict BATCH=2013-10
+	$(BIN)/python -m pipeline_assets.run $(TASK) $(STAGE) $(BATCH)
+
+test: $(HOME_READY) ## Run every test; REQUIRE_SERVERS=1 makes a missing server a failure
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Ruff, the type checker, the import rules, and the tasks themselves
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Let ruff put the code in order
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+
+clean: ## Remove what the pipeline made: data/ and .pipeline/ (the embedded database is stopped first)
+	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.embedded_postgres stop .pipeline/postgres
+	rm -rf data .pipeline
