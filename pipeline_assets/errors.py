@@ -1,0 +1,92 @@
+"""Errors written for people: what was found, what was expected, what is there instead."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+
+class PipelineError(Exception):
+    """A problem that a person can act on.
+
+    The message starts with one sentence and goes on with a line for each fact that is known, in the order
+    task, stage, batch, file, column, found, expected, available, do. Where ``found`` is close to something
+    ``available``, the message asks "did you mean".
+
+    Args:
+        what: the problem in one sentence.
+        facts: any of the facts named above; ``available`` is an iterable of names, the others are shown by
+            ``str``. ``None`` means unknown and is left out.
+
+    >>> print(PipelineError("no such column", column="distanse", available=["carrier", "distance"]))
+    no such column
+      column:    distanse
+      available: carrier, distance
+      did you mean: distance?
+    """
+
+    _ORDER = ("task", "stage", "batch", "file", "column", "found", "expected", "available", "do")
+
+    def __init__(self, what: str, **facts: object) -> None:
+        unknown = set(facts) - set(self._ORDER)
+        if unknown:
+            raise TypeError(f"facts of an error are {', '.join(self._ORDER)}, not {', '.join(sorted(unknown))}")
+        self.what = what
+        self.facts = {name: facts[name] for name in self._ORDER if facts.get(name) is not None}
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        lines = [self.what]
+        for name, value in self.facts.items():
+            shown = ", ".join(_names(value)) or "nothing" if name == "available" else str(value)
+            lines.append(f"  {name + ':':<10} {shown}")
+        wanted = self.facts.get("column", self.facts.get("found"))
+        if "available" in self.facts and isinstance(wanted, str):
+            near = difflib.get_close_matches(wanted, _names(self.facts["available"]), n=1)
+            if near:
+                lines.append(f"  did you mean: {near[0]}?")
+        return "\n".join(lines)
+
+    def located(self, facts: Mapping[str, object]) -> "PipelineError":
+        """The same error with more facts, such as the task and batch that the raiser did not know."""
+        return type(self)(self.what, **{**facts, **self.facts})
+
+
+@contextmanager
+def located(facts: Mapping[str, object]) -> Iterator[None]:
+    """Adds facts to every PipelineError that passes through."""
+    try:
+        yield
+    except PipelineError as error:
+        raise error.located(facts) from error
+
+
+def _names(value: object) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, Iterable) and not isinstance(value, str) else [str(value)]
+
+
+class SettingsError(PipelineError):
+    """An environment variable is missing or wrong."""
+
+
+class TaskError(PipelineError):
+    """A task's YAML describes something that cannot be built."""
+
+
+class ContractError(PipelineError):
+    """A file as a whole breaks its contract; nothing of it is used."""
+
+
+class DataError(PipelineError):
+    """A batch cannot be processed: an expression fails on it, or what is stored of it does not fit together."""
+
+
+class StoreError(PipelineError):
+    """A store refused what was asked of it; asking again will not help."""
+
+
+class PassingFault(StoreError):  # noqa: N818 - it is a fault that passes, and reads so
+    """A store did not answer (network, restart, lock); asking again may help."""
+
+
+class SelectionError(PipelineError):
+    """No model version can predict."""

@@ -1,0 +1,60 @@
+"""SQL spelling: quoting names and values for DuckDB, and the one way a connection is opened."""
+
+from typing import Any
+
+import duckdb
+
+
+def name(identifier: str) -> str:
+    """An identifier, quoted.
+
+    >>> name("flight date")
+    '"flight date"'
+    """
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A string literal.
+
+    >>> text("it's")
+    "'it''s'"
+    """
+    return "'" + value.replace("'", "''") + "'"
+
+
+def literal(value: Any) -> str:
+    """A YAML scalar (string, number, bool, date) as a literal of DuckDB.
+
+    >>> literal(True), literal(1.5), literal("AA")
+    ('true', '1.5', "'AA'")
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    return text(str(value))
+
+
+def connect(*, threads: int = 2, memory_limit: str = "1GB", spill: str = "") -> duckdb.DuckDBPyConnection:
+    """A private in-memory database.
+
+    Time is UTC and extensions are never fetched, so that a file gives the same rows on every machine.
+
+    Args:
+        threads: of one query.
+        memory_limit: what DuckDB may hold before it spills.
+        spill: folder for what does not fit; none means that too large a query fails.
+    """
+    connection = duckdb.connect(
+        config={
+            "threads": threads,
+            "memory_limit": memory_limit,
+            "temp_directory": spill,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "preserve_insertion_order": True,
+        }
+    )
+    connection.execute("set TimeZone = 'UTC'")
+    return connection
