@@ -1,0 +1,99 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline_assets.errors import DataError
+from pipeline_assets.ml.contract import of_file
+from pipeline_assets.ml.scoring import SCORES_SCHEMA, Scorer, aligned
+from pipeline_assets.ml.spec import TaskSpec
+from tests.examples import orders, shop
+from tests.ml.test_contract import found
+
+
+def stream(table: pa.Table, sizes: Sequence[int] = ()) -> pa.RecordBatchReader:
+    """The table in batches of the given sizes, and the rest."""
+    batches, start = [], 0
+    for size in [*sizes, table.num_rows]:
+        batches += table.slice(start, size).combine_chunks().to_batches()
+        start += size
+    return pa.RecordBatchReader.from_batches(table.schema, batches)
+
+
+def numbered(count: int) -> pa.Table:
+    rows = orders(count, stage="predict")
+    return rows.add_column(0, "row_number", pa.array(range(10, 10 + count), pa.int64()))
+
+
+def scored(task: TaskSpec, count: int = 5) -> tuple[pa.Table, pa.Table]:
+    """Scores and output of orders whose probability is 0, 0.2, 0.4 ..."""
+    columns = found()
+    del columns["returned"]
+    scorer = Scorer(of_file(task, "predict", columns), "2026-01", lambda batch: np.arange(batch.num_rows) / 5, 7)
+    rows = numbered(count)
+    pairs = list(scorer.score(stream(rows), stream(rows.select(["row_number"]))))
+    assert scorer.output_schema(rows.schema) == pairs[0].output.schema
+    return pa.Table.from_batches([pair.scores for pair in pairs]), pa.Table.from_batches(
+        [pair.output for pair in pairs]
+    )
+
+
+def test_every_row_is_scored_and_the_output_is_the_input_filtered() -> None:
+    scores, output = scored(shop())
+    assert scores.schema == SCORES_SCHEMA
+    assert scores["decision"].to_pylist() == [False, False, False, True, True]
+    assert output.select(orders(1, stage="predict").column_names).equals(orders(5, stage="predict").slice(3))
+    assert output["batch"].to_pylist() == ["2026-01"] * 2
+    assert output["row_number"].to_pylist() == [13, 14]
+
+
+def test_without_a_rule_every_row_goes_out() -> None:
+    scores, output = scored(shop(output=None))
+    assert all(scores["decision"].to_pylist())
+    assert output.num_rows == 5
+
+
+def test_a_rule_that_gives_null_keeps_no_row() -> None:
+    scores, output = scored(shop(output={"where": "note = 'Gift'"}))
+    assert scores["decision"].to_pylist() == [True, False, False, False, False]
+    assert output.num_rows == 1
+
+
+def test_appended_columns_stand_after_the_inputs_own() -> None:
+    _, output = scored(
+        shop(output={"where": "probability > 0.7", "append": ["probability", "decision", "model_version"]})
+    )
+    own = orders(1, stage="predict").column_names
+    assert output.column_names == [*own, "probability", "decision", "model_version", "batch", "row_number"]
+    assert output.to_pylist()[0]["model_version"] == 7
+
+
+def test_a_select_of_the_tasks_own_keeps_the_row_address() -> None:
+    _, output = scored(shop(output={"select": {"id": "order_id", "percent": "round(probability * 100)"}}))
+    assert output.column_names == ["id", "percent", "batch", "row_number"]
+    assert output["percent"].to_pylist() == [0, 20, 40, 60, 80]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 30), st.lists(st.integers(0, 9), max_size=6), st.lists(st.integers(0, 9), max_size=6))
+def test_streams_of_the_same_rows_are_aligned_however_they_are_cut(
+    count: int, left: list[int], right: list[int]
+) -> None:
+    rows = numbered(count)
+    pairs = list(aligned(stream(rows, left), stream(rows, right)))
+    assert all(ours.column("row_number").equals(theirs.column("row_number")) for ours, theirs in pairs)
+    assert [number for ours, _ in pairs for number in ours.column("row_number").to_pylist()] == list(
+        range(10, 10 + count)
+    )
+
+
+@pytest.mark.parametrize("gone", [0, 2, 4])
+def test_other_rows_in_the_features_are_an_error(gone: int) -> None:
+    rows = numbered(5)
+    others = pa.concat_tables([rows.slice(0, gone), rows.slice(gone + 1)])
+    for left, right in ((rows, others), (others, rows)):
+        with pytest.raises(DataError, match="not those of the checked file"):
+            list(aligned(stream(left), stream(right)))
