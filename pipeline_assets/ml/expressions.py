@@ -95,7 +95,9 @@ def _tree(expression: str) -> dict[str, Any]:
         raise ExpressionError("it is empty")
     asked = f"select (\n{expression}\n)"
     answer = _connection().cursor().execute("select json_serialize_sql(?)", [asked]).fetchone()
-    tree = json.loads(answer[0]) if answer else {"error": True, "error_message": "nothing to read"}
+    if answer is None:
+        raise ExpressionError("it has no value")
+    tree: dict[str, Any] = json.loads(answer[0])
     if tree["error"]:
         raise ExpressionError(tree["error_message"].splitlines()[0])
     statements = tree["statements"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import InitErrorDetails
 
 from pipeline_assets.ml.types import arrow_type
 
@@ -29,8 +29,7 @@ _COLUMN_NAME_BYTES = 63
 
 def _task_name(value: str) -> str:
     if not _TASK_NAME.fullmatch(value):
-        raise PydanticCustomError(
-            "task_name",
+        raise ValueError(
             "a task's name is 1 to 40 of a-z, 0-9 and _, a letter first: it names tables, jobs and folders",
         )
     return value
@@ -38,31 +37,26 @@ def _task_name(value: str) -> str:
 
 def _column_name(value: str) -> str:
     if value.lower() in TECHNICAL or value.startswith("__"):
-        raise PydanticCustomError(
-            "reserved_name",
-            "the name {name} is the pipeline's own; reserved are {reserved} and names that start with __",
-            {"name": repr(value), "reserved": ", ".join(TECHNICAL)},
+        raise ValueError(
+            f"the name {value!r} is the pipeline's own; reserved are {', '.join(TECHNICAL)}"
+            " and names that start with __"
         )
     if not value or len(value.encode()) > _COLUMN_NAME_BYTES or "\0" in value:
-        raise PydanticCustomError("column_name", "a column's name has 1 to 63 bytes, as PostgreSQL has it")
+        raise ValueError("a column's name has 1 to 63 bytes, as PostgreSQL has it")
     return value
 
 
 def _feature_name(value: str) -> str:
     if len(value.encode()) > _COLUMN_NAME_BYTES - len(FEATURE_PREFIX):
-        raise PydanticCustomError(
-            "feature_name",
-            "a feature's name has at most {bytes} bytes: marts show it as {prefix}<name>",
-            {"bytes": _COLUMN_NAME_BYTES - len(FEATURE_PREFIX), "prefix": FEATURE_PREFIX},
+        raise ValueError(
+            f"a feature's name has at most {_COLUMN_NAME_BYTES - len(FEATURE_PREFIX)} bytes:"
+            f" marts show it as {FEATURE_PREFIX}<name>"
         )
     return _column_name(value)
 
 
 def _known_type(value: str) -> str:
-    try:
-        arrow_type(value)
-    except ValueError as error:
-        raise PydanticCustomError("column_type", "{why}", {"why": str(error)}) from None
+    arrow_type(value)
     return value
 
 
@@ -102,9 +96,11 @@ def refuse(title: str, problems: Sequence[Problem], data: Any) -> None:
         title,
         [
             InitErrorDetails(
-                type=PydanticCustomError("task", "{message}", {"message": problem.message}),
+                # Of pydantic's own types, because Dagster makes the error anew, with lines, by the type's name.
+                type="value_error",
                 loc=problem.path,
                 input=given(problem.path),
+                ctx={"error": ValueError(problem.message)},
             )
             for problem in problems
         ],
@@ -186,12 +182,10 @@ class Features(SpecModel):
     @model_validator(mode="after")
     def _some_and_distinct(self) -> Self:
         if not self.numeric and not self.categorical:
-            raise PydanticCustomError("no_features", "a task needs at least one feature")
+            raise ValueError("a task needs at least one feature")
         twice = sorted({name.lower() for name in self.numeric} & {name.lower() for name in self.categorical})
         if twice:
-            raise PydanticCustomError(
-                "feature_twice", "{names}: numeric and categorical at once", {"names": ", ".join(twice)}
-            )
+            raise ValueError(f"{', '.join(twice)}: numeric and categorical at once")
         return self
 
     @property
@@ -215,9 +209,7 @@ class Validation(SpecModel):
     @model_validator(mode="after")
     def _column_goes_with_time(self) -> Self:
         if (self.split == "time") != (self.column is not None):
-            raise PydanticCustomError(
-                "split_column", "split: time needs column, the raw column to order by; split: share takes none"
-            )
+            raise ValueError("split: time needs column, the raw column to order by; split: share takes none")
         return self
 
 
@@ -254,7 +246,7 @@ class Selection(SpecModel):
     @model_validator(mode="after")
     def _version_with_policy(self) -> Self:
         if (self.policy == "version") != (self.version is not None):
-            raise PydanticCustomError("pinned_version", "policy: version and version: N come together")
+            raise ValueError("policy: version and version: N come together")
         return self
 
 

@@ -42,7 +42,7 @@ def judged(task: TaskSpec, table: pa.Table, folder: Path) -> list[str]:
         broken = view.stream(contract.check_query()).read_all()
         flagged = [any(row[f"{BROKEN}{word}"] for word in range(contract.words)) for row in broken.to_pylist()]
         view.connection.execute("set variable rejected = ?::BIT", ["1" * table.num_rows])
-        reasons = view.stream(contract.rejected_query()).read_all()["reason"].to_pylist()
+        reasons: list[str] = view.stream(contract.rejected_query()).read_all()["reason"].to_pylist()
     assert [bool(reason) for reason in reasons] == flagged, "the bits and the sentences disagree"
     return reasons
 

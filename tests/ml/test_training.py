@@ -1,0 +1,84 @@
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from pipeline_assets.errors import DataError
+from pipeline_assets.ml.frames import training_frame
+from pipeline_assets.ml.training import judge, train
+from tests import trainable
+
+
+def with_labels(labels: pa.Array | pa.ChunkedArray) -> pa.Table:
+    table = trainable.table()
+    return table.set_column(table.schema.get_field_index("label"), "label", labels.cast(pa.int8()))
+
+
+def test_a_model_beats_the_guess_and_says_what_it_was_made_of() -> None:
+    made = trainable.trained()
+    assert made.metrics["roc_auc"] > 0.85 > made.guess["roc_auc"] == 0.5
+    assert made.metrics["log_loss"] < made.guess["log_loss"]
+    unlabelled = trainable.table().column("label").null_count
+    assert made.unlabelled == unlabelled
+    assert made.training_rows + len(made.validation) + unlabelled == trainable.ROWS
+    assert made.boundary == "2013-01-24"
+    assert made.decision.precision is not None
+    assert made.decision.precision > 0.5
+
+
+def test_the_same_rows_give_the_same_model_whatever_their_order_and_batches() -> None:
+    first = trainable.trained()
+    shuffled = trainable.table().take(np.random.default_rng(1).permutation(trainable.ROWS))
+    again = train(trainable.task(), training_frame(trainable.stream(shuffled, batch=77), trainable.task()))
+    np.testing.assert_array_equal(again.probability, first.probability)
+    assert again.metrics == first.metrics
+    assert again.fit.curves == first.fit.curves
+
+
+def test_a_seed_makes_another_model() -> None:
+    other = trainable.task(training=trainable.training(seed=5))
+    assert train(other, trainable.frame()).probability.tolist() != trainable.trained().probability.tolist()
+
+
+def test_a_split_by_share_needs_no_order() -> None:
+    shared = trainable.task(training=trainable.training(validation={"split": "share", "fraction": 0.3}))
+    table = trainable.table().drop_columns(["split_by"])
+    made = train(shared, training_frame(trainable.stream(table), shared))
+    assert made.boundary is None
+    assert made.metrics["roc_auc"] > 0.85
+
+
+def test_judging_a_model_on_its_own_validation_rows_gives_its_own_metrics() -> None:
+    made = trainable.trained()
+    assert judge(made.fit.model, made.validation) == made.metrics
+
+
+def test_no_labels_at_all_is_refused() -> None:
+    with pytest.raises(DataError, match="900 rows, all without a label") as caught:
+        train(trainable.task(), trainable.frame(with_labels(pa.nulls(trainable.ROWS))))
+    assert caught.value.facts["task"] == "delays"
+
+
+def test_one_label_only_is_refused() -> None:
+    zeros = pa.array(np.zeros(trainable.ROWS, np.int8))
+    with pytest.raises(DataError, match=r"(?s)the labelled rows .* 900 of label 0"):
+        train(trainable.task(), trainable.frame(with_labels(zeros)))
+
+
+@pytest.mark.parametrize("side", ["training", "validation"])
+def test_a_side_with_one_label_only_is_refused(side: str) -> None:
+    judging = pc.greater_equal(trainable.table().column("split_by"), pa.scalar(dt.date(2013, 1, 24)))
+    flat = judging if side == "validation" else pc.invert(judging)
+    labels = pc.if_else(flat, pa.scalar(0, pa.int8()), trainable.table().column("label"))
+    with pytest.raises(DataError, match=f"the {side} rows do not have the labels"):
+        train(trainable.task(), trainable.frame(with_labels(labels)))
+
+
+def test_an_error_of_the_split_names_the_task() -> None:
+    table = trainable.table()
+    one_day = table.set_column(5, "split_by", pa.array([table.column("split_by")[0].as_py()] * trainable.ROWS))
+    with pytest.raises(DataError, match="one value only") as caught:
+        train(trainable.task(), trainable.frame(one_day))
+    assert caught.value.facts["task"] == "delays"

@@ -1,0 +1,95 @@
+"""A small task that can be learned, and its feature stream, for the tests of everything around models."""
+
+import datetime as dt
+import math
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline_assets.ml.frames import TrainingFrame, training_frame
+from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.ml.training import Trained, train
+
+ROWS = 900
+CARRIERS = ("AA", "", "Аэрофлот", "UA")
+
+
+def task(name: str = "delays", **parts: Any) -> TaskSpec:
+    """The task; ``parts`` replace its own, such as ``training``."""
+    return TaskSpec.model_validate(
+        {
+            "name": name,
+            "columns": {
+                "day": {"type": "date"},
+                "hour": {"type": "float64", "nullable": True},
+                "distance": {"type": "float64"},
+                "carrier": {"type": "string"},
+                "delay": {"type": "float64", "nullable": True, "stage": "train"},
+            },
+            "target": {"expression": "delay > 15"},
+            "features": {
+                "numeric": {"hour": "hour", "distance": "distance"},
+                "categorical": {"carrier": "carrier"},
+            },
+            "training": training(),
+            **parts,
+        }
+    )
+
+
+def training(**parts: Any) -> dict[str, Any]:
+    """The task's training; ``parts`` replace its own."""
+    return {
+        "parameters": {"iterations": 30, "depth": 3, "learning_rate": 0.3},
+        "validation": {"split": "time", "column": "day", "fraction": 0.25},
+        **parts,
+    }
+
+
+@cache
+def table(rows: int = ROWS, seed: int = 7) -> pa.Table:
+    """Feature rows in file order: hour and carrier decide; some hours are missing, some rows unlabelled."""
+    rng = np.random.default_rng(seed)
+    hour, distance = rng.uniform(5, 23, rows), rng.uniform(100, 3000, rows)
+    carrier = rng.integers(0, len(CARRIERS), rows)
+    late = hour / 6 + carrier + rng.normal(size=rows) > 4
+    days = [dt.date(2013, 1, 1) + dt.timedelta(days=number * 30 // rows) for number in range(rows)]
+    return pa.table(
+        {
+            "row_number": pa.array(np.arange(rows)),
+            "hour": pa.array(hour, mask=rng.random(rows) < 0.1),
+            "distance": pa.array(distance),
+            "carrier": pa.array([CARRIERS[place] for place in carrier]),
+            "label": pa.array(late.astype(np.int8), mask=rng.random(rows) < 0.05),
+            "split_by": pa.array(days),
+        }
+    )
+
+
+def stream(source: pa.Table, batch: int = 200) -> pa.RecordBatchReader:
+    """The table as a feature stream."""
+
+    def parts() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(source), batch):
+            yield from source.slice(start, batch).to_batches()
+
+    return pa.RecordBatchReader.from_batches(source.schema, parts())
+
+
+def frame(source: pa.Table | None = None) -> TrainingFrame:
+    """The training frame of a table, by default of the task's own."""
+    return training_frame(stream(table() if source is None else source), task())
+
+
+@cache
+def trained() -> Trained:
+    """One training of the task as it is."""
+    return train(task(), frame())
+
+
+def log_odds(probability: float) -> float:
+    """The score that a probability stands for."""
+    return math.log(probability / (1 - probability))
