@@ -1,0 +1,45 @@
+"""The stores behind the assets, as the environment decides; building them connects to nothing."""
+
+from pathlib import Path
+from typing import TypedDict
+
+from pipeline_assets.settings import Settings
+from pipeline_assets.stores.features import FeatureStore
+from pipeline_assets.stores.files import FileStore, file_store
+from pipeline_assets.stores.greenplum import MartStore
+from pipeline_assets.stores.parquet_features import ParquetFeatureStore
+from pipeline_assets.stores.registry import Registry
+from pipeline_assets.stores.tarantool import TarantoolFeatureStore
+
+
+class Resources(TypedDict):
+    """The code location's resources, by the keys that assets ask for.
+
+    Attributes:
+        files: inputs, outputs and rejected rows.
+        features: prepared rows.
+        marts: tables for people.
+        registry: models.
+        scratch: folder for what a step puts down while it works.
+    """
+
+    files: FileStore
+    features: FeatureStore
+    marts: MartStore
+    registry: Registry
+    scratch: Path
+
+
+def resources(settings: Settings) -> Resources:
+    """Servers where the environment names them, embedded stores under ``settings.state`` elsewhere."""
+    return Resources(
+        files=file_store(settings),
+        features=(
+            TarantoolFeatureStore(settings.tarantool)
+            if settings.tarantool
+            else ParquetFeatureStore(settings.state / "features")
+        ),
+        marts=MartStore(settings.greenplum or settings.state / "postgres", settings.schema),
+        registry=Registry(settings.mlflow or settings.state / "mlflow"),
+        scratch=settings.state / "scratch",
+    )

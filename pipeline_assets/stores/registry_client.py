@@ -1,0 +1,157 @@
+"""The way to MLflow: credentials, silence, and its faults as errors for people."""
+
+import logging
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline_assets.errors import PassingFault, StoreError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# What MLflow does unless the environment says otherwise. By itself it asks a server that is down for four
+# minutes, before the run's own retry policy hears of it, and reports its use to its makers.
+_HABITS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+_PASSING_STATUS = (408, 429, 500, 502, 503, 504)
+_PASSING_CODES = (
+    "TEMPORARILY_UNAVAILABLE",
+    "REQUEST_LIMIT_EXCEEDED",
+    "RESOURCE_EXHAUSTED",
+    "DEADLINE_EXCEEDED",
+)
+_FORBIDDEN_STATUS = (401, 403)
+# Where many files are downloaded at once MLflow keeps only the text of what went wrong.
+_PASSING_TEXT = re.compile(
+    r"could not connect|connection (refused|reset|aborted|was closed)|max retries exceeded|timed? ?out",
+    re.IGNORECASE,
+)
+_LONGEST = 300
+
+
+def check_database(path: Path) -> None:
+    """Looks whether sqlite can open a file: MLflow itself would try for a hundred seconds.
+
+    Raises:
+        StoreError: it cannot, or the file is something else.
+    """
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("pragma schema_version").fetchone()
+    except sqlite3.Error as error:
+        if "locked" in str(error):  # somebody is writing: MLflow waits for them
+            return
+        raise StoreError(
+            "the embedded MLflow's database cannot be opened",
+            file=path,
+            found=error,
+            do="give the file back its rights or its content; removing it loses all versions",
+        ) from error
+
+
+def connect(tracking_uri: str, login: str | None = None, password: str | None = None) -> "MlflowClient":
+    """A client of one server or database; the process's own tracking URI stays what it is.
+
+    MLflow reads credentials from the environment only; they are put there, never into an address.
+    """
+    for name, value in _HABITS.items():
+        os.environ.setdefault(name, value)
+    if login is not None and password is not None:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = login
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = password
+    from mlflow import MlflowClient
+    from mlflow.telemetry import set_telemetry_client
+
+    # Reads the habits again, for something else may have imported MLflow before them.
+    set_telemetry_client()  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+@contextmanager
+def answers(address: str, to: str) -> Iterator[None]:
+    """What MLflow or its artifact store raises inside becomes an error for people.
+
+    Args:
+        address: of the server or database, without credentials.
+        to: what is asked of it, as an infinitive: "list versions of flights".
+
+    Raises:
+        PassingFault: no answer, or one that says to come back later.
+        StoreError: a refusal.
+    """
+    try:
+        yield
+    except _foreign_errors() as error:
+        said = str(error).strip().partition("\n")[0].rpartition("Caused by ")[2][:_LONGEST]
+        if _passes(error):
+            raise PassingFault(
+                f"MLflow could not {to}",
+                found=f"no answer from {address}: {said}",
+                do="see that it runs and can be reached, then run again",
+            ) from error
+        forbidden = getattr(error, "get_http_status_code", int)() in _FORBIDDEN_STATUS
+        raise StoreError(
+            f"MLflow refused to {to}",
+            found=f"{address} said: {said}",
+            do="check MLFLOW_LOGIN and MLFLOW_PASSWORD, and that this login may do so" if forbidden else None,
+        ) from error
+
+
+def _foreign_errors() -> tuple[type[Exception], ...]:
+    """Imported once something has been raised: Python evaluates an ``except`` clause no sooner."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (MlflowException, OSError, SQLAlchemyError, Boto3Error, BotoCoreError, ClientError)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether asking again may help, by the error and by those it was raised from, outermost first."""
+    from mlflow.exceptions import MlflowException
+
+    seen: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in seen:
+        verdict = _verdict(each)
+        if verdict is not None:
+            return verdict
+        seen.append(each)
+        each = each.__cause__ or each.__context__
+    return isinstance(error, MlflowException) and (
+        error.error_code in _PASSING_CODES or _PASSING_TEXT.search(str(error)) is not None
+    )
+
+
+def _verdict(error: BaseException) -> bool | None:
+    """What one error says by itself about passing; ``None`` where it does not."""
+    from botocore import exceptions as boto
+    from requests import exceptions as http
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(error, http.SSLError | boto.SSLError):
+        return False
+    if isinstance(error, OperationalError):
+        return "locked" in str(error)
+    if isinstance(error, http.ConnectionError | http.Timeout | http.RetryError | http.ChunkedEncodingError):
+        return True
+    if isinstance(error, boto.ConnectionError | boto.HTTPClientError):
+        return True
+    status = None
+    if isinstance(error, http.HTTPError) and error.response is not None:
+        status = error.response.status_code
+    elif isinstance(error, boto.ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return None if status is None else status in _PASSING_STATUS

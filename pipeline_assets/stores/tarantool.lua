@@ -1,0 +1,337 @@
+-- What the feature store runs inside Tarantool: sent by eval, kept in package.loaded under the name that it is given.
+-- It uses what 2.6 and 3.x both have.
+local module_name = ...
+if package.loaded[module_name] ~= nil then
+    return
+end
+
+local ffi = require('ffi')
+local fiber = require('fiber')
+local msgpack = require('msgpack')
+
+-- Codes of box.error beyond the server's own; the Python side knows them.
+local LOST, INCOMPATIBLE = 20001, 20002
+
+-- Rows that go in one transaction, and transactions in one request, when a generation is collected: the server
+-- serves others between transactions, and the client sees that it goes on between requests.
+local COLLECTED_AT_ONCE, COLLECTIONS_PER_CALL = 2000, 20
+
+-- Declared already by another version of this file or by someone else's code: all the same.
+pcall(ffi.cdef, 'int box_insert(uint32_t, const char *, const char *, void **);')
+
+-- Shared by all versions of this file. A lease is a session that writes or reads a generation; it ends with its
+-- session, and all end with the server.
+local shared = package.loaded['pipeline_assets.features']
+if shared == nil then
+    shared = {leases = {}, appending = {}, schema_lock = fiber.channel(1)}
+    package.loaded['pipeline_assets.features'] = shared
+end
+
+local function refuse(code, reason)
+    box.error({code = code, reason = reason})
+end
+
+local function exclusively(action, ...)
+    shared.schema_lock:put(true)
+    local ok, result, more = pcall(action, ...)
+    shared.schema_lock:get()
+    if not ok then
+        error(result)
+    end
+    return result, more
+end
+
+local function lease(generation)
+    local sessions = shared.leases[generation] or {}
+    sessions[box.session.id()] = true
+    shared.leases[generation] = sessions
+end
+
+local function is_leased(generation)
+    local sessions = shared.leases[generation] or {}
+    for session in pairs(sessions) do
+        if box.session.exists(session) then
+            return true
+        end
+        sessions[session] = nil
+    end
+    shared.leases[generation] = nil
+    -- The session of a killed client is gone before its last request is done.
+    return shared.appending[generation] ~= nil
+end
+
+-- The generation's record, if this session may write it.
+local function own(generation)
+    local record = box.space.FEATURE_GENERATIONS:get(generation)
+    local sessions = shared.leases[generation]
+    if record == nil or sessions == nil or not sessions[box.session.id()] then
+        refuse(LOST, 'generation ' .. generation .. ' is no longer this session\'s')
+    end
+    return record
+end
+
+local function create_space(name, engine, format, key)
+    local space = box.schema.space.create(name, {engine = engine, format = format, if_not_exists = true})
+    space:create_index('pk', {parts = key, if_not_exists = true})
+    return space
+end
+
+local function create_directory()
+    create_space('FEATURE_BATCHES', 'memtx', {
+        {'TABLE_NAME', 'string'}, {'BATCH', 'string'}, {'GENERATION', 'unsigned'}, {'ROW_COUNT', 'unsigned'},
+        {'BYTES', 'unsigned'}, {'ARROW_SCHEMA', 'string'},
+    }, {{1, 'string'}, {2, 'string'}})
+    create_space('FEATURE_GENERATIONS', 'memtx', {
+        {'GENERATION', 'unsigned'}, {'TABLE_NAME', 'string'}, {'BATCH', 'string'}, {'SPACE_ID', 'unsigned'},
+    }, {{1, 'unsigned'}})
+    box.space.FEATURE_GENERATIONS:create_index('by_table', {
+        parts = {{2, 'string'}}, unique = false, if_not_exists = true,
+    })
+end
+
+-- The space of rows, with at least these columns; a column is {name, type}.
+local function create_rows(table_name, engine, columns)
+    local format = {{name = '__GENERATION', type = 'unsigned'}, {name = 'ROW_NUMBER', type = 'integer'}}
+    local space = create_space(table_name .. '_' .. engine:upper(), engine, format, {{1, 'unsigned'}, {2, 'integer'}})
+    local types, misfits, added = {}, {}, false
+    format = space:format()
+    for _, field in ipairs(format) do
+        types[field.name] = field.type
+    end
+    for _, column in ipairs(columns) do
+        local name, wanted = column[1], column[2]
+        if types[name] == nil then
+            table.insert(format, {name = name, type = wanted, is_nullable = true})
+            added = true
+        elseif types[name] ~= wanted then
+            table.insert(misfits, ('%s: %s there, %s now'):format(name, types[name], wanted))
+        end
+    end
+    if #misfits > 0 then
+        refuse(INCOMPATIBLE, table.concat({space.name, table_name, unpack(misfits)}, '\n'))
+    end
+    if added then
+        space:format(format)
+    end
+    return space
+end
+
+local function quoted(name)
+    return '"' .. (name:gsub('"', '""')) .. '"'
+end
+
+-- SQL that shows the current generation of every batch, whichever of the spaces it is in.
+local function view_sql(table_name, spaces)
+    local columns, seen, selects = {}, {}, {}
+    for _, space in ipairs(spaces) do
+        for i, field in ipairs(space:format()) do
+            if i > 1 and not seen[field.name] then
+                seen[field.name] = true
+                table.insert(columns, field)
+            end
+        end
+    end
+    for _, space in ipairs(spaces) do
+        local has, list = {}, {'b."BATCH" AS "BATCH"'}
+        for _, field in ipairs(space:format()) do
+            has[field.name] = true
+        end
+        for _, column in ipairs(columns) do
+            local name = quoted(column.name)
+            local value = has[column.name] and 'r.' .. name or ('CAST(NULL AS %s)'):format(column.type:upper())
+            table.insert(list, value .. ' AS ' .. name)
+        end
+        table.insert(selects, ('SELECT %s FROM "FEATURE_BATCHES" AS b JOIN %s AS r'
+            .. ' ON r."__GENERATION" = b."GENERATION" WHERE b."TABLE_NAME" = \'%s\''):format(
+            table.concat(list, ', '), quoted(space.name), table_name))
+    end
+    return 'CREATE VIEW ' .. quoted(table_name) .. ' AS ' .. table.concat(selects, ' UNION ALL ')
+end
+
+local function execute(sql)
+    local _, err = box.execute(sql)
+    if err ~= nil then
+        error(err)
+    end
+end
+
+local function in_transaction(action)
+    box.begin()
+    local ok, err = pcall(action)
+    if not ok then
+        box.rollback()
+        error(err)
+    end
+    box.commit()
+end
+
+local function create_view(table_name, space)
+    -- A batch written under the other engine stays where it is until it is written again.
+    local spaces, listed = {space}, {[space.id] = true}
+    for _, generation in box.space.FEATURE_GENERATIONS.index.by_table:pairs(table_name) do
+        local other = box.space[generation.SPACE_ID]
+        if other ~= nil and not listed[other.id] then
+            listed[other.id] = true
+            table.insert(spaces, other)
+        end
+    end
+    local sql = view_sql(table_name, spaces)
+    local view = box.space._vspace.index.name:get(table_name)
+    if view ~= nil and view[6].sql == sql then
+        return
+    end
+    in_transaction(function()
+        if view ~= nil then
+            execute('DROP VIEW ' .. quoted(table_name))
+        end
+        execute(sql)
+    end)
+end
+
+local function create_generation(table_name, batch, engine, columns)
+    create_directory()
+    local space = create_rows(table_name, engine, columns)
+    -- The record of the newest generation is never deleted, so that no number is given twice.
+    local newest = box.space.FEATURE_GENERATIONS.index.pk:max()
+    local generation = newest == nil and 1 or newest.GENERATION + 1
+    lease(generation)
+    box.space.FEATURE_GENERATIONS:insert({generation, table_name, batch, space.id})
+    create_view(table_name, space)
+    local names = {}
+    for i, field in ipairs(space:format()) do
+        names[i] = field.name
+    end
+    return generation, names
+end
+
+-- By the C interface: the tuples go in as they are. Only in memtx and without triggers, where an insert inside a
+-- transaction neither yields nor runs Lua: LuaJIT survives neither within a foreign call.
+local function insert_packed(space, tuples, lengths, count)
+    local id, tuple = space.id, ffi.cast('const char *', tuples)
+    local length = ffi.cast('const uint32_t *', lengths)
+    for i = 0, count - 1 do
+        local tuple_end = tuple + length[i]
+        if ffi.C.box_insert(id, tuple, tuple_end, nil) ~= 0 then
+            error(box.error.last())
+        end
+        tuple = tuple_end
+    end
+end
+
+local function insert_decoded(space, tuples)
+    local doubles, position = {}, 1
+    for i, field in ipairs(space:format()) do
+        if field.type == 'double' then
+            table.insert(doubles, i)
+        end
+    end
+    while position <= #tuples do
+        local row
+        row, position = msgpack.decode(tuples, position)
+        for _, i in ipairs(doubles) do
+            -- Lua's own numbers lose the type: 1.0 would come out as the integer 1.
+            if type(row[i]) == 'number' then
+                row[i] = ffi.cast('double', row[i])
+            end
+        end
+        space:insert(row)
+    end
+end
+
+local function takes_packed(space)
+    return space.engine == 'memtx' and #space:on_replace() == 0 and #space:before_replace() == 0
+end
+
+local M = {}
+
+-- A new generation of a batch, leased to this session, and the names of the fields that its tuples have.
+function M.begin(table_name, batch, engine, columns)
+    return exclusively(create_generation, table_name, batch, engine, columns)
+end
+
+-- Inserts tuples, all or none; lengths are theirs as native uint32.
+function M.append(generation, tuples, lengths)
+    local space = box.space[own(generation).SPACE_ID]
+    shared.appending[generation] = true
+    local ok, err = pcall(in_transaction, function()
+        if takes_packed(space) then
+            insert_packed(space, tuples, lengths, #lengths / 4)
+        else
+            insert_decoded(space, tuples)
+        end
+    end)
+    shared.appending[generation] = nil
+    if not ok then
+        error(err)
+    end
+end
+
+-- Makes the generation the content of its batch.
+function M.flip(generation, row_count, bytes, arrow_schema)
+    local record = own(generation)
+    box.space.FEATURE_BATCHES:replace({
+        record.TABLE_NAME, record.BATCH, generation, row_count, bytes, arrow_schema,
+    })
+end
+
+-- Ends this session's lease.
+function M.release(generation)
+    local sessions = shared.leases[generation]
+    if sessions ~= nil then
+        sessions[box.session.id()] = nil
+    end
+end
+
+local function is_current(record)
+    local batch = box.space.FEATURE_BATCHES:get({record.TABLE_NAME, record.BATCH})
+    return batch ~= nil and batch.GENERATION == record.GENERATION
+end
+
+-- Deletes some rows of a generation; true when there are no more.
+local function delete_rows(space, generation)
+    local rows = space:select({generation}, {limit = COLLECTED_AT_ONCE})
+    in_transaction(function()
+        for _, row in ipairs(rows) do
+            space:delete({generation, row[2]})
+        end
+    end)
+    return #rows < COLLECTED_AT_ONCE
+end
+
+-- Deletes rows of generations that no batch points to and no living session works on; true when there are no more.
+function M.collect(table_name)
+    if box.space.FEATURE_GENERATIONS == nil then
+        return true
+    end
+    local left = COLLECTIONS_PER_CALL
+    for _, record in ipairs(box.space.FEATURE_GENERATIONS.index.by_table:select(table_name)) do
+        local generation, space = record.GENERATION, box.space[record.SPACE_ID]
+        if not is_leased(generation) and not is_current(record) then
+            local done = space == nil
+            while not done do
+                if left == 0 then
+                    return false
+                end
+                left = left - 1
+                done = delete_rows(space, generation)
+            end
+            if generation ~= box.space.FEATURE_GENERATIONS.index.pk:max().GENERATION then
+                box.space.FEATURE_GENERATIONS:delete(generation)
+            end
+        end
+    end
+    return true
+end
+
+-- The current generation of a batch, leased to this session, and what flip() was told of it; nil without one.
+function M.hold(table_name, batch)
+    local current = box.space.FEATURE_BATCHES and box.space.FEATURE_BATCHES:get({table_name, batch})
+    local record = current and box.space.FEATURE_GENERATIONS:get(current.GENERATION)
+    if record == nil or box.space[record.SPACE_ID] == nil then
+        return nil
+    end
+    lease(current.GENERATION)
+    return current.GENERATION, record.SPACE_ID, current.ROW_COUNT, current.BYTES, current.ARROW_SCHEMA
+end
+
+package.loaded[module_name] = M
