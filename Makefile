@@ -2,12 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-export DAGSTER_HOME ?= $(CURDIR)/.pipeline/dagster
+ifeq ($(DAGSTER_HOME),)
+DAGSTER_HOME := $(CURDIR)/.pipeline/dagster
+endif
+export DAGSTER_HOME
 # MLflow and matplotlib keep caches; inside the checkout they go with `make clean`.
 export MPLCONFIGDIR ?= $(CURDIR)/.pipeline/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui mlflow-ui run test lint format lock clean
+.PHONY: help setup demo ui sql mlflow-ui run test lint format lock clean
 
 help: ## Explain every verb
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -34,6 +37,9 @@ demo: $(HOME_READY) ## Train and predict on real flights; says what came out and
 ui: $(HOME_READY) ## Dagster on 127.0.0.1:3000, over the same data
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
+sql: $(HOME_READY) ## The marts in psql, wherever they are
+	$(BIN)/python -m pipeline_assets.psql
+
 mlflow-ui: $(HOME_READY) ## MLflow on 127.0.0.1:5000, over the embedded registry
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/.pipeline/mlflow/mlflow.db --host 127.0.0.1 --port 5000
 
@@ -58,5 +64,5 @@ lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
 clean: ## Remove what the pipeline made: data/ and .pipeline/ (the embedded database is stopped first)
-	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.embedded_postgres stop .pipeline/postgres
+	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.embedded_postgres stop $(CURDIR)/.pipeline/postgres
 	rm -rf data .pipeline

@@ -1,0 +1,33 @@
+"""Features: accepted rows prepared for a model, by the task's expressions, one tuple a row."""
+
+import dagster as dg
+import pyarrow as pa
+
+from pipeline_assets.assets import describe
+from pipeline_assets.assets.graph import TaskGraph
+from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.ml.preparation import features_query
+from pipeline_assets.ml.spec import Stage
+from pipeline_assets.stores.raw import RawBatch
+
+
+def features_asset(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
+    """``<task>/<stage>_features``."""
+
+    @graph.asset(
+        stage,
+        f"{stage}_features",
+        kinds=["tarantool"],
+        description=f"Accepted {stage} rows, prepared for the model; the same expressions in both stages.",
+        metadata={
+            **describe.features_schema(graph.task, stage),
+            **describe.features_lineage(graph.task, stage, graph.key(f"{stage}_raw")),
+        },
+        ins={"raw": dg.AssetIn(key=graph.key(f"{stage}_raw"))},
+        io_manager_key=graph.resource("features_io"),
+    )
+    def features(context: dg.AssetExecutionContext, raw: RawBatch) -> pa.RecordBatchReader:
+        with for_people(context.retry_number):
+            return raw.stream(features_query)
+
+    return features

@@ -1,0 +1,116 @@
+"""Model: features in; a version in the registry, and the record of choice that says whether it is champion."""
+
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from pipeline_assets.assets import describe
+from pipeline_assets.assets.code import code_commit, lock_sha256
+from pipeline_assets.assets.graph import TaskGraph
+from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.ml.frames import training_frame
+from pipeline_assets.ml.selection import Choice, Comparison, choose, fitting_champion
+from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.ml.trainer import Progress
+from pipeline_assets.ml.training import Trained, judge, train
+from pipeline_assets.stores.files import FileStore
+from pipeline_assets.stores.greenplum import MartStore
+from pipeline_assets.stores.mart_tables import choice_row, model_choices
+from pipeline_assets.stores.raw import manifest_of
+from pipeline_assets.stores.registry import Registry
+from pipeline_assets.stores.registry_log import Provenance
+
+
+def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
+    """``<task>/model``."""
+    task, mlflow = graph.task, graph.resource("mlflow")
+
+    @graph.asset(
+        "train",
+        "model",
+        kinds=[task.training.package, "mlflow"],
+        description=f"A version of the registered model {task.name}, and the choice of the champion by the policy"
+        f" '{task.selection.policy}'. {task.target.description}",
+        ins={"features": dg.AssetIn(key=graph.key("train_features"))},
+        required_resource_keys={"files", "marts", "registry", mlflow},
+    )
+    def model(context: dg.AssetExecutionContext, features: pa.RecordBatchReader) -> dg.MaterializeResult[None]:
+        # By key, because the MLflow run is the task's own and Dagster does not mix keys with arguments.
+        files: FileStore = context.resources.files
+        marts: MartStore = context.resources.marts
+        registry: Registry = context.resources.registry
+        run_id = getattr(context.resources, mlflow).active_run().info.run_id
+        ref = graph.ref("train", context.partition_key)
+        with for_people(context.retry_number):
+            raw = manifest_of(files, ref)
+            trained = train(task, training_frame(features, task), lambda at: context.log.info(_progress(at)))
+            made_of = Provenance(
+                batch=ref.batch,
+                uri=raw.uri,
+                sha256=raw.sha256,
+                rows=raw.rows,
+                task_yaml=graph.yaml,
+                dagster_run_id=context.run.run_id,
+                code_commit=code_commit(),
+                lock_sha256=lock_sha256(),
+            )
+            plots = _plots(task, ref.batch, trained)
+            version = registry.publish(run_id, task, trained, made_of, plots)
+            choice = _choose(registry, task, version, trained)
+            registry.log_choice(run_id, choice)
+            marts.replace(
+                model_choices(task),
+                {"run_id": context.run.run_id, "stage": "train"},
+                choice_row(task, ref, context.run.run_id, choice),
+            )
+        context.log.info(choice.reason)
+        return dg.MaterializeResult(
+            metadata={
+                "model_version": version,
+                "mlflow_run": describe.link(registry.run_url(run_id)),
+                "mlflow_version": describe.link(registry.version_url(task.name, version)),
+                **_metadata(trained, choice, plots),
+            }
+        )
+
+    return model
+
+
+def _progress(at: Progress) -> str:
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in at.scores.items())
+    return f"iteration {at.iteration} of at most {at.iterations}: {scores}"
+
+
+def _plots(task: TaskSpec, batch: str, trained: Trained) -> dict[str, bytes]:
+    from pipeline_assets.ml.plots import plots  # matplotlib takes a second
+
+    return plots(trained, f"{task.name}, {batch}")
+
+
+def _choose(registry: Registry, task: TaskSpec, version: int, trained: Trained) -> Choice:
+    """Challenger and champion on the same rows; the alias goes to the winner."""
+    candidates = registry.candidates(task.name)
+    scores = {version: trained.metrics}
+    champion = fitting_champion(task, candidates)
+    if champion is not None and champion.version != version:
+        scores[champion.version] = judge(registry.load(task.name, champion.version), trained.validation)
+    choice = choose(task, candidates, Comparison(challenger=version, scores=scores))
+    registry.set_champion(task.name, choice.winner)
+    return choice
+
+
+def _metadata(trained: Trained, choice: Choice, plots: dict[str, bytes]) -> dict[str, Any]:
+    return {
+        "champion": choice.winner,
+        "reason": choice.reason,
+        "choice": dg.MetadataValue.json(choice.to_json()),
+        "training_rows": trained.training_rows,
+        "validation_rows": len(trained.validation),
+        "unlabelled_rows": trained.unlabelled,
+        **{name: round(value, 6) for name, value in trained.metrics.items()},
+        **{f"{name}_of_constant_guess": round(value, 6) for name, value in trained.guess.items()},
+        "iterations": trained.fit.iterations,
+        "best_iteration": trained.fit.best_iteration,
+        **{name: describe.picture(png, name.replace("_", " ")) for name, png in plots.items()},
+    }

@@ -1,0 +1,94 @@
+"""Predictions: the champion is chosen by the stated algorithm and scores the batch into the output file."""
+
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from pipeline_assets.assets import describe
+from pipeline_assets.assets.graph import TaskGraph
+from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.io_managers.predictions import ScoredBatch
+from pipeline_assets.ml.batch import BatchRef
+from pipeline_assets.ml.frames import scoring_frame
+from pipeline_assets.ml.preparation import raw_query
+from pipeline_assets.ml.scoring import Scorer
+from pipeline_assets.ml.selection import Choice, choose
+from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.stores.greenplum import MartStore
+from pipeline_assets.stores.mart_tables import choice_row, model_choices
+from pipeline_assets.stores.raw import RawBatch
+from pipeline_assets.stores.registry import Registry
+
+
+def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
+    """``<task>/predictions``."""
+    task = graph.task
+
+    @graph.asset(
+        "predict",
+        "predictions",
+        kinds=["parquet", "s3"],
+        description="The output file: the input's rows that the task's rule keeps, each with its row address."
+        f" Rule: {task.output.where or 'every row'}. {task.target.description}",
+        metadata=describe.predictions_lineage(task, graph.key("predict_raw"), graph.key("predict_features")),
+        ins={
+            "raw": dg.AssetIn(key=graph.key("predict_raw")),
+            "features": dg.AssetIn(key=graph.key("predict_features")),
+        },
+        # The newest training counts, whichever batch it was of; and predictions go stale when one lands.
+        deps=[dg.AssetDep(graph.key("model"), partition_mapping=dg.LastPartitionMapping())],
+        io_manager_key=graph.resource("predictions_io"),
+    )
+    def predictions(
+        context: dg.AssetExecutionContext,
+        raw: RawBatch,
+        features: pa.RecordBatchReader,
+        marts: dg.ResourceParam[MartStore],
+        registry: dg.ResourceParam[Registry],
+    ) -> dg.Output[ScoredBatch]:
+        with for_people(context.retry_number):
+            choice = _choose(registry, marts, task, raw.manifest.ref, context.run.run_id)
+            context.log.info(choice.reason)
+            model = registry.load(task.name, choice.winner)
+            contract, rows = raw.open(raw_query)
+            scorer = Scorer(
+                contract,
+                raw.manifest.ref.batch,
+                lambda batch: model.probability(scoring_frame(batch, task.features)),
+                choice.winner,
+            )
+            provenance = {
+                "task": task.name,
+                "batch": raw.manifest.ref.batch,
+                "input_uri": raw.manifest.uri,
+                "input_sha256": raw.manifest.sha256,
+                "model_version": str(choice.winner),
+                "run_id": context.run.run_id,
+            }
+            scored = ScoredBatch(
+                rows=scorer.score(rows, features),
+                output_schema=scorer.output_schema(rows.schema),
+                provenance=provenance,
+                expected=raw.manifest.accepted,
+            )
+        return dg.Output(scored, metadata=_metadata(registry, task, choice))
+
+    return predictions
+
+
+def _choose(registry: Registry, marts: MartStore, task: TaskSpec, ref: BatchRef, run_id: str) -> Choice:
+    choice = choose(task, registry.candidates(task.name))
+    if choice.winner != choice.previous:
+        registry.set_champion(task.name, choice.winner)
+    marts.replace(model_choices(task), {"run_id": run_id, "stage": "predict"}, choice_row(task, ref, run_id, choice))
+    return choice
+
+
+def _metadata(registry: Registry, task: TaskSpec, choice: Choice) -> dict[str, Any]:
+    return {
+        "model_version": choice.winner,
+        "reason": choice.reason,
+        "choice": dg.MetadataValue.json(choice.to_json()),
+        "mlflow_version": describe.link(registry.version_url(task.name, choice.winner)),
+    }

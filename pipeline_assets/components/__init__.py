@@ -1,0 +1,5 @@
+"""The component types that a ``defs.yaml`` may name."""
+
+from pipeline_assets.components.ml_task import MLTask
+
+__all__ = ["MLTask"]

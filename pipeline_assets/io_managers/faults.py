@@ -1,0 +1,30 @@
+"""What an error means to Dagster: passing faults are tried again, the others fail at once with their message."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from pipeline_assets.errors import PassingFault, PipelineError
+
+# 1, 2, 4, 8 seconds: a restarting database is back by then, and a run does not hang on one that is gone.
+MAX_RETRIES = 4
+
+
+@contextmanager
+def for_people(retry_number: int) -> Iterator[None]:
+    """Hands a PipelineError to Dagster.
+
+    Args:
+        retry_number: how often this step was tried before.
+
+    Raises:
+        dagster.RetryRequested: for a passing fault of a store.
+        dagster.Failure: for every other PipelineError, with its message as the failure's own.
+    """
+    try:
+        yield
+    except PassingFault as fault:
+        raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=2**retry_number) from fault
+    except PipelineError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error

@@ -1,0 +1,53 @@
+"""Features: a stream of prepared rows into the feature store, and out of it."""
+
+import dagster as dg
+import pyarrow as pa
+
+from pipeline_assets.errors import located
+from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.io_managers.partition import ref_of
+from pipeline_assets.io_managers.progress import Progress
+from pipeline_assets.ml.batch import BatchRef
+from pipeline_assets.ml.preparation import features_schema
+from pipeline_assets.ml.spec import Stage, TaskSpec
+from pipeline_assets.stores.features import FeatureStore, FeatureTable
+
+
+def feature_table(task: TaskSpec, stage: Stage) -> FeatureTable:
+    """Where a stage's features of a task are kept."""
+    return FeatureTable(task.name, stage, features_schema(task, stage), engine=task.feature_store.engine)
+
+
+class FeaturesIOManager(dg.IOManager):
+    """Swaps a batch of features in, whole or not at all."""
+
+    def __init__(self, task: TaskSpec, features: FeatureStore) -> None:
+        self._task, self._features = task, features
+
+    def handle_output(self, context: dg.OutputContext, obj: pa.RecordBatchReader) -> None:
+        """Writes the stream; what goes wrong in it leaves the former batch in place."""
+        ref = ref_of(context)
+        table = self._table(ref)
+        progress = Progress(context.log.info, f"features of {ref.batch} to {table.name}")
+        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+            progress.rows = self._features.replace(table, ref.batch, obj, progress)
+        context.add_output_metadata(
+            {**progress.metadata(), "uri": self._features.uri(table, ref.batch), "dagster/table_name": table.name}
+        )
+
+    def load_input(self, context: dg.InputContext) -> pa.RecordBatchReader:
+        """The batch's rows in the order of the file."""
+        ref = ref_of(context)
+        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+            return self._features.read(self._table(ref), ref.batch)
+
+    def _table(self, ref: BatchRef) -> FeatureTable:
+        return feature_table(self._task, ref.stage)
+
+
+def features_io_manager(task: TaskSpec) -> dg.IOManagerDefinition:
+    """The IO manager of one task, over the code location's feature store."""
+    return dg.IOManagerDefinition(
+        resource_fn=lambda context: FeaturesIOManager(task, context.resources.features),
+        required_resource_keys={"features"},
+    )

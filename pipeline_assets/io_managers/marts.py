@@ -1,0 +1,59 @@
+"""Marts: a stream of rows into a mart table, a batch replaced in one transaction."""
+
+from collections.abc import Callable
+
+import dagster as dg
+import pyarrow as pa
+
+from pipeline_assets.errors import located
+from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.io_managers.partition import ref_of
+from pipeline_assets.io_managers.progress import Progress
+from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.stores.greenplum import MartStore, MartTable
+from pipeline_assets.stores.mart_tables import input_mart, lineage, output_mart
+
+
+class MartIOManager(dg.IOManager):
+    """Swaps a batch of mart rows in, whole or not at all, and keeps the task's lineage view up to date."""
+
+    def __init__(self, task: TaskSpec, marts: MartStore) -> None:
+        self._task, self._marts = task, marts
+
+    def handle_output(self, context: dg.OutputContext, obj: pa.RecordBatchReader) -> None:
+        """Writes the stream; what goes wrong in it leaves the former batch in place."""
+        ref = ref_of(context)
+        table = mart_of(self._task, context.asset_key.path[-1])
+        progress = Progress(context.log.info, f"rows of {ref.batch} to {table.name}")
+        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+            progress.rows = self._marts.replace(table, {"batch": ref.batch}, obj, progress)
+            if table.name == output_mart(self._task).name:
+                self._marts.ensure_view(lineage(self._task))
+        context.add_output_metadata(
+            {**progress.metadata(), "uri": self._marts.uri(table.name), "dagster/table_name": table.name}
+        )
+
+    def load_input(self, context: dg.InputContext) -> pa.RecordBatchReader:
+        """The batch's rows in the order of the file."""
+        ref = ref_of(context)
+        table = mart_of(self._task, context.asset_key.path[-1])
+        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+            return self._marts.read(table.name, {"batch": ref.batch})
+
+
+def mart_of(task: TaskSpec, asset: str) -> MartTable:
+    """The table behind a mart asset."""
+    tables: dict[str, Callable[[], MartTable]] = {
+        "train_input_mart": lambda: input_mart(task, "train"),
+        "predict_input_mart": lambda: input_mart(task, "predict"),
+        "predict_output_mart": lambda: output_mart(task),
+    }
+    return tables[asset]()
+
+
+def mart_io_manager(task: TaskSpec) -> dg.IOManagerDefinition:
+    """The IO manager of one task, over the code location's mart store."""
+    return dg.IOManagerDefinition(
+        resource_fn=lambda context: MartIOManager(task, context.resources.marts),
+        required_resource_keys={"marts"},
+    )

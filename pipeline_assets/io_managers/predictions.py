@@ -1,0 +1,108 @@
+"""Predictions: out, the output file and beside it the scores of all rows; in, those scores."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import dagster as dg
+import pyarrow as pa
+
+from pipeline_assets.errors import DataError, located
+from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.io_managers.partition import ref_of
+from pipeline_assets.io_managers.progress import Progress
+from pipeline_assets.ml.batch import BatchRef
+from pipeline_assets.ml.scoring import SCORES_SCHEMA, ScoredRows
+from pipeline_assets.stores.files import Area, FileStore
+
+PREFIX = "pipeline_assets."
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """A batch on its way out.
+
+    Attributes:
+        rows: scored, a few at a time, in file order.
+        output_schema: of the output file.
+        provenance: what the files say of themselves: input uri and sha256, task, batch, model version, run id.
+        expected: how many rows will be scored.
+    """
+
+    rows: Iterator[ScoredRows] = field(repr=False)
+    output_schema: pa.Schema
+    provenance: dict[str, str]
+    expected: int
+
+
+@dataclass(frozen=True)
+class StoredScores:
+    """The scores of a batch's rows, all of them, and what the file says of itself."""
+
+    rows: pa.RecordBatchReader
+    provenance: dict[str, str]
+
+
+class PredictionsIOManager(dg.IOManager):
+    """Writes the output file and the scores; each appears whole or not at all, the output last."""
+
+    def __init__(self, files: FileStore) -> None:
+        self._files = files
+
+    def handle_output(self, context: dg.OutputContext, obj: ScoredBatch) -> None:
+        """Scores while it writes."""
+        ref = ref_of(context)
+        progress = Progress(context.log.info, f"scores of {ref.batch}", obj.expected)
+        metadata = {f"{PREFIX}{name}": value for name, value in obj.provenance.items()}
+        written = 0
+        with (
+            for_people(context.step_context.previous_attempt_count),
+            located(ref.facts()),
+            self._files.sink(Area.OUTPUT, ref, obj.output_schema) as output,
+            self._files.sink(Area.SCORES, ref, SCORES_SCHEMA) as scores,
+        ):
+            output.metadata.update(metadata)
+            scores.metadata.update(metadata)
+            for rows in obj.rows:
+                scores.write(rows.scores)
+                output.write(rows.output)
+                written += rows.output.num_rows
+                progress(progress.rows + rows.scores.num_rows)
+        context.add_output_metadata(
+            {
+                **progress.metadata(),
+                "dagster/row_count": written,
+                "scored_rows": progress.rows,
+                "output_rows": written,
+                "uri": self._files.uri_of(Area.OUTPUT, ref),
+                "dagster/uri": self._files.uri_of(Area.OUTPUT, ref),
+                "scores_uri": self._files.uri_of(Area.SCORES, ref),
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> StoredScores:
+        """The scores of the last run."""
+        ref = ref_of(context)
+        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+            return read_scores(self._files, ref)
+
+
+def read_scores(files: FileStore, ref: BatchRef) -> StoredScores:
+    """The scores of a batch.
+
+    Raises:
+        DataError: the batch was not scored yet.
+    """
+    stored = files.read(Area.SCORES, ref)
+    if stored is None:
+        raise DataError("the batch has not been scored yet", do=f"materialise {ref.task}/predictions")
+    provenance = {
+        name.removeprefix(PREFIX): value for name, value in stored.metadata.items() if name.startswith(PREFIX)
+    }
+    return StoredScores(stored.batches(), provenance)
+
+
+def predictions_io_manager() -> dg.IOManagerDefinition:
+    """The IO manager over the code location's file store."""
+    return dg.IOManagerDefinition(
+        resource_fn=lambda context: PredictionsIOManager(context.resources.files), required_resource_keys={"files"}
+    )

@@ -1,0 +1,52 @@
+"""Raw batches: out, the rejected rows and the record of the check; in, the batch as that check left it."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+
+from pipeline_assets.errors import ContractError, located
+from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.io_managers.partition import ref_of
+from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.stores import raw
+from pipeline_assets.stores.files import Area, FileStore
+
+
+class RawIOManager(dg.IOManager):
+    """Keeps what a check of a batch found beside the batch; the file itself stays as it came."""
+
+    def __init__(self, task: TaskSpec, files: FileStore, scratch: Path) -> None:
+        self._task, self._files, self._scratch = task, files, scratch
+
+    def handle_output(self, context: dg.OutputContext, obj: raw.CheckedBatch) -> None:
+        """Writes the rejected rows; fails the batch if no row is left, once they are safe."""
+        ref = obj.manifest.ref
+        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+            with self._files.sink(Area.REJECTED, ref, obj.rejected.schema) as sink:
+                sink.metadata[raw.MANIFEST_KEY] = json.dumps(obj.manifest.to_json())
+                for batch in obj.rejected:
+                    sink.write(batch)
+            context.add_output_metadata({"rejected_rows_uri": self._files.uri_of(Area.REJECTED, ref)})
+            if obj.manifest.accepted == 0:
+                raise ContractError(
+                    f"all {obj.manifest.rows} rows break the contract; nothing downstream was changed",
+                    file=obj.manifest.uri,
+                    found="; ".join(
+                        f"{reason} ({rows} rows)" for reason, rows in list(obj.manifest.reasons.items())[:5]
+                    ),
+                    do=f"see the rejected rows with their reasons in {self._files.uri_of(Area.REJECTED, ref)}",
+                )
+
+    def load_input(self, context: dg.InputContext) -> raw.RawBatch:
+        """The batch as its last check left it."""
+        with for_people(context.step_context.previous_attempt_count):
+            return raw.load(self._files, self._task, ref_of(context), self._scratch)
+
+
+def raw_io_manager(task: TaskSpec) -> dg.IOManagerDefinition:
+    """The IO manager of one task, over the code location's file store."""
+    return dg.IOManagerDefinition(
+        resource_fn=lambda context: RawIOManager(task, context.resources.files, context.resources.scratch),
+        required_resource_keys={"files", "scratch"},
+    )
