@@ -20,7 +20,9 @@ from pipeline_assets.settings import Settings
 class Place:
     """Puts files in, runs batches, and looks at what is there afterwards."""
 
-    def __init__(self, root: Path, task: TaskSpec, instance: dg.DagsterInstance, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, root: Path, task: TaskSpec, instance: dg.DagsterInstance, env: dict[str, str] | None = None
+    ) -> None:
         self.root = root
         self.settings = Settings.from_env(env or {}, root)
         self.instance = instance

@@ -31,7 +31,11 @@ class TaskGraph:
 
     def partitions(self, stage: Stage) -> dg.DynamicPartitionsDefinition:
         """The batches of a stage."""
-        return dg.DynamicPartitionsDefinition(name=f"{self.task.name}_{stage}_batches")
+        return dg.DynamicPartitionsDefinition(name=self.partitions_name(stage))
+
+    def partitions_name(self, stage: Stage) -> str:
+        """``<task>_<stage>_batches``."""
+        return f"{self.task.name}_{stage}_batches"
 
     def job_name(self, stage: Stage) -> str:
         """``<task>_train`` or ``<task>_predict``."""

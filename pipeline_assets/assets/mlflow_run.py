@@ -1,5 +1,6 @@
 """The MLflow run of a training: opened by dagster-mlflow, closed by what Dagster has stored of the run."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from dagster import BetaWarning
 
 from pipeline_assets.io_managers.faults import for_people
 
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
 _OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
@@ -29,6 +31,7 @@ def mlflow_run(task: str) -> dg.ResourceDefinition:
             # First, because an embedded experiment keeps its artifacts where the registry says.
             registry.experiment(task)
             registry.heal(task, _over(context.instance, context.run.run_id))
+        before = os.environ.get(_TRACKING_URI)
         with warnings.catch_warnings():
             # It says that it is beta on every use; the lock file is our answer to that.
             warnings.simplefilter("ignore", BetaWarning)
@@ -41,6 +44,10 @@ def mlflow_run(task: str) -> dg.ResourceDefinition:
             yield opened
         finally:
             opened.end_run(_status(context.instance, context.run.run_id))
+            # MlFlow leaves its address in the environment, where the next reader would take it for the user's.
+            os.environ.pop(_TRACKING_URI, None)
+            if before is not None:
+                os.environ[_TRACKING_URI] = before
 
     return run
 

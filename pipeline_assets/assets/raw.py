@@ -32,6 +32,8 @@ def raw_asset(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
         progress = Progress(context.log.info, f"check of {ref.batch}")
         with for_people(context.retry_number):
             checked = check(files, graph.task, ref, scratch, progress)
+        # A run started by CLI or GraphQL may name a batch that nobody registered; its file is here, so it is one.
+        context.instance.add_dynamic_partitions(graph.partitions_name(stage), [ref.batch])
         context.set_data_version(context.asset_key, dg.DataVersion(checked.manifest.sha256))
         return dg.Output(checked, metadata={**progress.metadata(), **describe.manifest(checked.manifest)})
 

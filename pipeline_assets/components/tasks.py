@@ -66,7 +66,7 @@ def reason(error: BaseException) -> str:
     for problem in innermost.errors(include_url=False):
         key, _, place = str(problem["loc"][0] if problem["loc"] else "attributes").partition(" at ")
         said = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{place or 'defs.yaml'}: {key}: {said} (given: {str(problem['input']):.100})")
+        lines.append(f"{place or 'defs.yaml'}: {key}: {said} (given: {problem['input']!s:.100})")
     return "\n".join(lines)
 
 

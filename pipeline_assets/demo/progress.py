@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-
 # A run's config that puts the display in place of Dagster's own lines; a logger that no config names is not used.
-SHOWN = {"loggers": {"console": {}}}
+SHOWN: dict[str, Any] = {"loggers": {"console": {}}}
 
 
 class _Steps(logging.Handler):
@@ -31,7 +30,7 @@ class _Steps(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         meta: dict[str, Any] = getattr(record, "dagster_meta", {})
         step, event = meta.get("step_key"), meta.get("dagster_event")
-        if step not in self._steps:
+        if step is None or step not in self._steps:
             return
         if step not in self._lines:
             self._lines[step] = self._progress.add_task(self._steps[step], total=1, word="")

@@ -4,7 +4,6 @@ import fcntl
 import io
 import os
 import re
-import select
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -32,7 +31,6 @@ SET LOCAL timezone = 'UTC';
 SET LOCAL extra_float_digits = 3;
 SET LOCAL bytea_output = 'hex';
 SET LOCAL lock_timeout = '30min';
-SET LOCAL client_min_messages = error;
 """
 # Classes and codes of SQLSTATE after which asking again may help: connection lost; shutting or starting up;
 # lock time-out, deadlock and serialisation; too many connections; Greenplum's interconnect.
@@ -134,7 +132,9 @@ def copy_in(cursor: Cursor, statement: Composed, produce: Callable[[io.RawIOBase
     """Runs ``COPY ... FROM STDIN`` on what a function writes, while it writes.
 
     The function runs in the calling thread, the copying in another, a pipe between them: whichever ends first
-    closes its end of the pipe, so that neither ever waits for the other in vain.
+    closes its end of the pipe, so that neither ever waits for the other in vain. What the server has against
+    a row is heard only when everything has been written (libpq does not listen before), so write no more at
+    a time than may be written in vain.
 
     Args:
         cursor: of an open transaction; its ``rowcount`` afterwards is the server's count of rows.
@@ -154,10 +154,8 @@ def copy_in(cursor: Cursor, statement: Composed, produce: Callable[[io.RawIOBase
             fcntl.fcntl(target, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def copy() -> None:
-        with _Source(source, cursor.connection.fileno()) as stream:
+        with open(source, "rb", buffering=0) as stream:  # noqa: PTH123 - a descriptor is no path
             cursor.copy_expert(statement, stream, _COPY_BYTES)
-            if stream.interrupted:
-                raise psycopg2.OperationalError("the server spoke in the middle of a COPY and did not say why")
 
     with ThreadPoolExecutor(1, thread_name_prefix="copy") as pool:
         copied = pool.submit(copy)
@@ -173,33 +171,6 @@ def copy_in(cursor: Cursor, statement: Composed, produce: Callable[[io.RawIOBase
             raise
         copied.result()
     return produced
-
-
-class _Source(io.RawIOBase):
-    """The reading end of a pipe, which is at its end as soon as the server has something to say.
-
-    In the middle of a COPY that is an error. libpq by itself looks at it only once everything has been sent.
-    """
-
-    def __init__(self, descriptor: int, server: int) -> None:
-        self._descriptor = descriptor
-        self._server = server
-        self._either = select.poll()
-        for one in (descriptor, server):
-            self._either.register(one, select.POLLIN)
-        self.interrupted = False
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        self.interrupted = any(ready == self._server for ready, _ in self._either.poll())
-        return b"" if self.interrupted else os.read(self._descriptor, size)
-
-    def close(self) -> None:
-        if not self.closed:
-            os.close(self._descriptor)
-        super().close()
 
 
 class _Sink(io.RawIOBase):

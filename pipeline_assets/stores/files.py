@@ -142,7 +142,7 @@ class FileStore(ABC):
 
     @abstractmethod
     def _entries(self, folder: str, start: str) -> Iterator[Entry]:
-        """What lies below a folder at any depth, at least all whose name begins with ``start``."""
+        """What lies below a folder at any depth: all, or at least what ``start``, a file or ``folder/``, names."""
 
     def _check_unchanged(self, known: Found) -> None:
         below = known.uri.removeprefix(f"{self.uri}/")

@@ -4,6 +4,8 @@ import io
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,6 +29,8 @@ __all__ = ["MartStore", "MartTable", "MartView"]
 _log = logging.getLogger(__name__)
 
 _ROWS_WRITTEN_AT_ONCE = 65_536
+# The server says what it has against a row when its COPY ends; a new one begins after so many.
+_ROWS_OF_A_COPY = 1_000_000
 _ROWS_READ_AT_ONCE = 10_000
 _CANDIDATE = "_view_candidate"
 # Another process made the same thing between our look at the catalog and our statement.
@@ -97,12 +101,13 @@ class MartStore:
             lock = mart_sql.lock_key(self._schema, table.name, *sorted(where.items()))
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
             cursor.execute(SQL("DELETE FROM {} WHERE {}").format(qualified, which))
-            sent = copy_in(cursor, copy, lambda sink: _send(table, where, rows, sink, progress))
-            if cursor.rowcount != sent:
-                raise StoreError(
-                    f"{doing}: the server counts other rows than were sent", found=cursor.rowcount, expected=sent
-                )
-        return sent
+            outgoing, stored = _Outgoing(rows, where, table.key, progress), 0
+            for write in outgoing.copies():
+                copy_in(cursor, copy, write)
+                stored += cursor.rowcount
+            if stored != outgoing.sent:
+                raise StoreError(f"{doing}: the server counts other rows", found=stored, expected=outgoing.sent)
+        return stored
 
     def ensure_view(self, view: MartView) -> None:
         """Makes a view, or makes it anew where its definition or columns changed; makes its tables if need be.
@@ -263,23 +268,42 @@ def _check_columns(table: MartTable, rows: pa.Schema) -> None:
         )
 
 
-def _send(
-    table: MartTable,
-    where: Mapping[str, object],
-    rows: pa.RecordBatchReader,
-    sink: io.RawIOBase,
-    progress: Callable[[int], None] | None,
-) -> int:
-    sent = 0
-    for batch in rows:
-        for start in range(0, batch.num_rows, _ROWS_WRITTEN_AT_ONCE):
-            part = batch.slice(start, _ROWS_WRITTEN_AT_ONCE)
-            _check_belonging(part, where)
-            write_rows(part, sink, table.key, first_row=sent)
-            sent += part.num_rows
-            if progress is not None:
-                progress(sent)
-    return sent
+class _Outgoing:
+    """The rows of a load on their way, one COPY's worth at a time; ``sent`` is how many have gone."""
+
+    def __init__(
+        self,
+        rows: pa.RecordBatchReader,
+        where: Mapping[str, object],
+        key: Sequence[str],
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self.sent = 0
+        self._parts = self._cut(rows, where)
+        self._key = key
+        self._progress = progress
+
+    def copies(self) -> Iterator[Callable[[io.RawIOBase], None]]:
+        """A function for each COPY, which writes its rows."""
+        for first in self._parts:
+            yield partial(self._write, first)
+
+    def _cut(self, rows: pa.RecordBatchReader, where: Mapping[str, object]) -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            for start in range(0, batch.num_rows, _ROWS_WRITTEN_AT_ONCE):
+                part = batch.slice(start, _ROWS_WRITTEN_AT_ONCE)
+                _check_belonging(part, where)
+                yield part
+
+    def _write(self, first: pa.RecordBatch, sink: io.RawIOBase) -> None:
+        enough = self.sent + _ROWS_OF_A_COPY
+        for part in chain([first], self._parts):
+            write_rows(part, sink, self._key, first_row=self.sent)
+            self.sent += part.num_rows
+            if self._progress is not None:
+                self._progress(self.sent)
+            if self.sent >= enough:
+                return
 
 
 def _check_belonging(rows: pa.RecordBatch, where: Mapping[str, object]) -> None:

@@ -37,7 +37,7 @@ _PASSING = {
 _REFUSED = {
     2: (
         "{where} has no memory left for this batch; what it held before is untouched",
-        "raise its memtx_memory, or keep the task's features on its disk: feature_store: {{engine: vinyl}} in defs.yaml",
+        "raise its memtx_memory, or keep the features on its disk: feature_store: {{engine: vinyl}} in defs.yaml",
     ),
     40: ("{where} cannot write to its disk", "make room under its wal_dir"),
     42: (

@@ -63,10 +63,17 @@ def keys(defs: dg.Definitions) -> set[str]:
 
 GRAPH = {
     f"shop/{asset}"
-    for asset in (
-        "train_raw train_features train_input_mart model"
-        " predict_raw predict_features predict_input_mart predictions predict_output_mart"
-    ).split()
+    for asset in [
+        "train_raw",
+        "train_features",
+        "train_input_mart",
+        "model",
+        "predict_raw",
+        "predict_features",
+        "predict_input_mart",
+        "predictions",
+        "predict_output_mart",
+    ]
 }
 
 

@@ -107,7 +107,7 @@ def test_cancelled_flights_stay(written: dict[str, Written]) -> None:
 def test_values_are_those_of_the_source(written: dict[str, Written]) -> None:
     """October has no change of the clock, so that the local clock can join the hours here."""
     weather = {
-        (row["origin"], datetime(2013, int(row["month"]), int(row["day"]), int(row["hour"]))): row  # noqa: DTZ001 - local
+        (row["origin"], datetime(2013, int(row["month"]), int(row["day"]), int(row["hour"]))): row
         for row in source_rows("weather.csv")
         if row["month"] in {"9", "10"}
     }
@@ -118,7 +118,7 @@ def test_values_are_those_of_the_source(written: dict[str, Written]) -> None:
         if row["month"] != "10":
             continue
         day = date(2013, 10, int(row["day"]))
-        hour = datetime(2013, 10, day.day, int(row["hour"]))  # noqa: DTZ001 - local
+        hour = datetime(2013, 10, day.day, int(row["hour"]))
         recent = [weather.get((row["origin"], hour - timedelta(hours=back))) for back in range(7)]
         now, before = recent[0] or {}, recent[6] or {}
         plane = planes.get(row["tailnum"], {})

@@ -177,7 +177,9 @@ def test_a_version_that_does_not_fit_the_task_any_more_is_no_candidate(place: Pl
     place.put("train", "2026-01", orders(200))
     place.put("predict", "2026-02", orders(10, stage="predict"))
     place.succeed("train", "2026-01")
-    place.use(shop(features={"numeric": {"price": "price", "day": "day(ordered_on)"}, "categorical": {"country": "country"}}))
+    place.use(
+        shop(features={"numeric": {"price": "price", "day": "day(ordered_on)"}, "categorical": {"country": "country"}})
+    )
     assert "version 1" in place.fail("predict", "2026-02")
     place.succeed("train", "2026-01")
     place.succeed("predict", "2026-02")
@@ -205,7 +207,9 @@ def test_data_version_is_the_files_fingerprint(place: Place) -> None:
 
     path = place.put("train", "2026-01", orders(200))
     result = place.succeed("train", "2026-01")
-    (event,) = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(["shop", "train_raw"])]
+    (event,) = [
+        e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(["shop", "train_raw"])
+    ]
     tags = event.step_materialization_data.materialization.tags or {}
     assert tags["dagster/data_version"] == hashlib.sha256(path.read_bytes()).hexdigest()
 

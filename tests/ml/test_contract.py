@@ -18,7 +18,7 @@ from pipeline_assets.ml.spec import TaskSpec
 from pipeline_assets.stores.scan import scan
 from tests.examples import SHOP, orders, shop, with_column
 
-MIDNIGHT = datetime(2026, 1, 31)  # noqa: DTZ001 - parquet's timestamps without zone
+MIDNIGHT = datetime(2026, 1, 31)
 
 
 def one_column(kind: str, **more: Any) -> TaskSpec:

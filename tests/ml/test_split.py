@@ -27,7 +27,7 @@ def by_time(fraction: float) -> Validation:
 
 ORDERED = st.one_of(
     st.lists(st.dates(dt.date(2013, 1, 1), dt.date(2013, 1, 9)), min_size=2, max_size=60),
-    st.lists(st.datetimes(dt.datetime(2013, 1, 1), dt.datetime(2014, 1, 1)), min_size=2, max_size=60),  # noqa: DTZ001 - contract timestamps have no zone
+    st.lists(st.datetimes(dt.datetime(2013, 1, 1), dt.datetime(2014, 1, 1)), min_size=2, max_size=60),
     st.lists(st.integers(-3, 3), min_size=2, max_size=60),
     st.lists(st.floats(-2, 2), min_size=2, max_size=60),
     st.lists(st.text("абв", max_size=2), min_size=2, max_size=60),

@@ -24,8 +24,8 @@ def written(column: pa.Array, **how: Any) -> str:
     ("column", "lines"),
     [
         (
-            pa.array(["", None, "a", 'say "so"', "\\N", "\\.", "два\nряда"]),
-            '""\n\n"a"\n"say ""so"""\n"\\N"\n"\\."\n"два\nряда"\n',
+            pa.array(["", None, "a", 'say "so"', "\\N", "\\.", "две\nлинии"]),
+            '""\n\n"a"\n"say ""so"""\n"\\N"\n"\\."\n"две\nлинии"\n',
         ),
         (pa.array(["a", None], pa.string_view()), '"a"\n\n'),
         (pa.array(["b", None, "b"]).dictionary_encode(), '"b"\n\n"b"\n'),
@@ -33,7 +33,7 @@ def written(column: pa.Array, **how: Any) -> str:
         (pa.array([2**64 - 1], pa.uint64()), "18446744073709551615\n"),
         (pa.array([0.1, float("nan"), float("-inf"), -0.0]), "0.1\nnan\n-inf\n-0\n"),
         # All digits of the double, so that nothing depends on who reads them: 0.1 alone is another double.
-        (pa.array([0.1, 7.038531e-26], pa.float32()), "0.10000000149011612\n7.038530691851209e-26\n"),
+        (pa.array([0.1, 7.038531e-26], pa.float32()), "0.10000000149011612\n7.038531308148791e-26\n"),
         (pa.array([Decimal("1.20")], pa.decimal128(5, 2)), "1.20\n"),
         (pa.array([b"\x00\xff", None, b""]), '"\\x00ff"\n\n"\\x"\n'),
         (pa.array([b"ab"], pa.binary(2)), '"\\x6162"\n'),
@@ -100,7 +100,7 @@ def test_what_json_lacks_is_written_as_postgresql_does(column: pa.Array, text: s
         (pa.array([0, 2_932_897], pa.date32()), "2932897 of date32"),  # 10000-01-01
         (pa.array([0, -719_163], pa.date32()), "-719163 of date32"),  # the day before 0001-01-01
         (pa.array([0, -(10**17)], pa.timestamp("us", "UTC")), "-100000000000000000 of timestamp"),
-        (pa.array([[0], [2**62]], pa.list_(pa.timestamp("s"))), "out of range"),
+        (pa.array([[0], [2**62]], pa.list_(pa.timestamp("s"))), "too large"),
     ],
     ids=lambda value: str(getattr(value, "type", "")),
 )

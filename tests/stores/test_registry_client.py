@@ -55,7 +55,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_credentials_reach_the_server_and_nothing_else(guarded: str, inside: bool) -> None:  # noqa: FBT001 - a case
+def test_credentials_reach_the_server_and_nothing_else(guarded: str, inside: bool) -> None:
     url = f"http://user:{SECRET}@{guarded}" if inside else f"http://{guarded}/"
     registry = Registry(MlflowSettings(url, *((None, None) if inside else ("user", SECRET))))
     assert registry.champion("delays") is None

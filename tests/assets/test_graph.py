@@ -1,0 +1,84 @@
+"""The graph of the real task as Dagster has it: keys apart from everything else, so that a change of names is seen."""
+
+import dagster as dg
+import pytest
+
+from pipeline_assets.assets.definitions import task_definitions
+from pipeline_assets.assets.graph import TaskGraph
+from pipeline_assets.demo.truth import demo_task
+from tests.place import Place
+
+KEYS = {
+    "flight_delays/train_raw": [],
+    "flight_delays/train_features": ["flight_delays/train_raw"],
+    "flight_delays/train_input_mart": ["flight_delays/train_raw"],
+    "flight_delays/model": ["flight_delays/train_features"],
+    "flight_delays/predict_raw": [],
+    "flight_delays/predict_features": ["flight_delays/predict_raw"],
+    "flight_delays/predict_input_mart": ["flight_delays/predict_raw"],
+    "flight_delays/predictions": [
+        "flight_delays/model", "flight_delays/predict_features", "flight_delays/predict_raw"
+    ],
+    "flight_delays/predict_output_mart": ["flight_delays/predict_input_mart", "flight_delays/predictions"],
+}  # fmt: skip
+KINDS = {
+    "raw": {"parquet", "s3"}, "features": {"tarantool"}, "mart": {"greenplum"},
+    "model": {"catboost", "mlflow"}, "predictions": {"parquet", "s3"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def specs() -> dict[str, dg.AssetSpec]:
+    defs = task_definitions(TaskGraph(demo_task(), ""))
+    assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    return {spec.key.to_user_string(): spec for asset in assets for spec in asset.specs}
+
+
+def test_keys_and_what_they_depend_on(specs: dict[str, dg.AssetSpec]) -> None:
+    assert {key: sorted(dep.asset_key.to_user_string() for dep in spec.deps) for key, spec in specs.items()} == KEYS
+
+
+def test_every_asset_says_what_it_is(specs: dict[str, dg.AssetSpec]) -> None:
+    for key, spec in specs.items():
+        assert spec.group_name == "flight_delays"
+        assert spec.kinds == KINDS[key.rsplit("_", 1)[-1].split("/")[-1]]
+        assert spec.description
+        assert spec.owners == ["team:demo"]
+        assert spec.tags["task"] == "flight_delays"
+        assert spec.code_version
+        assert spec.partitions_def is not None
+
+
+def test_columns_are_described_and_traced(specs: dict[str, dg.AssetSpec]) -> None:
+    for key, spec in specs.items():
+        if key.endswith("/model"):
+            continue
+        if not key.endswith("predictions"):
+            schema = spec.metadata["dagster/column_schema"]
+            assert all(column.description for column in schema.columns), key
+        if not key.endswith("raw"):
+            assert spec.metadata["dagster/column_lineage"].deps_by_column, key
+    lineage = specs["flight_delays/train_features"].metadata["dagster/column_lineage"].deps_by_column
+    assert {dep.column_name for dep in lineage["plane_age"]} == {"flight_date", "plane_year"}
+    assert {dep.column_name for dep in lineage["label"]} == {"arr_delay"}
+
+
+def test_every_asset_can_be_materialised_by_itself(place: Place) -> None:
+    from tests.examples import orders
+
+    place.put("train", "b", orders(200))
+    place.put("predict", "b", orders(20, stage="predict"))
+    order = [
+        "train_raw", "train_features", "train_input_mart", "model",
+        "predict_raw", "predict_features", "predict_input_mart", "predictions", "predict_output_mart",
+    ]  # fmt: skip
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    for stage in ("train", "predict"):
+        place.instance.add_dynamic_partitions(f"shop_{stage}_batches", ["b"])
+    for asset in order:
+        job = "shop_train" if asset == "model" or asset.startswith("train") else "shop_predict"
+        result = place.defs.resolve_job_def(job).execute_in_process(
+            run_config=quiet, asset_selection=[dg.AssetKey(["shop", asset])],
+            instance=place.instance, partition_key="b", raise_on_error=False,
+        )  # fmt: skip
+        assert result.success, asset

@@ -1,0 +1,156 @@
+"""The real task on a slice of the real flights: trained and predicted by Dagster's CLI and by its API."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline_assets.demo.flights import TASK, TRAIN, write
+from pipeline_assets.demo.truth import compare, demo_task, truth
+from pipeline_assets.ml.batch import BatchRef
+from pipeline_assets.resources import Resources, resources
+from pipeline_assets.run import failures, run_batch
+from pipeline_assets.settings import Settings
+from pipeline_assets.stores import embedded_postgres
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+# Launches run at once instead of waiting for a daemon's queue.
+INSTANCE = """
+telemetry: {enabled: false}
+run_coordinator: {module: dagster.core.run_coordinator, class: DefaultRunCoordinator}
+"""
+
+
+class Flights:
+    """A slice of the demo's data, and an environment of its own to run it in."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        whole = root / "whole"
+        for file in write(whole):
+            table = pq.read_table(file.path)
+            every = 12 if file.stage == "train" else 10
+            path = root / "data" / TASK / file.stage / f"{file.batch}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table.take(np.arange(0, len(table), every)), path)
+        (root / "home").mkdir()
+        (root / "home" / "dagster.yaml").write_text(INSTANCE)
+        self.variables = {
+            "DATA_URI": str(root / "data"),
+            "PIPELINE_STATE": str(root / "state"),
+            "DAGSTER_HOME": str(root / "home"),
+        }
+        self.stores: Resources = resources(Settings.from_env(self.variables, root))
+
+    def dagster(self, *arguments: str) -> str:
+        """Runs Dagster's CLI as a user would, in the checkout."""
+        done = subprocess.run(
+            [BIN / "dagster", *arguments],
+            cwd=ROOT, env={**os.environ, **self.variables}, capture_output=True, text=True, check=False, timeout=600,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    def file(self, *parts: str) -> pa.Table:
+        return pq.read_table(self.root.joinpath("data", TASK, *parts).with_suffix(".parquet"))
+
+
+@pytest.fixture(scope="module")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flights]:
+    flights = Flights(tmp_path_factory.mktemp("flights"))
+    partition = json.dumps({"dagster/partition": TRAIN})
+    flights.dagster("job", "execute", "-m", "pipeline_assets.definitions", "-j", f"{TASK}_train", "--tags", partition)
+    yield flights
+    embedded_postgres.stop(flights.root / "state" / "postgres")
+
+
+def check(flights: Flights, month: str) -> None:
+    """The output's rows keep the rule and find their input rows; nothing is lost on the way to the lineage view."""
+    inputs, output = flights.file("predict", month), flights.file("predictions", month)
+    scores = flights.file("scores", month)
+    decided = scores.filter(pc.greater_equal(scores["probability"], 0.35))
+    assert 0 < output.num_rows == decided.num_rows < inputs.num_rows == scores.num_rows
+    assert output["row_number"].equals(decided["row_number"])
+    assert set(output["batch"].to_pylist()) == {month}
+    own = output.select(inputs.column_names).cast(inputs.schema)
+    assert own.equals(inputs.take(output["row_number"]))
+    lineage = flights.stores["marts"].read(f"{TASK}_lineage", {"batch": month}).read_all()
+    assert lineage["row_number"].to_pylist() == list(range(inputs.num_rows))
+    assert lineage["probability"].to_pylist() == scores["probability"].to_pylist()
+    assert lineage["tailnum"].to_pylist() == inputs["tailnum"].to_pylist()
+
+
+def test_predict_launched_by_the_cli_on_the_workspace(flights: Flights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", flights.variables["DAGSTER_HOME"])
+    partition = json.dumps({"dagster/partition": "2013-10"})
+    flights.dagster("job", "launch", "-w", "workspace.yaml", "-j", f"{TASK}_predict", "--tags", partition)
+    with dg.DagsterInstance.get() as instance:
+
+        def status() -> dg.DagsterRunStatus:
+            (run,) = instance.get_runs(dg.RunsFilter(job_name=f"{TASK}_predict"))
+            return run.status
+
+        eventually(lambda: status() in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE))
+        assert status() == dg.DagsterRunStatus.SUCCESS
+    check(flights, "2013-10")
+
+
+def test_predict_through_dagsters_api(flights: Flights, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in flights.variables.items():
+        monkeypatch.setenv(name, value)
+    from pipeline_assets.definitions import defs
+
+    with dg.DagsterInstance.get() as instance:
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        result = run_batch(defs(), instance, BatchRef(TASK, "predict", "2013-12"), quiet)
+    assert result.success, failures(result)
+    assert failures(result) == []
+    check(flights, "2013-12")
+
+
+def test_the_model_beats_the_constant_guess_on_what_came_true(
+    flights: Flights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test_predict_through_dagsters_api(flights, monkeypatch)
+    month, key = "2013-12", list(demo_task().key)
+    rows = flights.file("predict", month).select(key)
+    scores = flights.file("scores", month)
+    for name in ("probability", "decision"):
+        rows = rows.append_column(name, scores[name])
+    found = compare(rows, truth(month), 0.25, on=key)
+    assert found.model.roc_auc > 0.65
+    assert found.model.log_loss < found.guess.log_loss
+
+
+def test_training_again_gives_the_same_model(flights: Flights, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in flights.variables.items():
+        monkeypatch.setenv(name, value)
+    from pipeline_assets.definitions import defs
+
+    with dg.DagsterInstance.get() as instance:
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        result = run_batch(defs(), instance, BatchRef(TASK, "train", TRAIN), quiet)
+    assert result.success, failures(result)
+    first, second = (flights.stores["registry"].load(TASK, version) for version in (1, 2))
+    from pipeline_assets.io_managers.features import feature_table
+    from pipeline_assets.ml.frames import scoring_frame
+
+    rows = flights.stores["features"].read(feature_table(demo_task(), "train"), TRAIN).read_all()
+    frame = scoring_frame(rows, demo_task().features)
+    assert np.array_equal(first.probability(frame), second.probability(frame))
+    assert flights.stores["registry"].champion(TASK) == 1
+
+
+def test_the_workspace_is_valid(flights: Flights) -> None:
+    assert "All code locations passed validation" in flights.dagster("definitions", "validate", "-w", "workspace.yaml")
