@@ -54,6 +54,7 @@ lint: $(READY) ## Ruff, the type checker, the import rules, and the tasks themse
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs
 
 format: $(READY) ## Let ruff put the code in order
 	$(BIN)/ruff check --fix

@@ -27,7 +27,7 @@ def mlflow_run(task: str) -> dg.ResourceDefinition:
     )
     def run(context: Any) -> Iterator[Any]:
         registry = context.resources.registry
-        with for_people(0):
+        with for_people(None):
             # First, because an embedded experiment keeps its artifacts where the registry says.
             registry.experiment(task)
             registry.heal(task, _over(context.instance, context.run.run_id))

@@ -12,11 +12,11 @@ MAX_RETRIES = 4
 
 
 @contextmanager
-def for_people(retry_number: int) -> Iterator[None]:
+def for_people(retry_number: int | None) -> Iterator[None]:
     """Hands a PipelineError to Dagster.
 
     Args:
-        retry_number: how often this step was tried before.
+        retry_number: how often this step was tried before; ``None`` where Dagster knows no retry, as in resources.
 
     Raises:
         dagster.RetryRequested: for a passing fault of a store.
@@ -25,6 +25,8 @@ def for_people(retry_number: int) -> Iterator[None]:
     try:
         yield
     except PassingFault as fault:
+        if retry_number is None:
+            raise dg.Failure(description=str(fault)) from fault
         raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=2**retry_number) from fault
     except PipelineError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error

@@ -38,7 +38,7 @@ _PASSING = re.compile("08...|57P0[123]|55P03|40P01|40001|53300|58M01")
 # Errors of connecting carry no SQLSTATE. These words, in the server's English or Russian, are its final no.
 _FINAL = re.compile(
     "authentication|no password|does not exist|pg_hba|permission denied|not permitted|could not translate host"
-    "|подлинност|парол|не существует|нет доступа",
+    "|подлинност|парол|не существует|запрещ|привилеги",
     re.IGNORECASE,
 )
 # As much as Linux gives a plain user: the server goes on working while the next rows are being made.

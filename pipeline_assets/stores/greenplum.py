@@ -107,6 +107,8 @@ class MartStore:
                 stored += cursor.rowcount
             if stored != outgoing.sent:
                 raise StoreError(f"{doing}: the server counts other rows", found=stored, expected=outgoing.sent)
+            # Without it the planner takes the new batch for empty, and joins a million rows by nested loops.
+            cursor.execute(SQL("ANALYZE {}").format(qualified))
         return stored
 
     def ensure_view(self, view: MartView) -> None:

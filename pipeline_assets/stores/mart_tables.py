@@ -19,6 +19,7 @@ _ADDRESS = {
     "batch": "Input file or folder that the row came in",
     "row_number": "Place of the row in its batch, from 0",
 }
+_SOMETIMES = ("previous_version", "gain")  # columns of a choice that may have no value
 _SCORES = {
     "probability": "What the model says: the probability that the label is 1",
     "decision": "Whether the row is in the output file",
@@ -75,6 +76,8 @@ def model_choices(task: TaskSpec) -> MartTable:
         "model_version": (pa.int64(), "The champion that was chosen"),
         "previous_version": (pa.int64(), "The champion before, if there was one"),
         "reason": (pa.string(), "Why, in one sentence"),
+        "metric": (pa.string(), "Metric of the task, which the choice goes by"),
+        "gain": (pa.float64(), "The challenger's over the champion on the same rows, where they were compared"),
         "candidates": (
             pa.string(),
             "Every version that was looked at, as JSON: metrics, and why it could not be chosen",
@@ -83,9 +86,7 @@ def model_choices(task: TaskSpec) -> MartTable:
     }
     return MartTable(
         name=f"{task.name}_model_choices",
-        schema=pa.schema(
-            [pa.field(name, kind, nullable=name == "previous_version") for name, (kind, _) in columns.items()]
-        ),
+        schema=pa.schema([pa.field(name, kind, nullable=name in _SOMETIMES) for name, (kind, _) in columns.items()]),
         description=f"{task.name}: the record of choice, one row each time a champion is chosen",
         column_descriptions={name: text for name, (_, text) in columns.items()},
         key=("run_id", "stage"),
@@ -102,6 +103,8 @@ def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> 
         "model_version": choice.winner,
         "previous_version": choice.previous,
         "reason": choice.reason,
+        "metric": choice.metric,
+        "gain": choice.gain,
         "candidates": json.dumps(choice.to_json()["candidates"], ensure_ascii=False),
         "chosen_at": datetime.now(UTC),
     }

@@ -208,9 +208,10 @@ end
 -- transaction neither yields nor runs Lua: LuaJIT survives neither within a foreign call.
 local function insert_packed(space, tuples, lengths, count)
     local id, tuple = space.id, ffi.cast('const char *', tuples)
-    local length = ffi.cast('const uint32_t *', lengths)
+    local length, tuples_end = ffi.cast('const uint32_t *', lengths), tuple + #tuples
     for i = 0, count - 1 do
         local tuple_end = tuple + length[i]
+        assert(tuple_end <= tuples_end)
         if ffi.C.box_insert(id, tuple, tuple_end, nil) ~= 0 then
             error(box.error.last())
         end
@@ -249,7 +250,7 @@ function M.begin(table_name, batch, engine, columns)
     return exclusively(create_generation, table_name, batch, engine, columns)
 end
 
--- Inserts tuples, all or none; lengths are theirs as native uint32.
+-- Inserts tuples, all or none; lengths are theirs in bytes, each a little-endian uint32.
 function M.append(generation, tuples, lengths)
     local space = box.space[own(generation).SPACE_ID]
     shared.appending[generation] = true

@@ -12,8 +12,9 @@ What is on the server, for a task ``flight_delays`` in train:
 
       SELECT * FROM FLIGHT_DELAYS_TRAIN_FEATURES WHERE BATCH = '2013-01' AND "ROW_NUMBER" = 5
 
-  (``ROW_NUMBER`` is a word of Tarantool's SQL and wants quotes.) Server and SQL see this as two look-ups by primary
-  key; a query over all rows goes by the key as well, which 3.x demands of queries without ``SEQSCAN``.
+  (``ROW_NUMBER`` is a word of Tarantool's SQL and wants quotes.) To the server this is two look-ups by primary key,
+  and a query over everything goes by keys as well, which 3.x demands of queries that do not say ``SEQSCAN``. Only
+  while a table has batches in both engines is the view a union, and to be aggregated ``FROM SEQSCAN ...`` there.
 
 Why a view: a space cannot hold two generations and show one. A generation column in the space itself would have
 every reader, the careless one too, filter by it; copying a finished batch into a clean space would need one
@@ -27,7 +28,7 @@ after its own work. Two runs of one batch write a generation each, and the point
 
 Rights: the Lua side (``tarantool.lua``) is sent by ``eval`` and makes the spaces on first use, so the login needs
 ``execute`` on ``universe`` and ``read,write,create`` on ``space``, and ``alter,drop`` as well where another login
-made the spaces. People who only query need ``read`` on the rows' space, ``FEATURE_BATCHES`` and nothing else.
+made the spaces. People who only query need ``read`` on the rows' space and on ``FEATURE_BATCHES``.
 """
 
 import base64
@@ -49,7 +50,7 @@ from pipeline_assets.stores.tuples import field_type, pack, unpack
 # A request carries about this much, and never more rows than the server handles in some 20 ms: it serves nobody
 # else meanwhile.
 _CHUNK_BYTES, _CHUNK_ROWS = 1 << 20, 8_192
-_PAGE_BYTES, _PAGE_ROWS = 4 << 20, 20_000
+_PAGE_BYTES, _PAGE_ROWS = 2 << 20, 20_000
 
 
 @dataclass(frozen=True)

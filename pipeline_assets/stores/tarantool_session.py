@@ -114,6 +114,14 @@ class Session(tarantool.Connection):  # type: ignore[misc]  # the connector has 
             self._leave_packed = False
         return rows
 
+    def _send_request(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super()._send_request(*arguments, **options)
+        except NetworkError:
+            # An answer may still be on its way; nobody must take it for that to another question.
+            self.close()
+            raise
+
     def _opt_reconnect(self) -> None:
         """In place of the connector's own, which would come back under another session and say nothing."""
         if self.is_closed():

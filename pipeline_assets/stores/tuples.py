@@ -85,14 +85,14 @@ def pack(records: pa.RecordBatch, leading: int) -> tuple[bytes, bytes]:
         leading: the first field of every tuple.
 
     Returns:
-        The tuples, and the length of each in bytes as native uint32.
+        The tuples, and the length of each in bytes as a little-endian uint32.
 
     Raises:
         DataError: a date or timestamp outside of the years 0 to 9999; the column is named.
     """
     columns = [_values(column, records[column.name]) for column in records.schema]
     tuples = list(map(ormsgpack.packb, zip([leading] * records.num_rows, *columns, strict=True)))
-    return b"".join(tuples), np.fromiter(map(len, tuples), np.uint32, len(tuples)).tobytes()
+    return b"".join(tuples), np.fromiter(map(len, tuples), "<u4", len(tuples)).tobytes()
 
 
 def _values(column: pa.Field, array: pa.Array) -> list[Any]:

@@ -1,6 +1,19 @@
-"""Fixtures of the stores' tests."""
+"""Fixtures of the stores' tests: real servers and embedded ones behind the same names."""
 
 from tests.fixtures.files import files_place
+from tests.fixtures.postgres import embedded_server, mart_store, marts, own_tcp_server, tcp_server
 from tests.fixtures.s3 import s3_server
+from tests.fixtures.tarantool import own_tarantool, tarantool_server, tarantool_settings
 
-__all__ = ["files_place", "s3_server"]
+__all__ = [
+    "embedded_server",
+    "files_place",
+    "mart_store",
+    "marts",
+    "own_tarantool",
+    "own_tcp_server",
+    "s3_server",
+    "tarantool_server",
+    "tarantool_settings",
+    "tcp_server",
+]

@@ -1,10 +1,12 @@
 import io
 from collections.abc import Callable
 
+import psycopg2
 import pytest
 from psycopg2.sql import SQL, Identifier
 
 from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stores.database import Database, copy_in
 from tests.fixtures.postgres import Marts
 
@@ -121,3 +123,33 @@ def test_a_fault_passes_or_not_by_its_code(marts: Marts, code: str, fault: type[
         fail()
     assert type(raised.value) is fault
     assert raised.value.facts["batch"] == "2013-10"
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ('FATAL:  password authentication failed for user "loader"', StoreError),
+        ('ВАЖНО:  пользователь "loader" не прошёл проверку подлинности (по паролю)', StoreError),
+        ('FATAL:  database "dwh" does not exist', StoreError),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', StoreError),
+        ('could not translate host name "greenplun" to address: Name or service not known', StoreError),
+        ("Connection refused. Is the server running on that host?", PassingFault),
+        ("FATAL:  the database system is starting up", PassingFault),
+        ("ВАЖНО:  система баз данных запускается", PassingFault),
+        ("FATAL:  sorry, too many clients already", PassingFault),
+        ("timeout expired", PassingFault),
+    ],
+)
+def test_a_connection_that_fails_is_judged_by_its_words(
+    monkeypatch: pytest.MonkeyPatch, said: str, fault: type[StoreError]
+) -> None:
+    def refuse(**_: object) -> None:
+        raise psycopg2.OperationalError(said)
+
+    monkeypatch.setattr(psycopg2, "connect", refuse)
+    server = Database(DatabaseSettings("host", 5432, "dwh", "loader", "hunter2"))
+    with pytest.raises(StoreError) as raised, server.transaction("counting"):
+        pass
+    assert type(raised.value) is fault
+    assert said in str(raised.value)
+    assert "hunter2" not in str(raised.value)

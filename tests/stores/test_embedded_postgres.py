@@ -6,8 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -32,19 +33,21 @@ for line in sys.stdin:
 
 
 class User:
-    def __init__(self, folder: Path, **how: object) -> None:
-        self.process = subprocess.Popen(  # type: ignore[call-overload]
-            [sys.executable, "-c", USER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how
-        )
+    def __init__(self, folder: Path, before: Sequence[str] = (), **how: Any) -> None:
+        line = [*before, sys.executable, "-c", USER, str(folder)]
+        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how)
+        assert self.process.stdin
+        assert self.process.stdout
+        self._to, self._from = self.process.stdin, self.process.stdout
 
     def ready(self) -> "User":
-        assert self.process.stdout.readline() == "ready\n"
+        assert self._from.readline() == "ready\n"
         return self
 
     def ask(self, statement: str) -> str:
-        self.process.stdin.write(f"{statement}\n")
-        self.process.stdin.flush()
-        return str(self.process.stdout.readline()).strip()
+        self._to.write(f"{statement}\n")
+        self._to.flush()
+        return str(self._from.readline()).strip()
 
     def end(self, *, kill: bool = False) -> None:
         if kill:
@@ -211,22 +214,19 @@ def test_a_forked_child_goes_on_using_it(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a plain user is what the other tests run as")
-def test_a_plain_user_runs_it_as_itself(tmp_path: Path) -> None:
+def test_a_plain_user_runs_it_as_itself_and_root_goes_on_with_it(folder: Path) -> None:
     nobody = pwd.getpwnam("nobody")
-    folder = tmp_path / "server"
     folder.mkdir()
-    for path in (folder, *tmp_path.parents):
-        if path.is_relative_to(tmp_path.parents[1]):
-            path.chmod(0o755)
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    user = User(folder, user="nobody", group=nobody.pw_gid, extra_groups=[]).ready()
-    assert user.ask("SELECT 1") == "[(1,)]"
-    assert (folder / "users.lock").stat().st_uid == nobody.pw_uid
+    # Python itself may lie in root's home: the same way in as the server's.
+    user = User(folder, before=embedded_postgres._as_another_user(folder)).ready()
+    assert user.ask("CREATE TABLE kept AS SELECT 1 AS n") == "done"
+    assert {(folder / name).stat().st_uid for name in ("data", "log", "users.lock")} == {nobody.pw_uid}
     user.end()
     wait_for_the_reaper(folder)
     assert not runs(folder)
-    assert ask(folder, "SELECT 1") == [(1,)]  # and root goes on with it as that user
-    embedded_postgres.stop(folder)
+    assert ask(folder, "SELECT n FROM kept") == [(1,)]
+    assert (folder / "data" / "postmaster.pid").stat().st_uid == nobody.pw_uid
 
 
 def test_a_server_that_cannot_start_says_why(folder: Path) -> None:

@@ -78,6 +78,8 @@ def test_lists_of_every_sort_are_nested() -> None:
         ("numeric(4,2)", "text", "text"),
         ("date", "text", "text"),
         ("bytea", "text", None),
+        ("real", "text", None),
+        ("double precision", "text", None),
         ("timestamp with time zone", "text", None),
         ("text", "integer", None),
         ("boolean", "integer", None),

@@ -11,6 +11,7 @@ from tarantool.error import DatabaseError
 
 from pipeline_assets.errors import DataError, PassingFault, StoreError
 from pipeline_assets.settings import TarantoolSettings
+from pipeline_assets.stores import tarantool_session
 from pipeline_assets.stores.features import FeatureTable
 from pipeline_assets.stores.tarantool import TarantoolFeatureStore
 from pipeline_assets.stores.tarantool_session import Session, told
@@ -403,6 +404,37 @@ def test_no_server_is_a_passing_fault_that_names_the_variables(task: str) -> Non
             call()
         assert "TARANTOOL_HOST" in str(error.value)
         assert "secret-password" not in str(error.value)
+
+
+@pytest.mark.parametrize(("code", "fault"), [(78, True), (97, True), (116, True), (135, True), (40, False), (5, False)])
+def test_what_may_pass_is_told_from_what_will_not(login: TarantoolSettings, code: int, fault: bool) -> None:
+    with pytest.raises(StoreError) as error, told(login, {"task": "t"}), Session(login) as session:
+        session.eval("box.error(...)", code)
+    assert isinstance(error.value, PassingFault) == fault
+    assert error.value.facts["found"]
+
+
+def test_a_server_that_only_reads_is_read_and_not_written(own_tarantool: TarantoolServer, task: str) -> None:
+    store = TarantoolFeatureStore(own_tarantool.login("pipeline", *GRANTS))
+    store.replace(train(task), BATCH, rows(10).to_reader())
+    own_tarantool.lua("box.cfg{read_only = true}")
+    with pytest.raises(PassingFault, match="point TARANTOOL_HOST at the master"):
+        store.replace(train(task), BATCH, rows(20).to_reader())
+    assert store.read(train(task), BATCH).read_all().equals(rows(10))
+
+
+def test_a_server_that_hangs_is_given_up_and_its_late_answer_is_nobodys(
+    own_tarantool: TarantoolServer, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = own_tarantool.login("pipeline", *GRANTS)
+    monkeypatch.setattr(tarantool_session, "_ANSWER_SECONDS", 0.3)
+    with Session(login) as session:
+        own_tarantool.signal(signal.SIGSTOP)
+        with pytest.raises(PassingFault, match="does not answer"), told(login, {}):
+            session.run("collect", train(task).name)
+        own_tarantool.signal(signal.SIGCONT)
+        with pytest.raises(PassingFault, match="the connection is closed"), told(login, {}):
+            session.run("collect", train(task).name)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=str)
