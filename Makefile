@@ -10,7 +10,7 @@ export DAGSTER_HOME
 export MPLCONFIGDIR ?= $(CURDIR)/.pipeline/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sql mlflow-ui run test lint format lock clean
+.PHONY: help setup demo ui sql mlflow-ui run stack stack-demo stack-down test lint format lock clean
 
 help: ## Explain every verb
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -25,9 +25,9 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip check
 	@touch $(READY)
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+$(DAGSTER_HOME)/dagster.yaml: pipeline_assets/instance.yaml
 	@mkdir -p $(DAGSTER_HOME) $(MPLCONFIGDIR)
-	@cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
+	@cp pipeline_assets/instance.yaml $(DAGSTER_HOME)/dagster.yaml
 
 HOME_READY := $(READY) $(DAGSTER_HOME)/dagster.yaml
 
@@ -45,6 +45,15 @@ mlflow-ui: $(HOME_READY) ## MLflow on 127.0.0.1:5000, over the embedded registry
 
 run: $(HOME_READY) ## Run one batch: make run TASK=flight_delays STAGE=predict BATCH=2013-10
 	$(BIN)/python -m pipeline_assets.run $(TASK) $(STAGE) $(BATCH)
+
+stack: $(READY) ## Start every real server on this machine; their variables go to .env.stack
+	@$(BIN)/python -m pipeline_assets.stack up
+
+stack-demo: $(READY) ## The demo on those servers
+	@$(BIN)/python -m pipeline_assets.stack run $(BIN)/python -m pipeline_assets.demo
+
+stack-down: ## Stop them; what they hold stays
+	@test ! -d .pipeline/stack || $(BIN)/python -m pipeline_assets.stack down
 
 test: $(HOME_READY) ## Run every test; REQUIRE_SERVERS=1 makes a missing server a failure
 	$(BIN)/python -m pytest
@@ -64,6 +73,6 @@ lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
-clean: ## Remove what the pipeline made: data/ and .pipeline/ (the embedded database is stopped first)
+clean: stack-down ## Remove what the pipeline made: data/ and .pipeline/ (its servers are stopped first)
 	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.embedded_postgres stop $(CURDIR)/.pipeline/postgres
-	rm -rf data .pipeline
+	rm -rf data .pipeline .env.stack

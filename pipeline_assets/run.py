@@ -23,9 +23,8 @@ def home() -> Path:
     place = Path(os.environ.get("DAGSTER_HOME") or Path.cwd() / ".pipeline" / "dagster")
     os.environ["DAGSTER_HOME"] = str(place)
     place.mkdir(parents=True, exist_ok=True)
-    settings = Path(__file__).parents[1] / "dagster.yaml"
-    if settings.exists() and not (place / "dagster.yaml").exists():
-        shutil.copy(settings, place / "dagster.yaml")
+    if not (place / "dagster.yaml").exists():
+        shutil.copy(Path(__file__).parent / "instance.yaml", place / "dagster.yaml")
     return place
 
 

@@ -18,6 +18,7 @@ class S3Settings:
     access_key: str | None
     secret_key: str | None = field(repr=False)
     region: str | None
+    session_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -164,9 +165,12 @@ def _s3(values: Mapping[str, str]) -> S3Settings:
     if (access is None) != (secret is None):
         missing = "AWS_ACCESS_KEY_ID" if access is None else "AWS_SECRET_ACCESS_KEY"
         raise SettingsError("S3 is half-set", found="DATA_URI", expected=f"{missing} as well")
+    # Without a key of its own boto's chain finds keys and token together; a token alone belongs to no key of ours.
+    token = values.get("AWS_SESSION_TOKEN") if access else None
     return S3Settings(
         endpoint=values.get("AWS_ENDPOINT_URL"),
         access_key=access,
         secret_key=secret,
         region=values.get("AWS_REGION"),
+        session_token=token,
     )

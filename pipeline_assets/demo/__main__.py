@@ -1,6 +1,7 @@
 """The tour: writes real flights, trains, predicts three months, compares with what came true, says where to look."""
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pipeline_assets.ml.batch import BatchRef
 from pipeline_assets.ml.spec import LABEL
 from pipeline_assets.run import failures, home, run_batch
 from pipeline_assets.settings import Settings
-from pipeline_assets.stores.files import Area
+from pipeline_assets.stores.files import Area, file_store
 from pipeline_assets.stores.mart_tables import input_mart, lineage, model_choices, output_mart
 from pipeline_assets.stores.raw import manifest_of
 
@@ -43,10 +44,12 @@ def _tour(console: Console) -> int:
     from pipeline_assets.definitions import defs
 
     console.print("[bold]1. The flights of New York in 2013, as parquet[/bold]")
-    for written in write(Path(Settings.from_env().data_uri)):
-        console.print(
-            f"   {written.path}  {written.rows:,} rows{'' if written.changed else ', as before'}", soft_wrap=True
-        )
+    files = file_store(Settings.from_env())
+    with tempfile.TemporaryDirectory() as folder:
+        for written in write(Path(folder)):
+            changed = files.put(BatchRef(TASK, written.stage, written.batch), written.path)
+            place = f"{files.uri}/{written.path.relative_to(folder)}"
+            console.print(f"   {place}  {written.rows:,} rows{'' if changed else ', as before'}", soft_wrap=True)
     location = defs()
     batches = [BatchRef(TASK, "train", TRAIN), *(BatchRef(TASK, "predict", month) for month in PREDICT)]
     with dg.DagsterInstance.get() as instance:
@@ -134,7 +137,7 @@ def _share(value: float | None) -> str:
 
 def _places(console: Console, stores: Any) -> None:
     """Where everything is now."""
-    task = demo_task()
+    task, mlflow = demo_task(), Settings.from_env().mlflow
     console.print("[bold]Where to look[/bold]")
     marts = (lineage(task).name, output_mart(task).name, input_mart(task, "predict").name, model_choices(task).name)
     for what, where in (
@@ -142,8 +145,9 @@ def _places(console: Console, stores: Any) -> None:
         ("rejected rows", f"{stores['files'].uri}/{TASK}/rejected/"),
         *(("mart", stores["marts"].uri(name).rpartition("/")[2]) for name in marts),
         ("the marts", "make sql, then select * from marts.flight_delays_lineage limit 10;"),
-        ("models", "make mlflow-ui, then http://127.0.0.1:5000"),
-        ("the whole graph", "make ui, then http://127.0.0.1:3000"),
+        ("models", stores["registry"].tracking_uri if mlflow else "make mlflow-ui, then http://127.0.0.1:5000"),
+        # Beside servers of the user's own a Dagster of theirs shows it.
+        *(() if mlflow else (("the whole graph", "make ui, then http://127.0.0.1:3000"),)),
     ):
         console.print(f"   {what:<16}{where}", soft_wrap=True)
 

@@ -141,6 +141,23 @@ class FileStore(ABC):
         """
 
     @abstractmethod
+    def put(self, ref: BatchRef, path: Path) -> bool:
+        """Puts a local parquet file in place as the input of a batch: it appears whole or not at all.
+
+        Args:
+            ref: the batch, of one file.
+            path: of the file to copy.
+
+        Returns:
+            Whether it was written; an input that this method wrote with the same content is left alone, so that
+            sensors see no change.
+
+        Raises:
+            ContractError: the batch's name could lead out of the folder.
+            StoreError: the file cannot be written.
+        """
+
+    @abstractmethod
     def _entries(self, folder: str, start: str) -> Iterator[Entry]:
         """What lies below a folder at any depth: all, or at least what ``start``, a file or ``folder/``, names."""
 
@@ -177,6 +194,16 @@ def file_store(settings: Settings) -> FileStore:
     from pipeline_assets.stores.s3_files import S3Files
 
     return S3Files(settings.data_uri, settings.s3, settings.state / "spool")
+
+
+def input_path(ref: BatchRef) -> str:
+    """Of a batch's one input file, below the store's uri.
+
+    Raises:
+        ContractError: the batch's name could lead out of the folder.
+    """
+    check_name(ref)
+    return f"{ref.task}/{ref.stage}/{ref.batch}{SUFFIX}"
 
 
 def sha256_of(batch: Found, paths: Sequence[Path]) -> str:

@@ -1,7 +1,9 @@
 """The file store in a local folder: inputs are read in place."""
 
 import errno
+import filecmp
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ import pyarrow as pa
 from pipeline_assets.errors import StoreError
 from pipeline_assets.ml.batch import BatchRef, Part
 from pipeline_assets.stores.batch_listing import Entry, Found
-from pipeline_assets.stores.files import Area, Fetched, FileStore, sha256_of
+from pipeline_assets.stores.files import Area, Fetched, FileStore, input_path, sha256_of
 from pipeline_assets.stores.parquet_file import Sink, StoredFile, open_stored, parquet_sink
 from pipeline_assets.stores.whole_file import whole_file
 
@@ -55,6 +57,15 @@ class LocalFiles(FileStore):
             return open_stored(Path(uri), uri)
         except FileNotFoundError:
             return None
+
+    def put(self, ref: BatchRef, path: Path) -> bool:
+        """Copied aside, synced, renamed."""
+        target = Path(self.uri, input_path(ref))
+        if target.is_file() and filecmp.cmp(path, target, shallow=False):
+            return False
+        with whole_file(target) as aside:
+            shutil.copyfile(path, aside)
+        return True
 
     def _entries(self, folder: str, start: str) -> Iterator[Entry]:
         root = Path(self.uri, folder)

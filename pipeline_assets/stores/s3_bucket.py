@@ -1,7 +1,7 @@
 """One S3 bucket by boto3: the few calls that the file store makes, and their failures as errors for people."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -93,15 +93,30 @@ class Bucket:
             content: bytes = answer["Body"].read()
         return content
 
-    def put(self, key: str, content: bytes) -> None:
+    def notes(self, key: str) -> dict[str, str] | None:
+        """What :meth:`put` or :meth:`begin` noted beside the object; ``None`` if it is not there."""
+        from botocore.exceptions import ClientError
+
+        with self._asked(key):
+            try:
+                found: dict[str, str] = self._client.head_object(Bucket=self.name, Key=key)["Metadata"]
+            except ClientError as error:
+                # The answer to HEAD has no body that could say whether it is the bucket that is not there.
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004
+                    return None
+                raise
+        return found
+
+    def put(self, key: str, content: bytes, notes: Mapping[str, str] | None = None) -> None:
         """An object in one go."""
         with self._asked(key):
-            self._client.put_object(Bucket=self.name, Key=key, Body=content)
+            self._client.put_object(Bucket=self.name, Key=key, Body=content, Metadata=dict(notes or {}))
 
-    def begin(self, key: str) -> str:
+    def begin(self, key: str, notes: Mapping[str, str] | None = None) -> str:
         """A multipart upload; returns its id."""
         with self._asked(key):
-            upload: str = self._client.create_multipart_upload(Bucket=self.name, Key=key)["UploadId"]
+            begun = self._client.create_multipart_upload(Bucket=self.name, Key=key, Metadata=dict(notes or {}))
+        upload: str = begun["UploadId"]
         return upload
 
     def send(self, key: str, upload: str, number: int, content: bytes) -> dict[str, Any]:
@@ -165,6 +180,7 @@ class Bucket:
                 region_name=self._settings.region,
                 aws_access_key_id=self._settings.access_key,
                 aws_secret_access_key=self._settings.secret_key,
+                aws_session_token=self._settings.session_token,
                 config=Config(
                     retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
                     connect_timeout=_CONNECT_SECONDS,
@@ -245,6 +261,7 @@ _DOING = {
     "ListObjectsV2": "list files",
     "ListMultipartUploads": "list uploads",
     "GetObject": "read",
+    "HeadObject": "read",
     "PutObject": "write",
     "CreateMultipartUpload": "write",
     "UploadPart": "write",

@@ -1,6 +1,7 @@
 """The file store on S3: inputs are copied to a local spool once, outputs appear by multipart upload."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,7 +12,7 @@ import pyarrow as pa
 from pipeline_assets.ml.batch import BatchRef, Part
 from pipeline_assets.settings import S3Settings
 from pipeline_assets.stores.batch_listing import Entry, Found
-from pipeline_assets.stores.files import Area, Fetched, FileStore, sha256_of
+from pipeline_assets.stores.files import Area, Fetched, FileStore, input_path, sha256_of
 from pipeline_assets.stores.parquet_file import Sink, StoredFile, open_stored, parquet_sink
 from pipeline_assets.stores.s3_bucket import STALE_AFTER, Bucket, Object
 from pipeline_assets.stores.s3_objects import ObjectReader, download, uploaded
@@ -19,6 +20,8 @@ from pipeline_assets.stores.spool import Spool
 
 # Beside the copies in the spool; a part's name cannot start with a dot.
 _SHA256 = ".sha256"
+# Beside an object that the pipeline put: an ETag tells nothing of what was uploaded by parts.
+_NOTED = "sha256"
 
 
 class S3Files(FileStore):
@@ -64,6 +67,19 @@ class S3Files(FileStore):
         key = self._prefix + area.path(ref)
         reader = ObjectReader.at(self._bucket, key)
         return None if reader is None else open_stored(reader, self._bucket.uri(key))
+
+    def put(self, ref: BatchRef, path: Path) -> bool:
+        """Uploaded by parts. The object's sha256 is noted beside it, for the next put to compare with."""
+        key = self._prefix + input_path(ref)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if (self._bucket.notes(key) or {}).get(_NOTED) == digest:
+                return False
+            file.seek(0)
+            self._bucket.collect(key, self._stale_after)
+            with uploaded(self._bucket, key, {_NOTED: digest}) as upload:
+                shutil.copyfileobj(file, upload)
+        return True
 
     def _entries(self, folder: str, start: str) -> Iterator[Entry]:
         below = f"{self._prefix}{folder}/"

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import SEEK_CUR, SEEK_SET, RawIOBase
@@ -73,9 +73,9 @@ class ObjectReader(RawIOBase):
 class Upload(RawIOBase):
     """An object to be: parts go out while the next is filled, a few at a time, so memory stays flat."""
 
-    def __init__(self, bucket: Bucket, key: str) -> None:
+    def __init__(self, bucket: Bucket, key: str, notes: Mapping[str, str] | None) -> None:
         super().__init__()
-        self._bucket, self._key = bucket, key
+        self._bucket, self._key, self._notes = bucket, key, notes
         self._filling = bytearray()
         self._id: str | None = None
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3-upload")
@@ -98,7 +98,7 @@ class Upload(RawIOBase):
     def complete(self) -> None:
         """Makes the object appear."""
         if self._id is None:
-            self._bucket.put(self._key, bytes(self._filling))
+            self._bucket.put(self._key, bytes(self._filling), self._notes)
         else:
             if self._filling:
                 self._send(bytes(self._filling))
@@ -115,7 +115,7 @@ class Upload(RawIOBase):
 
     def _send(self, content: bytes) -> None:
         if self._id is None:
-            self._id = self._bucket.begin(self._key)
+            self._id = self._bucket.begin(self._key, self._notes)
         while len(self._sending) >= _THREADS:
             self._wait()
         number = len(self._sent) + len(self._sending) + 1
@@ -126,9 +126,9 @@ class Upload(RawIOBase):
 
 
 @contextmanager
-def uploaded(bucket: Bucket, key: str) -> Iterator[Upload]:
-    """An object that appears whole at the end of the block, or not at all."""
-    upload = Upload(bucket, key)
+def uploaded(bucket: Bucket, key: str, notes: Mapping[str, str] | None = None) -> Iterator[Upload]:
+    """An object, with notes beside it, that appears whole at the end of the block, or not at all."""
+    upload = Upload(bucket, key, notes)
     try:
         yield upload
         upload.complete()

@@ -1,0 +1,164 @@
+"""Starts and stops every real server on this machine, and runs a command with their addresses.
+
+``python -m pipeline_assets.stack up | down | run command ...``
+"""
+
+import argparse
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline_assets.errors import PipelineError, StoreError
+from pipeline_assets.stack import s3
+from pipeline_assets.stack.plan import Plan
+from pipeline_assets.stack.programs import environment, prepare, programs
+from pipeline_assets.stack.ready import CHECKS, NotYet
+from pipeline_assets.stack.supervisor import Supervisor
+
+_SECONDS = 180  # on a slow machine; then something is wrong
+_PAUSE = 0.2
+_LINES = 15
+
+
+def up(folder: Path, env_file: Path) -> None:
+    """Starts what does not run, and returns once every server serves.
+
+    Raises:
+        StoreError: a server is not installed, or does not start; says what its log says.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(folder):
+        plan, supervisor = Plan.of(folder), Supervisor(folder)
+        every = programs(plan)
+        running = supervisor.runs() and set(supervisor.states().values()) == {"RUNNING"}
+        if not running:
+            prepare(plan)
+        since = time.time()
+        supervisor.start(every, environment(plan))
+        plan.write_env(env_file)
+        if running:
+            _say("The servers run already.")
+        _wait(plan, supervisor, 0 if running else since)
+    _say(_addresses(plan, env_file))
+
+
+def down(folder: Path) -> None:
+    """Stops the servers; what they hold stays in the folder.
+
+    Raises:
+        StoreError: a process does not end.
+    """
+    if not folder.is_dir():
+        return
+    with _locked(folder):
+        Supervisor(folder).stop()
+        if (folder / "plan.json").exists():
+            s3.forget_sockets(Plan.of(folder).grpc)
+
+
+def run(folder: Path, line: list[str]) -> int:
+    """Runs a command with the servers' variables; its exit code.
+
+    Raises:
+        StoreError: the servers do not run.
+    """
+    if not Supervisor(folder).runs():
+        raise StoreError("the servers do not run", do="make stack")
+    return subprocess.run(line, env={**os.environ, **Plan.of(folder).variables()}, check=False).returncode  # noqa: S603
+
+
+def _wait(plan: Plan, supervisor: Supervisor, since: float) -> None:
+    """Asks the servers until each has said that it serves."""
+    begun, pending = time.monotonic(), dict(CHECKS)
+    said: dict[str, str] = {}
+    while pending:
+        states = supervisor.states()
+        for name, check in list(pending.items()):
+            try:
+                _check_running(states[name])
+                check(plan, since)
+            except NotYet as answer:
+                said[name] = str(answer)
+            else:
+                del pending[name]
+                _say(f"  {name:<16}serves after {time.monotonic() - begun:.0f} s")
+                continue
+            if states[name] == "FATAL" or time.monotonic() - begun > _SECONDS:
+                raise StoreError(
+                    f"{name} does not start",
+                    file=supervisor.log(name),
+                    found=f"{said[name]}\n{_end(supervisor.log(name))}".strip(),
+                    do="see its log; make stack-down, then make stack",
+                )
+        if pending:
+            time.sleep(_PAUSE)  # before they are asked again
+
+
+def _check_running(state: str) -> None:
+    """Whoever answers at a server's port while it does not run is somebody else."""
+    if state != "RUNNING":
+        raise NotYet(state)
+
+
+def _end(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-_LINES:]) if log.exists() else ""
+
+
+def _addresses(plan: Plan, env_file: Path) -> str:
+    postgres, tarantool = plan.postgres, plan.tarantool
+    places = {
+        "S3": f"{plan.url('s3')}  {plan.variables()['DATA_URI']}",
+        "PostgreSQL": f"{postgres.host}:{postgres.port}  database {postgres.database}, login {postgres.login}",
+        "Tarantool": f"{tarantool.host}:{tarantool.port}  login {tarantool.login}",
+        "MLflow": plan.url("mlflow"),
+        "Dagster": plan.url("dagster"),
+        "logs": str(plan.folder / "logs"),
+        "variables": f"{env_file}  (in a shell: set -a; . {env_file}; set +a)",
+    }
+    return "\n".join(f"{what:<12}{where}" for what, where in places.items())
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One start or stop at a time."""
+    with (folder / "lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline_assets.stack", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path(".pipeline/stack"), help="of everything they write")
+    parser.add_argument("--env-file", type=Path, default=Path(".env.stack"), help="where their variables go")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("up", help="start them")
+    verbs.add_parser("down", help="stop them")
+    verbs.add_parser("run", help="run a command with their variables").add_argument("line", nargs=argparse.REMAINDER)
+    given = parser.parse_args(arguments)
+    folder = given.folder.resolve()
+    try:
+        if given.verb == "run":
+            return run(folder, given.line)
+        if given.verb == "down":
+            down(folder)
+        else:
+            up(folder, given.env_file.resolve())
+    except PipelineError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

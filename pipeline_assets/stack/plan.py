@@ -1,0 +1,123 @@
+"""Where the servers of a checkout listen and what opens them: chosen at the first start, kept for later ones."""
+
+import json
+import secrets
+import shlex
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from pipeline_assets.settings import DatabaseSettings, S3Settings, TarantoolSettings
+from pipeline_assets.stack.ports import free_ports
+from pipeline_assets.stack.postgres import ROOT
+from pipeline_assets.stack.s3 import SERVICES
+from pipeline_assets.stores.whole_file import whole_file
+
+HOST = "127.0.0.1"
+DATA_BUCKET, MODELS_BUCKET = "pipeline", "mlflow"
+_LOGIN = "pipeline"
+_PORTS = (*SERVICES, *(f"{service}_grpc" for service in SERVICES), "postgres", "tarantool", "mlflow", "dagster")
+_SECRETS = ("s3_access", "s3_secret", "postgres_root", "postgres", "tarantool_admin", "tarantool")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The servers of one folder.
+
+    Attributes:
+        folder: for everything that they write.
+        ports: by :data:`_PORTS`.
+        secrets: by :data:`_SECRETS`.
+    """
+
+    folder: Path
+    ports: dict[str, int]
+    secrets: dict[str, str]
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """The folder's plan; made, with free ports and new credentials, at the first call."""
+        file = folder / "plan.json"
+        if file.exists():
+            return cls(folder, **json.loads(file.read_text()))
+        ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+        plan = cls(folder, ports, {name: secrets.token_hex(16) for name in _SECRETS})
+        kept = asdict(plan)
+        del kept["folder"]
+        write_private(file, json.dumps(kept, indent=1))
+        return plan
+
+    def url(self, server: str) -> str:
+        """Of a server that speaks HTTP: ``s3``, ``mlflow`` or ``dagster``."""
+        return f"http://{HOST}:{self.ports[server]}"
+
+    @property
+    def s3(self) -> S3Settings:
+        """The account of the pipeline and of MLflow."""
+        return S3Settings(self.url("s3"), self.secrets["s3_access"], self.secrets["s3_secret"], "us-east-1")
+
+    @property
+    def postgres_root(self) -> DatabaseSettings:
+        """The superuser's way in."""
+        return DatabaseSettings(HOST, self.ports["postgres"], "postgres", ROOT, self.secrets["postgres_root"])
+
+    @property
+    def postgres(self) -> DatabaseSettings:
+        """The pipeline's login: it owns its database and may make roles, and is no superuser."""
+        return DatabaseSettings(HOST, self.ports["postgres"], "pipeline", _LOGIN, self.secrets["postgres"])
+
+    @property
+    def tarantool_admin(self) -> TarantoolSettings:
+        """The administrator's way in."""
+        return TarantoolSettings(HOST, self.ports["tarantool"], "admin", self.secrets["tarantool_admin"])
+
+    @property
+    def tarantool(self) -> TarantoolSettings:
+        """The pipeline's login, with the documented rights and no others."""
+        return TarantoolSettings(HOST, self.ports["tarantool"], _LOGIN, self.secrets["tarantool"])
+
+    @property
+    def grpc(self) -> dict[str, int]:
+        """Ports that the S3 server's parts talk to each other by."""
+        return {service: self.ports[f"{service}_grpc"] for service in SERVICES}
+
+    def variables(self) -> dict[str, str]:
+        """The environment in which the pipeline works with these servers."""
+        postgres, tarantool = self.postgres, self.tarantool
+        return {
+            "DATA_URI": f"s3://{DATA_BUCKET}/data",
+            "AWS_ENDPOINT_URL": self.url("s3"),
+            "AWS_ACCESS_KEY_ID": self.secrets["s3_access"],
+            "AWS_SECRET_ACCESS_KEY": self.secrets["s3_secret"],
+            "AWS_SESSION_TOKEN": "",  # one of the user's own would go with other keys
+            "AWS_REGION": "us-east-1",
+            "GREENPLUM_HOST": postgres.host,
+            "GREENPLUM_PORT": str(postgres.port),
+            "GREENPLUM_DATABASE": postgres.database,
+            "GREENPLUM_SCHEMA": "marts",
+            "GREENPLUM_LOGIN": postgres.login,
+            "GREENPLUM_PASSWORD": postgres.password,
+            "TARANTOOL_HOST": tarantool.host,
+            "TARANTOOL_PORT": str(tarantool.port),
+            "TARANTOOL_LOGIN": tarantool.login,
+            "TARANTOOL_PASSWORD": tarantool.password,
+            "MLFLOW_URL": self.url("mlflow"),
+            "MLFLOW_LOGIN": "",
+            "MLFLOW_PASSWORD": "",
+            "MLFLOW_S3_ENDPOINT_URL": self.url("s3"),
+            "DAGSTER_HOME": str(self.folder / "dagster"),
+            "PIPELINE_STATE": str(self.folder / "state"),
+        }
+
+    def write_env(self, file: Path) -> None:
+        """The variables as lines that a shell understands, for their owner's eyes only."""
+        lines = [f"{name}={shlex.quote(value) if value else ''}\n" for name, value in self.variables().items()]
+        text = "# Made by `make stack`. In a shell: set -a; . ./.env.stack; set +a\n"
+        write_private(file, text + "".join(lines))
+
+
+def write_private(file: Path, text: str) -> None:
+    """A file that appears whole and that only its owner can read."""
+    with whole_file(file) as aside:
+        aside.chmod(0o600)
+        aside.write_text(text)

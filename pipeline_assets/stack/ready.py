@@ -1,0 +1,144 @@
+"""Asks each server, in its own protocol, whether it serves; and gives it what the pipeline expects to find there.
+
+Each function returns when all is there, does nothing twice, and raises :class:`NotYet` as long as it cannot.
+"""
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+from pipeline_assets.stack.plan import DATA_BUCKET, MODELS_BUCKET, Plan
+from pipeline_assets.stack.tarantool import add_login
+
+_SECONDS = 5
+_LOCATION = """{
+  workspaceOrError { ... on Workspace { locationEntries {
+    name loadStatus locationOrLoadError { __typename ... on PythonError { message } }
+  } } }
+}"""
+_DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatTime } } } }"
+
+
+class NotYet(Exception):  # noqa: N818 - it is no error
+    """The server does not serve yet; says what it said."""
+
+
+def s3(plan: Plan, _since: float) -> None:
+    """It has the buckets, and keeps and returns an object."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    with _not_yet(BotoCoreError, ClientError):
+        client = boto3.session.Session().client(
+            "s3",
+            endpoint_url=plan.s3.endpoint,
+            aws_access_key_id=plan.s3.access_key,
+            aws_secret_access_key=plan.s3.secret_key,
+            region_name=plan.s3.region,
+            config=Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 1}),
+        )
+        there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+        for bucket in (DATA_BUCKET, MODELS_BUCKET):
+            if bucket not in there:
+                client.create_bucket(Bucket=bucket)
+            # Names are known before the disks are: only an object tells that both are.
+            client.put_object(Bucket=bucket, Key=".ready", Body=b"yes")
+            client.get_object(Bucket=bucket, Key=".ready")["Body"].read()
+            client.delete_object(Bucket=bucket, Key=".ready")
+
+
+def postgres(plan: Plan, _since: float) -> None:
+    """The pipeline's login reaches its database."""
+    import psycopg2
+    from psycopg2.sql import SQL, Identifier
+
+    root, login = plan.postgres_root, plan.postgres
+    with _not_yet(psycopg2.OperationalError):
+        connection = psycopg2.connect(
+            host=root.host, port=root.port, dbname=root.database, user=root.login, password=root.password,
+            connect_timeout=_SECONDS,
+        )  # fmt: skip
+    connection.autocommit = True  # no database is made in a transaction
+    try:
+        with connection.cursor() as cursor:
+            name, database = Identifier(login.login), Identifier(login.database)
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login.login])
+            if not cursor.fetchone():
+                cursor.execute(SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD %s").format(name), [login.password])
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [login.database])
+            if not cursor.fetchone():
+                cursor.execute(SQL("CREATE DATABASE {} OWNER {}").format(database, name))
+    finally:
+        connection.close()
+
+
+def tarantool(plan: Plan, _since: float) -> None:
+    """The pipeline's login is there."""
+    from tarantool.error import Error
+
+    with _not_yet(Error, OSError):
+        add_login(plan.tarantool_admin, plan.tarantool)
+
+
+def mlflow(plan: Plan, _since: float) -> None:
+    """It answers from its database."""
+    _asked(f"{plan.url('mlflow')}/api/2.0/mlflow/experiments/search", {"max_results": 1})
+
+
+def dagster(plan: Plan, _since: float) -> None:
+    """It has loaded the code location."""
+    workspace = _graphql(plan, _LOCATION)["workspaceOrError"]
+    for entry in workspace.get("locationEntries", []):
+        found = entry["locationOrLoadError"]
+        if entry["loadStatus"] != "LOADED" or not found or found["__typename"] != "RepositoryLocation":
+            raise NotYet(f"{entry['name']}: {(found or {}).get('message') or entry['loadStatus']}")
+    if not workspace.get("locationEntries"):
+        raise NotYet("no code location")
+
+
+def dagster_daemon(plan: Plan, since: float) -> None:
+    """Its daemons have given a sign of life since it was started."""
+    for daemon in _graphql(plan, _DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]:
+        if daemon["required"] and (not daemon["healthy"] or (daemon["lastHeartbeatTime"] or 0) < since):
+            raise NotYet(f"{daemon['daemonType']} gives no sign of life")
+
+
+# By program; each is given the plan and the moment of the start.
+CHECKS: Mapping[str, Callable[[Plan, float], None]] = MappingProxyType(
+    {
+        "s3": s3,
+        "postgres": postgres,
+        "tarantool": tarantool,
+        "mlflow": mlflow,
+        "dagster": dagster,
+        "dagster-daemon": dagster_daemon,
+    }
+)
+
+
+def _graphql(plan: Plan, query: str) -> dict[str, Any]:
+    data: dict[str, Any] = _asked(f"{plan.url('dagster')}/graphql", {"query": query})["data"]
+    return data
+
+
+def _asked(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(  # noqa: S310 - an address of ours
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    # The user's proxy does not lead to the loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with _not_yet(OSError, json.JSONDecodeError), opener.open(request, timeout=_SECONDS) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+@contextmanager
+def _not_yet(*errors: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except errors as error:
+        raise NotYet(str(error).strip()) from error

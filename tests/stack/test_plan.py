@@ -1,0 +1,35 @@
+import shlex
+import stat
+from pathlib import Path
+
+from pipeline_assets.settings import MlflowSettings, Settings
+from pipeline_assets.stack.plan import Plan
+
+
+def test_the_variables_lead_to_the_servers(tmp_path: Path) -> None:
+    plan = Plan.of(tmp_path)
+    settings = Settings.from_env(plan.variables(), Path("/elsewhere"))
+    assert settings.s3 == plan.s3
+    assert settings.greenplum == plan.postgres
+    assert settings.tarantool == plan.tarantool
+    assert settings.mlflow == MlflowSettings(plan.url("mlflow"), None, None)
+    assert settings.state == tmp_path / "state"
+
+
+def test_ports_and_credentials_are_chosen_once_and_for_each_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    one, again, other = Plan.of(tmp_path / "a"), Plan.of(tmp_path / "a"), Plan.of(tmp_path / "b")
+    assert one == again
+    assert len(set(one.ports.values())) == len(one.ports)
+    assert not set(one.secrets.values()) & set(other.secrets.values())
+
+
+def test_the_file_is_a_shells_and_its_owners_only(tmp_path: Path) -> None:
+    folder = tmp_path / "with a blank"
+    folder.mkdir()
+    plan, file = Plan.of(folder), tmp_path / ".env.stack"
+    plan.write_env(file)
+    assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE((folder / "plan.json").stat().st_mode) == 0o600
+    words = shlex.split(file.read_text(), comments=True)
+    assert dict(word.split("=", 1) for word in words) == plan.variables()
