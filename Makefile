@@ -10,7 +10,7 @@ export DAGSTER_HOME
 export MPLCONFIGDIR ?= $(CURDIR)/.pipeline/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sql mlflow-ui run stack stack-demo stack-down test lint format lock clean
+.PHONY: help setup demo ui sql mlflow-ui run stack stack-demo stack-down test bench lint format lock clean
 
 help: ## Explain every verb
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -57,6 +57,9 @@ stack-down: ## Stop them; what they hold stays
 
 test: $(HOME_READY) ## Run every test; REQUIRE_SERVERS=1 makes a missing server a failure
 	$(BIN)/python -m pytest
+
+bench: $(HOME_READY) ## Measure each step beside its limit and its peers, in one run: make bench BENCH="--rounds 5"
+	$(BIN)/python -m benchmarks $(BENCH)
 
 lint: $(READY) ## Ruff, the type checker, the import rules, and the tasks themselves
 	$(BIN)/ruff check

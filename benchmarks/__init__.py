@@ -1,0 +1,1 @@
+"""Speed and memory of each step beside its limit and beside what people do today: ``python -m benchmarks``."""

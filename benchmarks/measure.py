@@ -1,0 +1,99 @@
+"""Measuring: contenders in turn, each in a process of its own, and what medians and bests say of them."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.ground import Ground
+
+# Does the work that is timed, and says of how many rows.
+Work = Callable[[], int]
+# Brings about what the work needs: imports, connections, empty tables. Not timed; its memory is counted.
+Prepare = Callable[[Ground], Work]
+
+OURS, LIMIT = "ours", "limit"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table.
+
+    Attributes:
+        name: of the step.
+        contenders: by name; ``ours`` and ``limit`` are among them. Those that would take hours do a sample.
+        wanted: ours at least so many times as fast as a contender.
+        rounds: at most so many; some lines are long.
+        flat: whether memory must not grow with the rows.
+    """
+
+    name: str
+    contenders: Mapping[str, Prepare]
+    wanted: Mapping[str, float]
+    rounds: int | None = None
+    flat: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One contender, once.
+
+    Attributes:
+        peak: of the process's resident memory, in bytes; of servers and of psql, nothing.
+    """
+
+    seconds: float
+    rows: int
+    peak: int
+
+    @property
+    def speed(self) -> float:
+        """Rows a second."""
+        return self.rows / self.seconds
+
+
+def once(prepare: Prepare, ground: Ground) -> Measured:
+    """Measures in this process; call it in a fresh one."""
+    work = prepare(ground)
+    start = time.perf_counter()
+    rows = work()
+    seconds = time.perf_counter() - start
+    return Measured(seconds, rows, _peak())
+
+
+def _peak() -> int:
+    """This program's own peak, in bytes: Linux lets ``ru_maxrss`` start at what the parent had before the exec."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def fresh(line: str, contender: str, folder: Path) -> Measured:
+    """Measures in a process that has done nothing before."""
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.contender", str(folder), line, contender]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def rounds(line: Line, names: Sequence[str], folder: Path, count: int) -> dict[str, list[Measured]]:
+    """Each contender once a round, the first of a round the second of the next: noise meets all of them."""
+    measured: dict[str, list[Measured]] = {name: [] for name in names}
+    for number in range(count):
+        shift = number % len(names)
+        for name in [*names[shift:], *names[:shift]]:
+            one = fresh(line.name, name, folder)
+            measured[name].append(one)
+            print(
+                f"  {line.name}, {name}: {one.rows:,} rows in {one.seconds:.2f} s, {one.peak / 2**20:.0f} MB",
+                file=sys.stderr,
+                flush=True,
+            )
+    return measured
+
+
+def ratio(ours: Sequence[Measured], other: Sequence[Measured]) -> float:
+    """How many times as fast as another we are: the median of the rounds' own ratios."""
+    return statistics.median(mine.speed / its.speed for mine, its in zip(ours, other, strict=True))

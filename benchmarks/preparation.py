@@ -1,0 +1,65 @@
+"""Raw check and preparation: fingerprint, contract, rejected rows, features; beside DuckDB with the same SQL alone."""
+
+from benchmarks.ground import BATCH, Ground, drain
+from benchmarks.measure import LIMIT, OURS, Line, Work
+from pipeline_assets.ml import sql
+from pipeline_assets.ml.contract import bits, of_file
+from pipeline_assets.ml.preparation import AcceptedRows, features_query, input_mart_query
+from pipeline_assets.ml.spec import Stage
+from pipeline_assets.stores.scan import ROWS_PER_BATCH, scan
+
+
+def _ours(ground: Ground) -> Work:
+    def work() -> int:
+        ground.check("train")
+        return drain(ground.raw("train").stream(features_query))
+
+    return work
+
+
+def duckdb_alone(ground: Ground, stage: Stage = "train", *, mart: bool = False) -> Work:
+    """The pipeline's SQL over the file and nothing else: nobody looks at what comes."""
+    file, scratch = ground.file(stage), ground.folder / "scratch"
+    with scan([file], scratch) as view:
+        contract, count = of_file(ground.task, stage, view.columns), view.rows
+    rejected = ground.raw(stage).rejected
+    rows = AcceptedRows(contract, BATCH, any_rejected=len(rejected) > 0)
+    nothing = "" if len(rejected) else " limit 0"  # as the check itself has it
+    queries = [contract.check_query(), contract.rejected_query() + nothing, features_query(rows)]
+    if mart:
+        queries.append(input_mart_query(rows))
+    marks = bits(rejected, count)
+
+    def work() -> int:
+        with sql.connect(spill=str(scratch)) as connection:
+            connection.execute(
+                "create view raw as select file_row_number as row_number, * exclude (file_row_number)"
+                f" from read_parquet({sql.text(str(file))}, file_row_number = true)"
+            )
+            connection.execute("set variable rejected = ?::BIT", [marks])
+            counts = [drain(connection.sql(query).to_arrow_reader(ROWS_PER_BATCH)) for query in queries]
+        return counts[2]
+
+    return work
+
+
+def _pandas(ground: Ground) -> Work:
+    import pandas as pd
+
+    from benchmarks import pandas_way
+
+    def work() -> int:
+        rows = pd.read_parquet(ground.file("train"))
+        good = pandas_way.accepted(rows, "train")
+        prepared = pandas_way.features(good)
+        prepared["label"] = pandas_way.label(good)
+        return len(prepared)
+
+    return work
+
+
+LINE = Line(
+    "raw check and preparation",
+    {OURS: _ours, LIMIT: duckdb_alone, "pandas": _pandas},
+    wanted={LIMIT: 0.8, "pandas": 1},
+)

@@ -1,0 +1,116 @@
+"""What was measured, as a table for people and as JSON."""
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import OURS, Line, Measured, ratio
+
+# How much more memory ten times the rows may take.
+GROWTH = 1.15
+
+
+def summary(
+    line: Line, measured: Mapping[str, Sequence[Measured]], on: Mapping[str, Any], large: Measured | None = None
+) -> dict[str, Any]:
+    """One line's numbers; ``on`` is what :func:`machine` said."""
+    contenders = {
+        name: {
+            "rows": rounds[0].rows,
+            "median_seconds": round(statistics.median(one.seconds for one in rounds), 3),
+            "best_seconds": round(min(one.seconds for one in rounds), 3),
+            "median_rows_per_second": round(statistics.median(one.speed for one in rounds)),
+            "peak_mb": round(max(one.peak for one in rounds) / 2**20),
+        }
+        for name, rounds in measured.items()
+    }
+    ratios = {name: round(ratio(measured[OURS], rounds), 3) for name, rounds in measured.items() if name != OURS}
+    told: dict[str, Any] = {
+        "step": line.name,
+        "machine": on,
+        "rounds": len(measured[OURS]),
+        "contenders": contenders,
+        "ours_times_as_fast": ratios,
+        "wanted": {name: round(value, 3) for name, value in line.wanted.items()},
+        "missed": [name for name, value in line.wanted.items() if name in ratios and ratios[name] < value],
+    }
+    if large is not None:
+        growth = large.peak / max(one.peak for one in measured[OURS])
+        told["large"] = {
+            "rows": large.rows,
+            "seconds": round(large.seconds, 1),
+            "peak_mb": round(large.peak / 2**20),
+            "times_the_memory": round(growth, 2),
+            "flat": growth <= GROWTH,
+        }
+    return told
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers of a line depend on, as its rounds end; nothing that names the machine."""
+    return {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpus": os.cpu_count(),
+        "processor": platform.machine(),
+        "python": platform.python_version(),
+        "load_average": [round(one, 2) for one in os.getloadavg()],
+    }
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The table of a run."""
+    head = ("step", "contender", "rows", "median s", "best s", "rows/s", "peak MB", "ours is", "wanted")
+    rows = [head]
+    for line in lines:
+        for name, one in line["contenders"].items():
+            times, wanted = line["ours_times_as_fast"].get(name), line["wanted"].get(name)
+            rows.append(
+                (
+                    line["step"] if name == OURS else "",
+                    name,
+                    f"{one['rows']:,}",
+                    f"{one['median_seconds']:.2f}",
+                    f"{one['best_seconds']:.2f}",
+                    f"{one['median_rows_per_second']:,}",
+                    f"{one['peak_mb']:,}",
+                    "" if times is None else f"{times:.2f}x",
+                    "" if wanted is None else f"{wanted:.2f}x{' MISSED' if name in line['missed'] else ''}",
+                )
+            )
+        if "large" in line:
+            one = line["large"]
+            rows.append(
+                (
+                    "",
+                    "ours, large",
+                    f"{one['rows']:,}",
+                    f"{one['seconds']:.2f}",
+                    "",
+                    f"{one['rows'] / one['seconds']:,.0f}",
+                    f"{one['peak_mb']:,}",
+                    f"{one['times_the_memory']:.2f}x memory",
+                    f"{GROWTH:.2f}x{'' if one['flat'] else ' MISSED'}",
+                )
+            )
+    widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
+    left = {0, 1}
+    texts = [
+        "  ".join(cell.ljust(width) if at in left else cell.rjust(width) for at, (cell, width) in enumerate(cells))
+        for cells in (zip(row, widths, strict=True) for row in rows)
+    ]
+    return "\n".join(text.rstrip() for text in texts)
+
+
+def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> Path:
+    """Puts lines under today's date; a line that was measured again today replaces its former self."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{datetime.now(UTC):%Y-%m-%d}.json"
+    former = json.loads(path.read_text())["lines"] if path.exists() else []
+    told = {line["step"]: line for line in [*former, *lines]}
+    path.write_text(json.dumps({"lines": list(told.values())}, indent=2) + "\n")
+    return path

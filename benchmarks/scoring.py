@@ -1,0 +1,69 @@
+"""Scoring parquet to parquet: rows and features in, output and scores out, beside predict_proba on a ready Pool."""
+
+from collections.abc import Iterator
+
+from benchmarks.ground import BATCH, Ground
+from benchmarks.measure import LIMIT, OURS, Line, Work
+from pipeline_assets.ml.frames import scoring_frame
+from pipeline_assets.ml.preparation import raw_query
+from pipeline_assets.ml.scoring import SCORES_SCHEMA, ScoredRows, Scorer
+from pipeline_assets.stores.files import Area
+
+
+def _ours(ground: Ground) -> Work:
+    model, task, ref = ground.model(), ground.task, ground.ref("predict")
+    import pandas as pd  # noqa: F401 - its import is not what is measured
+
+    def work() -> int:
+        contract, rows = ground.raw("predict").open(raw_query)
+        scorer = Scorer(contract, BATCH, lambda batch: model.probability(scoring_frame(batch, task.features)), 1)
+        scored: Iterator[ScoredRows] = scorer.score(rows, ground.features.read(ground.table("predict"), BATCH))
+        with (
+            ground.files.sink(Area.OUTPUT, ref, scorer.output_schema(rows.schema)) as output,
+            ground.files.sink(Area.SCORES, ref, SCORES_SCHEMA) as scores,
+        ):
+            for part in scored:
+                scores.write(part.scores)
+                output.write(part.output)
+        return scores.rows
+
+    return work
+
+
+def predict_proba(ground: Ground) -> Work:
+    """The model alone, on a Pool that has been made."""
+    from catboost import Pool
+
+    table = ground.features.read(ground.table("predict"), BATCH).read_all()
+    features = ground.task.features
+    native = ground.model().native
+    pool = Pool(scoring_frame(table, features), cat_features=list(features.categorical))
+    return lambda: len(native.predict_proba(pool))
+
+
+def _pandas(ground: Ground) -> Work:
+    import pandas as pd
+
+    native, task = ground.model().native, ground.task
+    folder = ground.folder / "peer"
+    folder.mkdir(exist_ok=True)
+    features = ground.features.uri(ground.table("predict"), BATCH)
+
+    def work() -> int:
+        rows = pd.read_parquet(ground.file("predict"))
+        prepared = pd.read_parquet(features)
+        rows = rows.iloc[prepared["row_number"]].reset_index(drop=True)
+        rows["probability"] = native.predict_proba(prepared[list(task.features.names)])[:, 1]
+        rows["row_number"] = prepared["row_number"]
+        rows[["row_number", "probability"]].to_parquet(folder / "scores.parquet")
+        rows[rows["probability"] >= 0.35].to_parquet(folder / "output.parquet")
+        return len(rows)
+
+    return work
+
+
+LINE = Line(
+    "scoring parquet to parquet",
+    {OURS: _ours, LIMIT: predict_proba, "pandas": _pandas},
+    wanted={LIMIT: 0.75, "pandas": 1},
+)

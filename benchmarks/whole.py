@@ -1,0 +1,196 @@
+"""Train and predict, whole: both jobs in Dagster, beside the limits of their steps and a bare fit, one after another.
+
+Fits a tenth of the demo's iterations: the fit is the same work for all, and the less there is of it, the more of
+everything else shows. Starting Python and importing packages is not timed for anybody.
+"""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from benchmarks import features_back, features_in, mart_load, preparation, scoring
+from benchmarks.ground import BATCH, Ground
+from benchmarks.measure import LIMIT, OURS, Line, Work
+from pipeline_assets.ml.spec import STAGES, TaskSpec
+
+_ITERATIONS = 100
+
+
+def _task(ground: Ground) -> TaskSpec:
+    told = ground.task.model_dump(mode="json")
+    told["training"]["parameters"]["iterations"] = _ITERATIONS
+    return TaskSpec.model_validate(told)
+
+
+def _ours(ground: Ground) -> Work:
+    import catboost  # noqa: F401 - imports are not what is measured
+    import dagster as dg
+    import matplotlib.pyplot  # noqa: F401, ICN001
+    import mlflow.catboost  # noqa: F401
+    import pandas as pd  # noqa: F401
+
+    from pipeline_assets.assets.definitions import task_definitions
+    from pipeline_assets.assets.graph import TaskGraph
+    from pipeline_assets.resources import resources
+    from pipeline_assets.run import failures, run_batch
+    from pipeline_assets.settings import Settings
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    for stage in STAGES:
+        mart_load.ready(ground, stage)
+        features_in.empty(ground, stage)
+    mart_load.empty(ground, f"{ground.task.name}_predict_output")
+    task, state = _task(ground), ground.folder / "state"
+    shutil.rmtree(state, ignore_errors=True)
+    postgres, tarantool = ground.postgres, ground.tarantool
+    environment = {
+        "DATA_URI": ground.files.uri,
+        "GREENPLUM_HOST": postgres.host,
+        "GREENPLUM_PORT": str(postgres.port),
+        "GREENPLUM_DATABASE": postgres.database,
+        "GREENPLUM_LOGIN": postgres.login,
+        "GREENPLUM_PASSWORD": postgres.password,
+        "TARANTOOL_HOST": tarantool.host,
+        "TARANTOOL_PORT": str(tarantool.port),
+        "TARANTOOL_LOGIN": tarantool.login,
+        "TARANTOOL_PASSWORD": tarantool.password,
+        "PIPELINE_STATE": str(state),
+    }
+    stores = resources(Settings.from_env(environment, Path(ground.folder)))
+    stores["registry"].experiment(task.name)  # makes MLflow's database, once in its life
+    shared = dg.Definitions(resources=dict(stores), executor=dg.in_process_executor)
+    graph = TaskGraph(task, yaml.safe_dump(task.model_dump(mode="json")))
+    defs = dg.Definitions.merge(shared, task_definitions(graph))
+    quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+    def work() -> int:
+        with dg.DagsterInstance.ephemeral() as instance:
+            for stage in STAGES:
+                result = run_batch(defs, instance, ground.ref(stage), quiet)
+                if not result.success:
+                    raise RuntimeError("\n".join(failures(result)))
+        return ground.rows
+
+    return work
+
+
+def _limits(ground: Ground) -> Work:
+    """What each step cannot be faster than; the small output mart and the registry are left out."""
+    duckdb = [preparation.duckdb_alone(ground, stage, mart=True) for stage in STAGES]
+    copies = [mart_load.copy_csv(ground, stage) for stage in STAGES]
+    loops = []
+    for stage in STAGES:
+        loops += [features_in.lua_loop(ground, stage)]
+    pages = [features_back.pages(ground, stage) for stage in STAGES]
+    fit, predict = _bare_fit(ground), scoring.predict_proba(ground)
+
+    def work() -> int:
+        for step in (*duckdb, *copies, *loops, *pages, fit, predict):
+            step()
+        return ground.rows
+
+    return work
+
+
+def _bare_fit(ground: Ground) -> Work:
+    """CatBoost's fit on Pools that have been made, with the task's split and parameters."""
+    from catboost import CatBoostClassifier, Pool
+
+    from pipeline_assets.ml.frames import training_frame
+    from pipeline_assets.ml.split import split
+
+    task = _task(ground)
+    rows = training_frame(ground.features.read(ground.table("train"), BATCH), task).rows
+    parts = split(rows, task.training.validation, task.training.seed)
+    categorical = list(task.features.categorical)
+    training, validation = (
+        Pool(side.features, side.label, cat_features=categorical)
+        for side in (rows.take(parts.training), rows.take(parts.validation))
+    )
+    model = CatBoostClassifier(**_parameters(task))
+
+    def work() -> int:
+        model.fit(training, eval_set=validation)
+        return len(rows)
+
+    return work
+
+
+def _parameters(task: TaskSpec) -> dict[str, Any]:
+    return {
+        **task.training.parameters,
+        "eval_metric": "AUC",
+        "early_stopping_rounds": task.training.early_stopping_rounds,
+        "random_seed": task.training.seed,
+        "thread_count": task.training.threads,
+        "allow_writing_files": False,
+        "verbose": False,
+    }
+
+
+def _script(ground: Ground) -> Work:
+    """The same job in one pandas script, with the fast way to load a mart; it keeps no features and no models."""
+    import io
+
+    import pandas as pd
+    from catboost import CatBoostClassifier
+
+    from benchmarks import pandas_way
+
+    task = _task(ground)
+    marts = {stage: mart_load.ready(ground, stage) for stage in STAGES}
+    connection = mart_load.connect(ground)
+    folder = ground.folder / "peer"
+    folder.mkdir(exist_ok=True)
+
+    def load(name: str, rows: pd.DataFrame) -> None:
+        text = io.StringIO()
+        rows.to_csv(text, index=False, header=False)
+        text.seek(0)
+        names = ", ".join(f'"{column}"' for column in rows.columns)
+        with connection, connection.cursor() as cursor:
+            cursor.copy_expert(f"COPY {mart_load.SCHEMA}.{name} ({names}) FROM STDIN WITH (FORMAT csv)", text)
+
+    def prepared(stage: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+        rows = pandas_way.accepted(_whole_numbers(pd.read_parquet(ground.file(stage))), stage)
+        made = pandas_way.features(rows)
+        address = pd.DataFrame({"batch": BATCH, "row_number": rows.index}, index=rows.index)
+        mart = pd.concat([address, rows, made.add_prefix("feature_")], axis=1)
+        if stage == "train":
+            mart["label"] = pandas_way.label(rows).astype("Int8")
+        load(marts[stage], mart)
+        return rows, made
+
+    def work() -> int:
+        rows, made = prepared("train")
+        known = pandas_way.label(rows).dropna()
+        days = rows.loc[known.index, "flight_date"]
+        late = days >= np.sort(days.unique())[-int(0.2 * days.nunique())]
+        model = CatBoostClassifier(**_parameters(task))
+        made = made.loc[known.index]
+        model.fit(made[~late], known[~late], cat_features=pandas_way.CATEGORICAL, eval_set=(made[late], known[late]))
+        rows, made = prepared("predict")
+        rows = rows.assign(probability=model.predict_proba(made)[:, 1])
+        rows[rows["probability"] >= 0.35].to_parquet(folder / "output.parquet")
+        return ground.rows
+
+    return work
+
+
+def _whole_numbers(rows: Any) -> Any:
+    """Integers with nulls as integers: pandas would write 1.0 into the CSV."""
+    names = ["wind_dir", "plane_year", "engines", "seats", "dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
+    return rows.astype({name: "Int32" for name in names if name in rows})
+
+
+LINE = Line(
+    "whole train + predict",
+    {OURS: _ours, LIMIT: _limits, "pandas script": _script},
+    wanted={LIMIT: 1 / 1.3, "pandas script": 1},
+    rounds=1,
+    flat=False,
+)
