@@ -10,7 +10,8 @@ from pipeline_assets.ml.batch import Manifest
 from pipeline_assets.ml.expressions import read
 from pipeline_assets.ml.preparation import features_schema as schema_of_features
 from pipeline_assets.ml.spec import FEATURE_PREFIX, LABEL, SPLIT_BY, Stage, TaskSpec
-from pipeline_assets.ml.task_check import SCORE_TYPES, common_types, stage_types
+from pipeline_assets.ml.task_check import OUTPUT_TYPES, common_types, stage_types
+from pipeline_assets.ml.types import contract_name
 from pipeline_assets.stores.greenplum import MartTable
 
 SCHEMA = "dagster/column_schema"
@@ -74,6 +75,7 @@ def features_schema(task: TaskSpec, stage: Stage) -> dict[str, Any]:
 def mart_schema(table: MartTable) -> dict[str, Any]:
     """A mart's columns."""
     return {
+        "dagster/table_name": table.name,
         SCHEMA: dg.TableSchema(
             columns=[
                 dg.TableColumn(
@@ -85,7 +87,7 @@ def mart_schema(table: MartTable) -> dict[str, Any]:
                 for column in table.schema
             ],
             constraints=dg.TableConstraints(other=[f"primary key: {', '.join(table.key)}"]),
-        )
+        ),
     }
 
 
@@ -125,6 +127,21 @@ def input_mart_lineage(task: TaskSpec, stage: Stage, raw: dg.AssetKey) -> dict[s
     return _lineage(sources, raw)
 
 
+def output_schema(task: TaskSpec) -> dict[str, Any]:
+    """The output file's columns: the input's own or the task's select, what is appended, the row address."""
+    if task.output.select is None:
+        own = {name: (column.type, column.description) for name, column in task.columns_of("predict").items()}
+        own.update({name: (contract_name(OUTPUT_TYPES[name]), "") for name in task.output.append})
+    else:
+        types = {**stage_types(task, "predict"), **OUTPUT_TYPES}
+        own = {name: (contract_name(read(text, types).type), text) for name, text in task.output.select.items()}
+    own.update(
+        batch=("string", "Input file or folder of the row"), row_number=("int64", "Place of the row in it, from 0")
+    )
+    columns = [dg.TableColumn(name=name, type=kind, description=text) for name, (kind, text) in own.items()]
+    return {SCHEMA: dg.TableSchema(columns=columns)}
+
+
 def predictions_lineage(task: TaskSpec, raw: dg.AssetKey, features: dg.AssetKey) -> dict[str, Any]:
     """Input column to output column; every feature to the score columns."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
@@ -135,7 +152,7 @@ def predictions_lineage(task: TaskSpec, raw: dg.AssetKey, features: dg.AssetKey)
         deps.update({name: scores for name in task.output.append if name != "model_version"})
     else:
         for name, expression in task.output.select.items():
-            used = read(expression, {**types, **SCORE_TYPES, "decision": "BOOLEAN", "model_version": "BIGINT"}).columns
+            used = read(expression, {**types, **OUTPUT_TYPES}).columns
             deps[name] = [dg.TableColumnDep(asset_key=raw, column_name=column) for column in used if column in types]
             if {"probability", "decision"} & set(used):
                 deps[name] += scores

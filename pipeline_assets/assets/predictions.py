@@ -31,7 +31,10 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         kinds=["parquet", "s3"],
         description="The output file: the input's rows that the task's rule keeps, each with its row address."
         f" Rule: {task.output.where or 'every row'}. {task.target.description}",
-        metadata=describe.predictions_lineage(task, graph.key("predict_raw"), graph.key("predict_features")),
+        metadata={
+            **describe.output_schema(task),
+            **describe.predictions_lineage(task, graph.key("predict_raw"), graph.key("predict_features")),
+        },
         ins={
             "raw": dg.AssetIn(key=graph.key("predict_raw")),
             "features": dg.AssetIn(key=graph.key("predict_features")),

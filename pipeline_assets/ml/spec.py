@@ -5,7 +5,16 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails
 
 from pipeline_assets.ml.types import arrow_type
@@ -162,22 +171,31 @@ def _as_feature(value: Any) -> Any:
     return {"expression": value} if isinstance(value, str) else value
 
 
+# ``name: expression`` is short for ``name: {expression: ...}``; Dagster holds a YAML to the schema, so both are in it.
+AnyFeature = Annotated[
+    Feature,
+    BeforeValidator(_as_feature),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {"expression": {"type": "string"}, "description": {"type": "string"}},
+                    "required": ["expression"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+
+
 class Features(SpecModel):
     """The prepared columns a model sees, numeric (float64, null is missing) and categorical (string, no null)."""
 
-    numeric: dict[FeatureName, Feature] = Field(default_factory=dict)
-    categorical: dict[FeatureName, Feature] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, data: Any) -> Any:
-        """``name: expression`` is short for ``name: {expression: ...}``."""
-        if not isinstance(data, dict):
-            return data
-        return {
-            kind: {name: _as_feature(value) for name, value in group.items()} if isinstance(group, dict) else group
-            for kind, group in data.items()
-        }
+    numeric: dict[FeatureName, AnyFeature] = Field(default_factory=dict)
+    categorical: dict[FeatureName, AnyFeature] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _some_and_distinct(self) -> Self:

@@ -35,6 +35,8 @@ _SETTINGS = {
     "port": "5432",
     "unix_socket_directories": ".",  # the data folder itself, which only its owner and root may enter
     "unix_socket_permissions": "0700",
+    # A killed run's query ends soon after its client, instead of going on and holding locks.
+    "client_connection_check_interval": "5s",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

@@ -53,9 +53,8 @@ def test_columns_are_described_and_traced(specs: dict[str, dg.AssetSpec]) -> Non
     for key, spec in specs.items():
         if key.endswith("/model"):
             continue
-        if not key.endswith("predictions"):
-            schema = spec.metadata["dagster/column_schema"]
-            assert all(column.description for column in schema.columns), key
+        schema = spec.metadata["dagster/column_schema"]
+        assert all(column.description for column in schema.columns), key
         if not key.endswith("raw"):
             assert spec.metadata["dagster/column_lineage"].deps_by_column, key
     lineage = specs["flight_delays/train_features"].metadata["dagster/column_lineage"].deps_by_column

@@ -94,3 +94,8 @@ def test_a_version_alone_pins_it() -> None:
 
 def test_a_row_rule_may_hold_in_one_stage_alone() -> None:
     assert shop(checks={"labelled": "returned is not null"}).checks
+
+
+def test_the_json_schema_knows_the_short_form_of_a_feature() -> None:
+    features = TaskSpec.model_json_schema()["$defs"]["Features"]["properties"]["numeric"]
+    assert {"type": "string"} in features["additionalProperties"]["anyOf"]
