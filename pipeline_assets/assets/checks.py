@@ -9,7 +9,6 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.io_managers.faults import for_people
 from pipeline_assets.io_managers.features import feature_table
-from pipeline_assets.io_managers.predictions import read_scores
 from pipeline_assets.ml.batch import BatchRef, Manifest
 from pipeline_assets.ml.metrics import reaches
 from pipeline_assets.ml.spec import Stage
@@ -17,7 +16,7 @@ from pipeline_assets.stores.features import FeatureStore
 from pipeline_assets.stores.files import Area, FileStore
 from pipeline_assets.stores.greenplum import MartStore
 from pipeline_assets.stores.mart_tables import input_mart, lineage, output_mart
-from pipeline_assets.stores.raw import manifest_of
+from pipeline_assets.stores.raw import key_rule, manifest_of
 from pipeline_assets.stores.registry import Registry
 
 Check = dg.AssetChecksDefinition
@@ -44,14 +43,11 @@ def predict_checks(graph: TaskGraph) -> list[Check]:
     ]
 
 
-def equal(
-    counts: Mapping[str, int | None], *, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
-) -> dg.AssetCheckResult:
+def equal(counts: Mapping[str, int | None]) -> dg.AssetCheckResult:
     """Passes if all counts are one number."""
     values = set(counts.values())
     return dg.AssetCheckResult(
         passed=len(values) == 1 and None not in values,
-        severity=severity,
         metadata={name: "not there" if count is None else count for name, count in counts.items()},
         description=", ".join(f"{name}: {count}" for name, count in counts.items()),
     )
@@ -134,7 +130,7 @@ def _key_unique(graph: TaskGraph, stage: Stage) -> Check:
     )
     def key_unique(context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]) -> dg.AssetCheckResult:
         found = _manifest(files, _ref(graph, stage, context))
-        repeated = sum(rows for reason, rows in found.reasons.items() if reason == f"key ({key}): repeats")
+        repeated = found.reasons.get(key_rule(graph.task), 0)
         return dg.AssetCheckResult(
             passed=repeated == 0,
             severity=dg.AssetCheckSeverity.WARN,
@@ -215,7 +211,8 @@ def _predictions_check(graph: TaskGraph) -> Check:
         ref = _ref(graph, "predict", context)
         with for_people(0):
             scores, output = files.read(Area.SCORES, ref), files.read(Area.OUTPUT, ref)
-            decided = sum(batch.column("decision").true_count for batch in read_scores(files, ref).rows)
+            decisions = scores.batches(["decision"]) if scores else ()
+            decided = sum(batch.column("decision").true_count for batch in decisions)
         scored = equal({"accepted": _manifest(files, ref).accepted, "scored": scores.rows if scores else None})
         kept = equal({"decided": decided, "output": output.rows if output else None})
         return dg.AssetCheckResult(

@@ -84,6 +84,16 @@ def read(expression: str, columns: Mapping[str, str]) -> Expression:
     return Expression(tuple(used), _bind(expression, columns))
 
 
+def casts(literal: str, kind: str) -> bool:
+    """Whether a literal is a value of a DuckDB type.
+
+    >>> casts("'2026-02-28'", "DATE"), casts("'x'", "BIGINT")
+    (True, False)
+    """
+    row = _connection().cursor().execute(f"select try_cast({literal} as {kind}) is not null").fetchone()
+    return row is not None and bool(row[0])
+
+
 def _near(column: str, columns: Mapping[str, str]) -> str:
     near = difflib.get_close_matches(column, columns, n=1)
     return f"; did you mean {near[0]}?" if near else ""

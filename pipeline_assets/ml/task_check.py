@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pipeline_assets.ml import sql
-from pipeline_assets.ml.expressions import ExpressionError, read
+from pipeline_assets.ml.expressions import ExpressionError, casts, read
 from pipeline_assets.ml.spec import ROW_ADDRESS, STAGES, Problem, Stage, TaskSpec, did_you_mean
 from pipeline_assets.ml.types import duckdb_type
 
@@ -74,17 +74,8 @@ def _column_rules(task: TaskSpec) -> Iterator[Problem]:
         if column.check is not None:
             yield from _boolean(("columns", name, "check"), column.check, types)
         for value in column.allowed or ():
-            if not _casts(sql.literal(value), duckdb_type(column.type)):
+            if not casts(sql.literal(value), duckdb_type(column.type)):
                 yield Problem(("columns", name, "allowed"), f"{value!r} is no {column.type}")
-
-
-def _casts(literal: str, kind: str) -> bool:
-    connection = sql.connect(threads=1)
-    try:
-        row = connection.execute(f"select try_cast({literal} as {kind}) is not null").fetchone()
-    finally:
-        connection.close()
-    return row is not None and bool(row[0])
 
 
 def _row_rules(task: TaskSpec) -> Iterator[Problem]:

@@ -200,7 +200,7 @@ def _judge(view: Scan, contract: Contract, spill: Path, progress: Progress) -> _
         repeated, first = _repeated(view, contract, keys)
     reasons = {rule.name: int(count) for rule, count in zip(contract.rules, counts, strict=True) if count}
     if len(repeated):
-        reasons[_key_rule(contract.task)] = len(repeated)
+        reasons[key_rule(contract.task)] = len(repeated)
     return _Verdict(
         rejected=np.sort(np.concatenate([*rejected, repeated])),
         repeated=repeated,
@@ -219,7 +219,8 @@ def _repeated(view: Scan, contract: Contract, keys: KeySpill) -> tuple[npt.NDArr
     return table["row_number"].to_numpy(), table["first"].to_numpy()
 
 
-def _key_rule(task: TaskSpec) -> str:
+def key_rule(task: TaskSpec) -> str:
+    """What the counts of reasons call a repeated key."""
     return f"key ({', '.join(task.key)}): repeats"
 
 
@@ -230,8 +231,6 @@ def _with_key_reasons(batch: pa.RecordBatch, task: TaskSpec, verdict: _Verdict) 
     hit = verdict.repeated[at] == rows if len(verdict.repeated) else np.zeros(len(rows), dtype=bool)
     if not hit.any():
         return batch
-    sentences = pc.binary_join_element_wise(
-        f"{_key_rule(task)} row", pa.array(verdict.first[at]).cast(pa.string()), " "
-    )
+    sentences = pc.binary_join_element_wise(f"{key_rule(task)} row", pa.array(verdict.first[at]).cast(pa.string()), " ")
     reason = pc.if_else(pa.array(hit), sentences, batch.column(1))
     return batch.set_column(1, batch.schema.field(1), reason)
