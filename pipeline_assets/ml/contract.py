@@ -98,6 +98,10 @@ class Contract:
             f" from (select row_number, {self._typed_and_raw} from raw where {in_bits('rejected')})"
         )
 
+    def key_hash_query(self) -> str:
+        """A row a raw row, in file order: ``row_number`` and ``__key_hash``, as :meth:`check_query` has it."""
+        return f"select row_number, hash({self._key}) as {KEY_HASH} from (select row_number, {self.typed} from raw)"
+
     def repeated_key_query(self) -> str:
         """Rows whose key an earlier row has: ``row_number`` and ``first``, the row that came first with it.
 

@@ -17,7 +17,7 @@ from pipeline_assets.ml.contract import BROKEN, KEY_HASH, RULES_PER_WORD, UNLABE
 from pipeline_assets.ml.preparation import AcceptedRows
 from pipeline_assets.ml.spec import TaskSpec
 from pipeline_assets.stores.files import Area, FileStore, Found, StoredFile
-from pipeline_assets.stores.key_spill import KeySpill, key_spill
+from pipeline_assets.stores.key_spill import key_spill
 from pipeline_assets.stores.scan import Scan, computable, readable, scan
 
 Progress = Callable[[int], None]
@@ -192,17 +192,18 @@ def _judge(view: Scan, contract: Contract, spill: Path, progress: Progress) -> _
                     counts[word * RULES_PER_WORD + bit] += np.count_nonzero(broken >> np.uint64(bit) & np.uint64(1))
             rejected.append(rows[bad])
             if contract.task.key:
-                keys.add(batch.column(KEY_HASH).to_numpy()[~bad], rows[~bad])
+                keys.add(batch.column(KEY_HASH).to_numpy()[~bad])
             if contract.stage == "train":
                 unlabelled.append(rows[~bad & batch.column(UNLABELLED).to_numpy(zero_copy_only=False)])
             done += len(rows)
             progress(done)
-        repeated, first = _repeated(view, contract, keys)
+        broken_rows = np.concatenate(rejected)
+        repeated, first = _repeated(view, contract, keys.repeated(), broken_rows)
     reasons = {rule.name: int(count) for rule, count in zip(contract.rules, counts, strict=True) if count}
     if len(repeated):
         reasons[key_rule(contract.task)] = len(repeated)
     return _Verdict(
-        rejected=np.sort(np.concatenate([*rejected, repeated])),
+        rejected=np.sort(np.concatenate([broken_rows, repeated])),
         repeated=repeated,
         first=first,
         unlabelled=int(np.count_nonzero(~np.isin(np.concatenate(unlabelled), repeated))),
@@ -210,11 +211,21 @@ def _judge(view: Scan, contract: Contract, spill: Path, progress: Progress) -> _
     )
 
 
-def _repeated(view: Scan, contract: Contract, keys: KeySpill) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    suspects = keys.suspects()
-    if not len(suspects):
-        return suspects, suspects
-    view.mark("suspects", suspects)
+def _repeated(
+    view: Scan, contract: Contract, hashes: npt.NDArray[np.uint64], broken: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows whose key an earlier sound row has, and that row; ``hashes`` are those that came more than once."""
+    suspects = [np.empty(0, dtype=np.int64)]
+    if len(hashes):
+        # Which rows have them is asked only now: on most days no key comes twice, and a hash a row is enough.
+        for batch in view.stream(contract.key_hash_query()):
+            at = np.searchsorted(hashes, own := batch.column(KEY_HASH).to_numpy())
+            at[at == len(hashes)] = 0
+            suspects.append(batch.column("row_number").to_numpy()[hashes[at] == own])
+    rows = np.setdiff1d(np.concatenate(suspects), broken, assume_unique=True)
+    if not len(rows):
+        return rows, rows
+    view.mark("suspects", rows)
     table = view.connection.sql(contract.repeated_key_query()).to_arrow_table()
     return table["row_number"].to_numpy(), table["first"].to_numpy()
 
