@@ -46,6 +46,8 @@ class KeySpill:
 def key_spill(folder: Path) -> Iterator[KeySpill]:
     """Opens the parts; what outgrows memory goes to ``folder`` and leaves nothing there at the end."""
     with ExitStack() as stack:
-        yield KeySpill(
-            [stack.enter_context(tempfile.SpooledTemporaryFile(_BYTES_IN_MEMORY, dir=folder)) for _ in range(PARTS)]
-        )
+        yield KeySpill([stack.enter_context(_part(folder)) for _ in range(PARTS)])
+
+
+def _part(folder: Path) -> tempfile.SpooledTemporaryFile[bytes]:
+    return tempfile.SpooledTemporaryFile(max_size=_BYTES_IN_MEMORY, dir=str(folder))

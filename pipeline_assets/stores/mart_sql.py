@@ -53,6 +53,11 @@ class MartTable:
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
 
+    @property
+    def looked_up_by(self) -> tuple[str, ...]:
+        """The columns of the key and of the indexes, each once."""
+        return tuple(dict.fromkeys([*self.key, *(column for index in self.indexes for column in index)]))
+
 
 @dataclass(frozen=True)
 class MartView:

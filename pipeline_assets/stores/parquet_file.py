@@ -1,6 +1,7 @@
 """Parquet files of the pipeline's own: written a row group at a time, metadata last; read back as a stream."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import RawIOBase
@@ -10,11 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline_assets.errors import DataError, PipelineError
+from pipeline_assets.ml.spec import ROW_ADDRESS
+from pipeline_assets.stores.ahead import ahead
 from pipeline_assets.stores.whole_file import writable
 
 # A row group: what a reader has to hold at once. Wide rows end one earlier, by their bytes in memory.
 ROWS_PER_GROUP = 122_880
 _BYTES_PER_GROUP = 64 << 20
+# Columns of the pipeline's own in which hardly a value comes twice: a dictionary of them would be built in vain.
+_ALL_DIFFERENT = {ROW_ADDRESS[1], "probability"}
 
 
 class Sink:
@@ -25,18 +30,19 @@ class Sink:
         rows: written so far.
     """
 
-    def __init__(self, writer: pq.ParquetWriter, uri: str) -> None:
+    def __init__(self, writer: pq.ParquetWriter, uri: str, thread: ThreadPoolExecutor) -> None:
         self.metadata: dict[str, str] = {}
         self.rows = 0
-        self._writer, self._uri = writer, uri
+        self._writer, self._uri, self._thread = writer, uri, thread
+        self._under_way: Future[None] | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = self._waiting_bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Adds rows; they reach the file a row group at a time.
+        """Adds rows; they reach the file a row group at a time, in a thread while the next ones are made.
 
         Raises:
-            StoreError: the file cannot be written.
+            StoreError: rows that were added before cannot be written.
         """
         self._waiting.append(batch)
         self._waiting_rows += batch.num_rows
@@ -48,6 +54,7 @@ class Sink:
     def finish(self) -> None:
         """Writes what waits, and the metadata."""
         self._flush()
+        self._wait()
         with writable(self._uri):
             self._writer.add_key_value_metadata(self.metadata)
             self._writer.close()
@@ -55,10 +62,17 @@ class Sink:
     def _flush(self) -> None:
         if self._waiting_rows:
             rows = pa.Table.from_batches(self._waiting, self._writer.schema)
-            with writable(self._uri):
-                self._writer.write_table(rows, row_group_size=ROWS_PER_GROUP)
+            self._wait()
+            self._under_way = self._thread.submit(self._writer.write_table, rows, row_group_size=ROWS_PER_GROUP)
         self._waiting.clear()
         self._waiting_rows = self._waiting_bytes = 0
+
+    def _wait(self) -> None:
+        """One row group is written at a time."""
+        if self._under_way is not None:
+            with writable(self._uri):
+                self._under_way.result()
+            self._under_way = None
 
 
 @contextmanager
@@ -73,12 +87,15 @@ def parquet_sink(where: Path | RawIOBase, schema: pa.Schema, uri: str) -> Iterat
     Raises:
         StoreError: the file cannot be written.
     """
+    coded = [field.name for field in schema if field.name not in _ALL_DIFFERENT]
     with writable(uri):
-        writer = pq.ParquetWriter(where, schema.remove_metadata(), compression="zstd")
-    sink = Sink(writer, uri)
+        writer = pq.ParquetWriter(where, schema.remove_metadata(), compression="zstd", use_dictionary=coded)
     try:
-        yield sink
-        sink.finish()
+        # The thread has ended when the writer is closed: it never writes to a file that is being thrown away.
+        with ThreadPoolExecutor(1, thread_name_prefix="parquet") as thread:
+            sink = Sink(writer, uri, thread)
+            yield sink
+            sink.finish()
     finally:
         if writer.is_open:
             # The block's error is on its way, and the file will be thrown away: a footer that cannot be written
@@ -117,7 +134,7 @@ class StoredFile:
             if name not in self.schema.names:
                 raise DataError("no such column", file=self.uri, column=name, available=self.schema.names)
         schema = pa.schema([self.schema.field(name) for name in names])
-        return pa.RecordBatchReader.from_batches(schema, self._stream(names))
+        return pa.RecordBatchReader.from_batches(schema, ahead(self._stream(names)))
 
     def _stream(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         with _intact(self.uri):

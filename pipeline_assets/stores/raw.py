@@ -16,6 +16,7 @@ from pipeline_assets.ml.batch import BatchRef, Manifest
 from pipeline_assets.ml.contract import BROKEN, KEY_HASH, RULES_PER_WORD, UNLABELLED, Contract, of_file
 from pipeline_assets.ml.preparation import AcceptedRows
 from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.stores.ahead import ahead
 from pipeline_assets.stores.files import Area, FileStore, Found, StoredFile
 from pipeline_assets.stores.key_spill import key_spill
 from pipeline_assets.stores.scan import Scan, computable, readable, scan
@@ -72,7 +73,7 @@ class RawBatch:
 
         def batches() -> Iterator[pa.RecordBatch]:
             with still_open:
-                yield from reader
+                yield from ahead(reader)
 
         return contract, pa.RecordBatchReader.from_batches(reader.schema, batches())
 
