@@ -5,10 +5,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from hypothesis import settings
 
 from pipeline_assets.stores import embedded_postgres
 from tests.examples import shop
 from tests.place import Place
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_a_comparison_by_hand() -> None:
     assert compare(predicted(*PREDICTED), HAPPENED, base_rate=0.25) == FOUND
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(PREDICTED))
 def test_the_order_of_predictions_does_not_matter(rows: list[tuple[int, float, bool | None]]) -> None:
     assert compare(predicted(*rows), HAPPENED, 0.25) == compare(predicted(*PREDICTED), HAPPENED, 0.25)

@@ -116,7 +116,7 @@ def test_a_value_has_its_type_if_casting_there_and_back_gives_it_again(
     assert all(reason.endswith(f" is no {kind}") for reason in reasons if reason)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=1, max_size=20))
 def test_integers_are_never_rounded_on_their_way_to_float(
     tmp_path_factory: pytest.TempPathFactory, values: list[int | None]

@@ -59,7 +59,7 @@ def test_strings_by_code_fit_and_predict_as_plain_strings_do_to_the_bit() -> Non
     np.testing.assert_array_equal(of_fast.predict_proba(slow), expected)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(batch=st.integers(1, 300), seed=st.integers(0, 3))
 def test_a_training_frame_is_the_same_however_its_rows_come(batch: int, seed: int) -> None:
     table = trainable.table(rows=300)

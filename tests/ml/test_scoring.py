@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_assets.errors import DataError
@@ -77,7 +77,6 @@ def test_a_select_of_the_tasks_own_keeps_the_row_address() -> None:
     assert output["percent"].to_pylist() == [0, 20, 40, 60, 80]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 30), st.lists(st.integers(0, 9), max_size=6), st.lists(st.integers(0, 9), max_size=6))
 def test_streams_of_the_same_rows_are_aligned_however_they_are_cut(
     count: int, left: list[int], right: list[int]

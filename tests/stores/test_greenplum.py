@@ -159,7 +159,7 @@ OPTIONAL: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
 ANYTHING = mart(*((name, kind) for name, (kind, _) in OPTIONAL.items()), name="anything")
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(*(st.none() | values for _, values in OPTIONAL.values())), min_size=1, max_size=20))
 def test_whatever_the_rows_are_they_come_back(marts: Marts, rows: list[tuple[Any, ...]]) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_assets.errors import ContractError, StoreError
@@ -51,7 +51,6 @@ def test_a_link_that_leads_nowhere_is_no_batch(place: FilesPlace, tmp_path: Path
     assert list(place.store.batches("shop", "train")) == ["a", "c"]
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=())) | st.sampled_from(["..", "../..", "/", "a/../../b", "a\\..\\b"]))
 def test_no_name_leads_out_of_the_folder(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

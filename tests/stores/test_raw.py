@@ -44,7 +44,7 @@ rows = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rows, st.integers(0, 25))
 def test_no_row_vanishes_and_the_first_sound_row_keeps_its_key(
     tmp_path_factory: pytest.TempPathFactory, given_rows: list[tuple[int, float | None, str]], cut: int
