@@ -17,6 +17,9 @@ from pipeline_assets.ml.batch import BatchRef
 from pipeline_assets.ml.spec import STAGES, Stage
 from pipeline_assets.stores.files import FileStore
 
+# Dagster tells of its own doings at DEBUG, screens of them; what the assets say is INFO.
+_LOUD_ENOUGH: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+
 
 def home() -> Path:
     """``DAGSTER_HOME``, by default ``.pipeline/dagster``; made, with the laptop's settings, if it is not there."""
@@ -73,6 +76,18 @@ def failures(result: dg.ExecuteInProcessResult) -> list[str]:
     return [*steps, *checks]
 
 
+def outcome(result: dg.ExecuteInProcessResult) -> list[str]:
+    """What was made, a line an asset: its rows and where they are."""
+    lines = []
+    for event in result.all_events:
+        if event.is_step_materialization:
+            made = event.step_materialization_data.materialization
+            rows, uri = made.metadata.get("dagster/row_count"), made.metadata.get("uri")
+            count = "" if rows is None else f"{rows.value:,} rows"
+            lines.append(f"{made.asset_key.to_user_string():<40}{count:>16}  {'' if uri is None else uri.value}")
+    return lines
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline_assets.run", description=__doc__)
@@ -87,12 +102,14 @@ def main(arguments: list[str] | None = None) -> int:
 
     with dg.DagsterInstance.get() as instance:
         try:
-            result = run_batch(defs(), instance, BatchRef(given.task, stage, given.batch))
+            result = run_batch(defs(), instance, BatchRef(given.task, stage, given.batch), _LOUD_ENOUGH)
         except PipelineError as error:
             sys.stderr.write(f"{error}\n")
             return 2
         for text in failures(result):
             sys.stderr.write(f"{text}\n")
+        for text in outcome(result):
+            sys.stdout.write(f"{text}\n")
     return 0 if result.success else 1
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_assets.run import failures
+from pipeline_assets.run import failures, outcome
 from pipeline_assets.stores.registry import Registry
 from tests.examples import orders, shop, with_column
 from tests.place import Place
@@ -45,6 +45,16 @@ def test_a_batch_goes_from_file_to_mart(place: Place) -> None:
     assert metadata[b"pipeline_assets.run_id"] == result.run_id.encode()
     assert len(metadata[b"pipeline_assets.input_sha256"]) == 64
     assert file.exists()
+
+    said = [line.split() for line in outcome(result)]
+    assert [line[:3] for line in said] == [
+        ["shop/predict_raw", "60", "rows"],
+        ["shop/predict_features", "60", "rows"],
+        ["shop/predict_input_mart", "60", "rows"],
+        ["shop/predictions", str(output.num_rows), "rows"],
+        ["shop/predict_output_mart", "60", "rows"],
+    ]
+    assert str(place.root / "data/shop/predictions/2026-02.parquet") == said[3][3]
 
 
 def test_a_batch_run_again_is_replaced_by_the_same(place: Place) -> None:
