@@ -91,7 +91,12 @@ def mlflow(plan: Plan, _since: float) -> None:
 
 def dagster(plan: Plan, _since: float) -> None:
     """It has loaded the code location."""
-    workspace = _graphql(plan, _LOCATION)["workspaceOrError"]
+    location_loaded(plan.url("dagster"))
+
+
+def location_loaded(url: str) -> None:
+    """The Dagster webserver at a URL has loaded its code location."""
+    workspace = _graphql(url, _LOCATION)["workspaceOrError"]
     for entry in workspace.get("locationEntries", []):
         found = entry["locationOrLoadError"]
         if entry["loadStatus"] != "LOADED" or not found or found["__typename"] != "RepositoryLocation":
@@ -102,7 +107,7 @@ def dagster(plan: Plan, _since: float) -> None:
 
 def dagster_daemon(plan: Plan, since: float) -> None:
     """Its daemons have given a sign of life since it was started."""
-    for daemon in _graphql(plan, _DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]:
+    for daemon in _graphql(plan.url("dagster"), _DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]:
         if daemon["required"] and (not daemon["healthy"] or (daemon["lastHeartbeatTime"] or 0) < since):
             raise NotYet(f"{daemon['daemonType']} gives no sign of life")
 
@@ -125,8 +130,8 @@ def checks(plan: Plan, since: float) -> dict[str, Callable[[], None]]:
     return {name: partial(check, plan, since) for name, check in functions.items()}
 
 
-def _graphql(plan: Plan, query: str) -> dict[str, Any]:
-    data: dict[str, Any] = asked(f"{plan.url('dagster')}/graphql", {"query": query})["data"]
+def _graphql(url: str, query: str) -> dict[str, Any]:
+    data: dict[str, Any] = asked(f"{url}/graphql", {"query": query})["data"]
     return data
 
 

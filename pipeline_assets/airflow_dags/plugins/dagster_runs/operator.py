@@ -124,6 +124,8 @@ class DagsterJobOperator(BaseOperator):
         self._killed = True
         if self.run_id:
             self._terminate()
+        else:
+            self.log.info("killed while nothing is launched yet")
 
     def _go_on(self, context: "Context", run: Run) -> dict[str, Any]:
         """Waits for the run, or takes its outcome if it has ended."""
