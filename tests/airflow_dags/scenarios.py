@@ -19,6 +19,9 @@ HURRY: dict[str, Any] = {
 with DAG("overdue", schedule=None):
     DagsterJobOperator(**{**HURRY, "deadline": timedelta(seconds=2)})
 
+with DAG("no_retries", schedule=None):
+    DagsterJobOperator(**{**HURRY, "retries": 0})
+
 with DAG("unknown_job", schedule=None):
     DagsterJobOperator(**{**HURRY, "job": "flight_delay_predict"})
 

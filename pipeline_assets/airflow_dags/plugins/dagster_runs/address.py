@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 from dagster_runs.errors import DagsterError
 
@@ -67,6 +68,11 @@ class Address:
     def run(self, run_id: str) -> str:
         """The page of a run."""
         return f"{self.ui}/runs/{run_id}"
+
+    def runs(self, tags: Mapping[str, str]) -> str:
+        """The page of all runs that carry these tags."""
+        query = {f"q[{place}]": f"tag:{key}={value}" for place, (key, value) in enumerate(tags.items())}
+        return f"{self.ui}/runs?{urlencode(query)}"
 
 
 def _is_scheme(text: str | None) -> bool:

@@ -178,7 +178,13 @@ class Dagster:
         return Run.of(answer["run"])
 
     async def runs(self, tags: Mapping[str, str]) -> list[Run]:
-        """Every run that carries these tags, newest first."""
+        """Every run that carries these tags, newest first.
+
+        Raises:
+            ValueError: there is no tag, and it would be every run there is.
+        """
+        if not tags:
+            raise ValueError("no tags to find runs by")
         variables = {"filter": {"tags": _pairs(tags)}, "limit": _OWN_RUNS}
         answer = of_type(await self._ask(queries.RUNS, variables), "Runs")
         return [Run.of(found) for found in answer["results"]]

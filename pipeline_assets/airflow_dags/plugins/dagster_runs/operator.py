@@ -14,21 +14,21 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from dagster_runs.address import Address
-from dagster_runs.client import Dagster, Outcome
+from dagster_runs.client import Dagster
 from dagster_runs.errors import DagsterAway, DagsterError
 from dagster_runs.graphql import GraphQL
-from dagster_runs.link import RUN_URL, DagsterRunLink
-from dagster_runs.run import CLEARED, Run, own
-from dagster_runs.trigger import AWAY, OVERDUE, REFUSED, BatchFileTrigger, DagsterRunTrigger
+from dagster_runs.link import DagsterRunLink
+from dagster_runs.run import Run, own
+from dagster_runs.trigger import AWAY, NO_FILE, OVERDUE, REFUSED, DagsterRunTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 T = TypeVar("T")
 
-# In Airflow's memory of the task instance, which lives across retries and clearing: the run whose success has not
-# been taken yet. XComs would not do, each try starts without them.
-_WAITED_FOR = "waited_for"
+# In Airflow's memory of the task instance, which lives across retries and clearing: the first life whose success
+# has not been taken yet. XComs would not do, each try starts without them.
+_SINCE = "waiting_since"
 # Airflow kills for good five seconds after it has asked.
 _SECONDS_TO_KILL = 3
 
@@ -85,128 +85,116 @@ class DagsterJobOperator(BaseOperator):
         self.deadline = deadline
         self.poll_seconds = poll_seconds
         self.patience = patience
-        self.run_id = ""
         self.run_url = ""
         self._dagster: Address | None = None
-        self._killed = False
+        self._key: dict[str, str] = {}
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Finds the task instance's run; else waits for the file, if it is to; else launches one."""
-        run = self._found(context)
-        if run is None and self.wait_for_file:
-            self.log.info("waiting for the input file of %s", self.batch)
-            self.defer(
-                trigger=BatchFileTrigger(
-                    location=self.location,
-                    job=self.job,
-                    batch=self.batch,
-                    **self._patience(time.time()),
-                ),
-                method_name="file_arrived",
-            )
-        return self._go_on(context, run or self._launched(context))
-
-    def file_arrived(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Called by Airflow when the file is there."""
-        self._told_by(event, f"there is no input file of {self.batch} within {self.deadline}")
-        # A try that was killed may have come so far already.
-        return self._go_on(context, self._found(context) or self._launched(context))
+        """Looks at what Dagster has, says at once what is wrong, and hands over to the trigger."""
+        self._key = _key(context)
+        cleared, since = self._lives(context)
+        run = self._with_dagster(lambda dagster: self._found(dagster, cleared, since))
+        if run is not None and run.finished:
+            return self._taken(context, run.run_id, run.status)
+        with self._told():
+            run_config, tags = _mapping("run_config", self.run_config), _mapping("tags", self.tags)
+            self.run_url = self._address().runs(self._key)  # until the run has a page
+        context["task_state_store"].set(_SINCE, since, retention=NEVER_EXPIRE)
+        self.defer(
+            trigger=DagsterRunTrigger(
+                conn_id=self.conn_id,
+                location=self.location,
+                job=self.job,
+                batch=self.batch,
+                run_config=dict(run_config),
+                tags=dict(tags),
+                key=self._key,
+                cleared=cleared,
+                since=since,
+                file_until=time.time() + self.deadline.total_seconds() if self.wait_for_file else None,
+                seconds=self.deadline.total_seconds(),
+                poll_seconds=self.poll_seconds,
+                patience_seconds=self.patience.total_seconds(),
+            ),
+            method_name="run_ended",
+        )
 
     def run_ended(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Called by Airflow when the run has ended."""
-        self._show(context, event["run_id"])
-        self._told_by(event, f"the run took longer than {self.deadline} and was terminated")
-        # Looked up again: it may be of a life that was cleared, and then it is not this one's.
-        return self._go_on(context, self._found(context) or self._launched(context))
+        """Called by Airflow with the trigger's event."""
+        self._key = _key(context)
+        return self._taken(context, event["run_id"], event["status"], event["said"])
 
     def on_kill(self) -> None:
-        """Terminates the run, if the task is killed before it waits; while it waits, the trigger does."""
-        self._killed = True
-        if self.run_id:
-            self._terminate()
-        else:
-            self.log.info("killed while nothing is launched yet")
+        """Terminates what an earlier try launched, if this one is killed before the trigger waits for it again."""
+        if self._dagster is None:
+            return  # nothing has been asked yet
+        address = self._dagster
 
-    def _go_on(self, context: "Context", run: Run) -> dict[str, Any]:
-        """Waits for the run, or takes its outcome if it has ended."""
-        self._show(context, run.run_id)
-        if not run.finished:
-            context["task_state_store"].set(_WAITED_FOR, run.run_id, retention=NEVER_EXPIRE)
-            self.defer(
-                trigger=DagsterRunTrigger(run_id=run.run_id, tags=_key(context), **self._patience(run.created)),
-                method_name="run_ended",
-            )
-        if run.status == "SUCCESS":
-            outcome: Outcome = self._with_dagster(lambda dagster: dagster.outcome(run.run_id))
-            context["task_state_store"].delete(_WAITED_FOR)
+        async def ended() -> None:
+            async with GraphQL(address) as graphql:
+                dagster = Dagster(graphql)
+                for run in await dagster.runs(self._key):
+                    if not run.finished:
+                        self.log.info("run %s: %s", run.run_id, await dagster.terminate(run.run_id, _SECONDS_TO_KILL))
+
+        def end() -> None:
+            try:
+                asyncio.run(ended())
+            except DagsterError as error:
+                self.log.error("a run may go on: %s", error)  # noqa: TRY400 - it says all
+
+        # In a thread: the signal may have come while this one's event loop runs.
+        thread = threading.Thread(target=end)
+        thread.start()
+        thread.join()
+
+    async def _found(self, dagster: Dagster, cleared: int, since: int) -> Run | None:
+        """The task instance's own run; if there is none, whatever would keep it from being launched is an error."""
+        runs = [run for run in await dagster.runs(self._key) if not run.lost(time.time())]
+        run = own(runs, cleared, since)
+        if run is not None:
+            self.log.info("this task's run is %s, %s", run.run_id, run.status)
+            return run
+        job = await dagster.job(self.location, self.job)
+        if not self.wait_for_file:
+            await dagster.register(job, self.batch)
+        return None
+
+    def _taken(self, context: "Context", run_id: str, status: str, said: str = "") -> dict[str, Any]:
+        """What the task makes of how it ended."""
+        if run_id:
+            self.run_url = self._address().run(run_id)
+            context["ti"].xcom_push(key="run_id", value=run_id)
+        if status == "SUCCESS":
+            outcome = self._with_dagster(lambda dagster: dagster.outcome(run_id))
+            context["task_state_store"].delete(_SINCE)
             return {
-                "run_id": run.run_id,
+                "run_id": run_id,
                 "run_url": self.run_url,
                 "rows": dict(outcome.rows),
                 "model_version": outcome.model_version,
             }
-        if run.status == "CANCELED":
-            self._fail("the run was canceled in Dagster")
-        self._fail(self._with_dagster(lambda dagster: dagster.failure(run.run_id)))
+        if status == AWAY:
+            raise AirflowException(said)
+        if status == "FAILURE":
+            said = self._with_dagster(lambda dagster: dagster.failure(run_id))
+        self._fail(
+            {
+                "FAILURE": said,
+                "CANCELED": "the run was canceled in Dagster",
+                OVERDUE: f"the run took longer than {self.deadline} and was terminated",
+                NO_FILE: f"there is no input file within {self.deadline}",
+                REFUSED: said,
+            }[status]
+        )
 
-    def _found(self, context: "Context") -> Run | None:
-        """The task instance's own run, launched by this try or another."""
-        key, waited_for = _key(context), context["task_state_store"].get(_WAITED_FOR)
-
-        async def find(dagster: Dagster) -> Run | None:
-            runs = await dagster.runs(key)
-            for lost in [run for run in runs if run.lost(time.time())]:
-                self.log.warning("run %s was made and never submitted; it is deleted", lost.run_id)
-                await dagster.delete(lost)
-                runs.remove(lost)
-            return own(runs, _cleared(context), str(waited_for))
-
-        run = self._with_dagster(find)
-        if run is not None:
-            self.log.info("this task's run is %s, %s", run.run_id, run.status)
-        return run
-
-    def _launched(self, context: "Context") -> Run:
-        with self._told():
-            run_config = _mapping("run_config", self.run_config)
-            tags = {**_mapping("tags", self.tags), **_key(context), CLEARED: str(_cleared(context))}
-
-        async def launch(dagster: Dagster) -> Run:
-            job = await dagster.job(self.location, self.job)
-            await dagster.register(job, self.batch)
-            return await dagster.launch(job, self.batch, tags, run_config)
-
-        run = self._with_dagster(launch)
-        self.run_id = run.run_id
-        if self._killed:  # while the launch was under way
-            self._terminate()
-            raise AirflowFailException(f"killed; run {run.run_id} is terminated")
-        self.log.info("launched %s for %s: run %s", self.job, self.batch, run.run_id)
-        return run
-
-    def _show(self, context: "Context", run_id: str) -> None:
-        """Puts the run where people see it."""
-        self.run_id = run_id
-        self.run_url = self._address().run(run_id)
-        context["ti"].xcom_push(key="run_id", value=run_id)
-        context["ti"].xcom_push(key=RUN_URL, value=self.run_url)
-
-    def _patience(self, since: float) -> dict[str, Any]:
-        return {
-            "conn_id": self.conn_id,
-            "poll_seconds": self.poll_seconds,
-            "patience_seconds": self.patience.total_seconds(),
-            "deadline": since + self.deadline.total_seconds(),
-        }
-
-    def _told_by(self, event: Mapping[str, Any], overdue: str) -> None:
-        """Raises what a trigger's event means, if it means that the waiting is over and nothing came of it."""
-        if event["status"] == AWAY:
-            raise AirflowException(event["said"])
-        if event["status"] == REFUSED:
-            self._fail(event["said"])
-        if event["status"] == OVERDUE:
-            self._fail(overdue)
+    def _lives(self, context: "Context") -> tuple[int, int]:
+        """How often the DAG run has been cleared, which tells a task done again on purpose from a retry; and the
+        first life in which this task waited for a run, and has taken no success since.
+        """
+        cleared = context["dag_run"].clear_number or 0
+        since = context["task_state_store"].get(_SINCE)
+        return cleared, since if isinstance(since, int) else cleared
 
     def _fail(self, why: str) -> NoReturn:
         """Fails for good: what Dagster has judged is not retried."""
@@ -240,25 +228,6 @@ class DagsterJobOperator(BaseOperator):
             self._dagster = Address.of(connection, connection.extra_dejson)
         return self._dagster
 
-    def _terminate(self) -> None:
-        """In a thread: the signal may have come while this one's event loop runs."""
-        address, run_id = self._address(), self.run_id
-
-        async def ended() -> None:
-            async with GraphQL(address) as graphql:
-                status = await Dagster(graphql).terminate(run_id, _SECONDS_TO_KILL)
-                self.log.info("run %s has ended: %s", run_id, status)
-
-        def end() -> None:
-            try:
-                asyncio.run(ended())
-            except DagsterError as error:
-                self.log.error("run %s may go on: %s", run_id, error)  # noqa: TRY400 - it says all
-
-        thread = threading.Thread(target=end)
-        thread.start()
-        thread.join()
-
 
 def _key(context: "Context") -> dict[str, str]:
     """Tags of every run that a task instance ever launched."""
@@ -269,11 +238,6 @@ def _key(context: "Context") -> dict[str, str]:
         "airflow/task_id": ti.task_id,
         "airflow/map_index": str(-1 if ti.map_index is None else ti.map_index),
     }
-
-
-def _cleared(context: "Context") -> int:
-    """How often the DAG run has been cleared: it tells a task done again on purpose from a retry."""
-    return context["dag_run"].clear_number or 0
 
 
 def _mapping(name: str, given: Mapping[str, Any] | str) -> Mapping[str, Any]:

@@ -48,21 +48,20 @@ class Run:
         return self.status == "NOT_STARTED" and now - self.created > _SUBMITTED_WITHIN
 
 
-def own(runs: Iterable[Run], cleared: int, waited_for: str | None) -> Run | None:
+def own(runs: Iterable[Run], cleared: int, since: int) -> Run | None:
     """The run that a task instance goes on with; ``None`` if it is to launch one.
 
     Args:
         runs: that carry the task instance's tags, but those that were lost.
-        cleared: how often its DAG run has been cleared by now.
-        waited_for: the run whose success it has not taken yet, as far as Airflow remembers.
+        cleared: how often its DAG run has been cleared by now: the number of its present life.
+        since: the first of its lives in which Airflow waited for a run and has not taken a success yet.
 
-    Of its present life (not cleared since the launch) any run is its own: whether Airflow retries, was restarted
-    or killed, the outcome is taken. Of an earlier life only a run that goes on (whoever cleared a waiting task has
-    had it terminated, so nobody meant it to end), and a success that nobody has seen. Everything else was
-    cleared to be done again.
+    In its present life any run is its own: whether Airflow retries, was restarted or killed, the outcome is taken.
+    Of an earlier life only a run that goes on (whoever cleared a waiting task has had it terminated, so nobody
+    meant it to end), and a success that nobody has seen. Everything else was cleared to be done again.
 
-    >>> done = Run("a", "SUCCESS", 1, 0)
-    >>> own([done], 0, None) is done, own([done], 1, "a") is done, own([done], 1, None) is None
+    >>> done = Run("a", "SUCCESS", created=1, cleared=0)
+    >>> own([done], 0, 0) is done, own([done], 1, 0) is done, own([done], 1, 1) is None
     (True, True, True)
     """
     by_age = sorted(runs, key=lambda run: (run.created, run.run_id))
@@ -72,9 +71,8 @@ def own(runs: Iterable[Run], cleared: int, waited_for: str | None) -> Run | None
         going = [run for run in present if not run.finished]
         ended = [run for status in FINISHED for run in present if run.status == status]
         return (going or ended)[0]
-    earlier = [
-        run
-        for run in by_age
-        if not run.finished or (run.status == "SUCCESS" and run.run_id == waited_for)
-    ]
-    return earlier[-1] if earlier else None
+    going = [run for run in by_age if not run.finished]
+    if going:
+        return going[-1]
+    last = by_age[-1] if by_age else None
+    return last if last and last.status == "SUCCESS" and last.cleared >= since else None
