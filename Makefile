@@ -6,7 +6,8 @@ AIRFLOW_BIN := .venv-airflow/bin
 AIRFLOW_READY := .venv-airflow/.ready
 AIRFLOW_PLUGINS := pipeline_assets/airflow_dags/plugins
 # What Airflow runs is tested where Airflow is.
-AIRFLOW_TEST := $(AIRFLOW_BIN)/python -m pytest -c tests/airflow_dags/pytest.ini
+AIRFLOW_TEST := $(AIRFLOW_BIN)/python -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/airflow_dags \
+	$(AIRFLOW_PLUGINS) tests/airflow_dags
 ifeq ($(DAGSTER_HOME),)
 DAGSTER_HOME := $(CURDIR)/.pipeline/dagster
 endif

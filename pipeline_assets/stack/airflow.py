@@ -116,9 +116,7 @@ def programs(airflow: Airflow) -> list[Program]:
         ["dag-processor"],
         ["triggerer", "--skip-serve-logs"],
     )
-    return [
-        Program(name, [program, *line], airflow.folder) for name, line in zip(PROGRAMS, lines, strict=True)
-    ]
+    return [Program(name, [program, *line], airflow.folder) for name, line in zip(PROGRAMS, lines, strict=True)]
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Airflow's DAGs against a real Dagster: one run a task instance, whatever happens on either side.
 
-Each test is a row of the table in docs/decisions.md's paragraphs on Airflow: a real scheduler and triggerer, a real webserver and
-daemon, and the real demo task on a slice of flights. What goes wrong on the way between them, the proxy does.
+A real scheduler and triggerer, a real webserver and daemon, and the real demo task on a slice of flights. What goes
+wrong on the way between them, the proxy does.
 """
 
 import os
@@ -301,7 +301,7 @@ def test_who_is_not_dagster_or_refuses_ends_the_task(pair: Pair, status: int, te
     assert task.now["try_number"] == 1
     assert said in task.log
     task = pair.predict(AFTER_TRAIN)
-    task.until("deferred")
+    task.until_dagster(STATUS.STARTING, STATUS.STARTED)
     with pair.proxy.answering(status, text):
         task.until("failed")
     assert said in task.log

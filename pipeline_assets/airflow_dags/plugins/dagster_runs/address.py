@@ -54,7 +54,8 @@ class Address:
         if not connection.host:
             raise DagsterError(f"connection {connection.conn_id} has no host; expected: that of the Dagster webserver")
         scheme, _, host = connection.host.rpartition("://")
-        scheme = scheme or next((own for own in (connection.schema, connection.conn_type) if _is_scheme(own)), "http")
+        named = [own for own in (connection.schema, connection.conn_type) if own in ("http", "https")]
+        scheme = scheme or (named[0] if named else "http")
         port = f":{connection.port}" if connection.port else ""
         path = str(extra.get("path", "")).strip("/")
         url = f"{scheme}://{host.rstrip('/')}{port}" + (f"/{path}" if path else "")
@@ -73,7 +74,3 @@ class Address:
         """The page of all runs that carry these tags."""
         query = {f"q[{place}]": f"tag:{key}={value}" for place, (key, value) in enumerate(tags.items())}
         return f"{self.ui}/runs?{urlencode(query)}"
-
-
-def _is_scheme(text: str | None) -> bool:
-    return text in ("http", "https")

@@ -191,9 +191,7 @@ class Dagster:
 
     async def delete(self, run: Run) -> None:
         """Forgets a run that was lost before it began."""
-        of_type(
-            await self._ask(queries.DELETE, {"id": run.run_id}), "DeletePipelineRunSuccess", "RunNotFoundError"
-        )
+        of_type(await self._ask(queries.DELETE, {"id": run.run_id}), "DeletePipelineRunSuccess", "RunNotFoundError")
 
     async def terminate(self, run_id: str, seconds: float) -> str:
         """Ends a run, and returns its last status once it has ended.
@@ -259,9 +257,9 @@ class Dagster:
         whole: list[str] = []
         cursor: str | None = None
         while True:
-            answer = of_type(
-                await self._ask(queries.EVENTS, {"id": run_id, "cursor": cursor, "limit": _PAGE}), "Run"
-            )["eventConnection"]
+            answer = of_type(await self._ask(queries.EVENTS, {"id": run_id, "cursor": cursor, "limit": _PAGE}), "Run")[
+                "eventConnection"
+            ]
             for event in answer["events"]:
                 kind = event["__typename"]
                 if kind == "ExecutionStepFailureEvent":

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Literal
 
 from airflow.sdk import DAG, Asset, Param
-
 from dagster_runs.operator import DagsterJobOperator
 from dagster_runs.settings import StageSettings, TaskSettings
 
@@ -30,14 +29,16 @@ def task_dags(tasks: Iterable[TaskSettings]) -> dict[str, DAG]:
 
 
 def _train(task: TaskSettings) -> DAG:
-    return _dag(task, "train", task.train, task.train.schedule, task.train.schedule or "by hand", [_trained(task)])
+    schedule = task.train.schedule
+    return _dag(task, "train", task.train, schedule=schedule, starts=schedule or "by hand", outlets=[_trained(task)])
 
 
 def _predict(task: TaskSettings) -> DAG:
     settings = task.predict
     if settings.after_train:
-        return _dag(task, "predict", settings, [_trained(task)], f"when {task.task}_train has succeeded")
-    return _dag(task, "predict", settings, settings.schedule, settings.schedule or "by hand")
+        after = f"when {task.task}_train has succeeded"
+        return _dag(task, "predict", settings, schedule=[_trained(task)], starts=after)
+    return _dag(task, "predict", settings, schedule=settings.schedule, starts=settings.schedule or "by hand")
 
 
 def _trained(task: TaskSettings) -> Asset:
@@ -49,6 +50,7 @@ def _dag(
     task: TaskSettings,
     stage: Literal["train", "predict"],
     settings: StageSettings,
+    *,
     schedule: str | list[Asset] | None,
     starts: str,
     outlets: Iterable[Asset] = (),

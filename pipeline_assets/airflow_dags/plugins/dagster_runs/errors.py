@@ -9,7 +9,7 @@ class DagsterError(Exception):
     """Asking again will not help: the job is unknown, the token is wrong, the answer is not Dagster's."""
 
 
-class DagsterAway(DagsterError):
+class DagsterAway(DagsterError):  # noqa: N818 - it passes, and reads so
     """Dagster does not answer, or something behind it does not; asking again may help."""
 
 

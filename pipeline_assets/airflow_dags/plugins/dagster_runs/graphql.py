@@ -5,7 +5,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-
 from dagster_runs.address import Address
 from dagster_runs.errors import DagsterAway, DagsterError
 
@@ -51,7 +50,7 @@ class GraphQL:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise DagsterError(f"{url} is no address: {error}") from error
         except httpx.TransportError as error:
-            raise DagsterAway(f"{url} does not answer: {error or type(error).__name__}") from error
+            raise DagsterAway(f"{url} does not answer: {str(error) or type(error).__name__}") from error
         return _value(url, response)
 
 
@@ -59,25 +58,29 @@ def _value(url: str, response: httpx.Response) -> Any:
     status = response.status_code
     if status in _REFUSED:
         raise DagsterError(f"{url} refuses the token (HTTP {status}); see the password and extra of the connection")
-    if status == _BUSY or status >= _BROKEN:
-        raise DagsterAway(f"{url} answers HTTP {status}: {response.text[:_SHOWN].strip()}")
     try:
         body = response.json()
     except ValueError:
         body = None
+    errors = body.get("errors") if isinstance(body, dict) else None
+    if status == _BUSY or status >= _BROKEN:
+        raise DagsterAway(f"{url} answers HTTP {status}: {_messages(errors) or response.text[:_SHOWN].strip()}")
     if not isinstance(body, dict) or not ({"data", "errors"} & set(body)):
         where = f" to {response.headers['location']}" if "location" in response.headers else ""
         raise DagsterError(
             f"{url} answers HTTP {status}{where}, not GraphQL: {response.text[:_SHOWN].strip() or 'nothing'!r};"
             " expected: a Dagster webserver there, with no log-in page before it"
         )
-    if body.get("errors"):
-        said = "; ".join(str(error.get("message", error)) for error in body["errors"])
-        raise DagsterError(f"{url} does not understand the question (another version of Dagster?): {said}")
+    if errors:
+        raise DagsterError(f"{url} does not understand the question (another version?): {_messages(errors)}")
     data = body["data"]
     if not isinstance(data, dict) or len(data) != 1:
         raise DagsterError(f"{url} answers {str(data)[:_SHOWN]}; expected: one field")
     return next(iter(data.values()))
+
+
+def _messages(errors: Any) -> str:
+    return "; ".join(str(error.get("message", error)) for error in errors or [] if isinstance(error, dict))
 
 
 def of_type(answer: Any, *wanted: str) -> dict[str, Any]:

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseOperator, Connection
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
-
 from dagster_runs.address import Address
 from dagster_runs.client import Dagster
 from dagster_runs.errors import DagsterAway, DagsterError
@@ -57,7 +56,7 @@ class DagsterJobOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("batch", "run_config", "tags")
     operator_extra_links = (DagsterRunLink(),)
-    ui_color: ClassVar[str] = "#dedbff"
+    ui_color = "#dedbff"
 
     def __init__(
         self,
@@ -100,7 +99,7 @@ class DagsterJobOperator(BaseOperator):
             run_config, tags = _mapping("run_config", self.run_config), _mapping("tags", self.tags)
             self.run_url = self._address().runs(self._key)  # until the run has a page
         context["task_state_store"].set(_SINCE, since, retention=NEVER_EXPIRE)
-        self.defer(
+        raise TaskDeferred(
             trigger=DagsterRunTrigger(
                 conn_id=self.conn_id,
                 location=self.location,
@@ -178,7 +177,7 @@ class DagsterJobOperator(BaseOperator):
             raise AirflowException(said)
         if status == "FAILURE":
             said = self._with_dagster(lambda dagster: dagster.failure(run_id))
-        self._fail(
+        raise self._failed(
             {
                 "FAILURE": said,
                 "CANCELED": "the run was canceled in Dagster",
@@ -189,17 +188,18 @@ class DagsterJobOperator(BaseOperator):
         )
 
     def _lives(self, context: "Context") -> tuple[int, int]:
-        """How often the DAG run has been cleared, which tells a task done again on purpose from a retry; and the
-        first life in which this task waited for a run, and has taken no success since.
+        """The number of the present life, and of the first in which this task waited and has taken no success since.
+
+        A life ends when the DAG run is cleared, which tells a task done again on purpose from a retry.
         """
         cleared = context["dag_run"].clear_number or 0
         since = context["task_state_store"].get(_SINCE)
         return cleared, since if isinstance(since, int) else cleared
 
-    def _fail(self, why: str) -> NoReturn:
-        """Fails for good: what Dagster has judged is not retried."""
+    def _failed(self, why: str) -> AirflowFailException:
+        """For good: what Dagster has judged is not retried."""
         where = f"\nDagster run: {self.run_url}" if self.run_url else ""
-        raise AirflowFailException(f"{self.job}, batch {self.batch}: {why}{where}")
+        return AirflowFailException(f"{self.job}, batch {self.batch}: {why}{where}")
 
     def _with_dagster(self, ask: Callable[[Dagster], Coroutine[Any, Any, T]]) -> T:
         """Asks in an event loop of its own; errors become Airflow's, retried or not."""
@@ -219,7 +219,7 @@ class DagsterJobOperator(BaseOperator):
         except DagsterAway as error:
             raise AirflowException(str(error)) from error
         except DagsterError as error:
-            self._fail(str(error))
+            raise self._failed(str(error)) from error
 
     def _address(self) -> Address:
         """Read once: in the moment of a kill Airflow cannot be asked for it."""

@@ -13,7 +13,6 @@ from typing import Any
 from airflow.sdk import Connection
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-
 from dagster_runs.address import Address
 from dagster_runs.client import Dagster, Files
 from dagster_runs.errors import DagsterAway, DagsterError
@@ -75,7 +74,7 @@ class DagsterRunTrigger(BaseTrigger):
         poll_seconds: float,
         patience_seconds: float,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow's
         self.conn_id = conn_id
         self.location = location
         self.job = job
@@ -114,7 +113,7 @@ class DagsterRunTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
         event = await self._wait()
-        yield TriggerEvent({"run_id": self._run_id, "said": "", **event})
+        yield TriggerEvent({"run_id": self._run_id, "said": "", **event})  # type: ignore[no-untyped-call] # Airflow's
 
     async def on_kill(self) -> None:
         """Terminates the run: somebody has marked the task, or cleared it.
@@ -230,6 +229,8 @@ class DagsterRunTrigger(BaseTrigger):
         ti = self.task_instance
         if ti is None:
             return
-        of = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-        await BaseXCom.aset(key="run_id", value=run.run_id, **of)
-        await BaseXCom.aset(key=RUN_URL, value=address.run(run.run_id), **of)
+        for key, value in (("run_id", run.run_id), (RUN_URL, address.run(run.run_id))):
+            await BaseXCom.aset(
+                key=key, value=value,
+                dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index,
+            )  # fmt: skip
