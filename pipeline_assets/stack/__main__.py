@@ -101,7 +101,7 @@ def run(folder: Path, line: list[str]) -> int:
     return subprocess.run(line, env={**os.environ, **Plan.of(folder).variables()}, check=False).returncode  # noqa: S603
 
 
-def _wait(checks: Mapping[str, Callable[[], None]], supervisor: Supervisor) -> None:
+def _wait(checks: Mapping[str, Callable[[], object]], supervisor: Supervisor) -> None:
     """Asks the servers until each has said that it serves."""
     begun, pending = time.monotonic(), dict(checks)
     said: dict[str, str] = {}

@@ -112,7 +112,7 @@ def dagster_daemon(plan: Plan, since: float) -> None:
             raise NotYet(f"{daemon['daemonType']} gives no sign of life")
 
 
-def checks(plan: Plan, since: float) -> dict[str, Callable[[], None]]:
+def checks(plan: Plan, since: float) -> dict[str, Callable[[], object]]:
     """By program: returns once it serves, raises :class:`NotYet` before.
 
     Args:
