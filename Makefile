@@ -2,6 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+AIRFLOW_BIN := .venv-airflow/bin
+AIRFLOW_READY := .venv-airflow/.ready
+AIRFLOW_PLUGINS := pipeline_assets/airflow_dags/plugins
+# What Airflow runs is tested where Airflow is.
+AIRFLOW_TEST := $(AIRFLOW_BIN)/python -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/airflow_dags \
+	$(AIRFLOW_PLUGINS) tests/airflow_dags
 ifeq ($(DAGSTER_HOME),)
 DAGSTER_HOME := $(CURDIR)/.pipeline/dagster
 endif
@@ -10,7 +16,7 @@ export DAGSTER_HOME
 export MPLCONFIGDIR ?= $(CURDIR)/.pipeline/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sql mlflow-ui run stack stack-demo stack-down test bench lint format lock clean
+.PHONY: help setup demo ui sql mlflow-ui run stack airflow stack-demo stack-down test bench lint format lock clean
 
 help: ## Explain every verb
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -24,6 +30,13 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
 	@touch $(READY)
+
+# Airflow in an environment of its own: it and the pipeline need nothing of each other.
+$(AIRFLOW_READY): requirements-airflow.lock
+	$(PYTHON) -m venv .venv-airflow
+	$(AIRFLOW_BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-airflow.lock
+	$(AIRFLOW_BIN)/pip check
+	@touch $(AIRFLOW_READY)
 
 $(DAGSTER_HOME)/dagster.yaml: pipeline_assets/instance.yaml
 	@mkdir -p $(DAGSTER_HOME) $(MPLCONFIGDIR)
@@ -49,32 +62,39 @@ run: $(HOME_READY) ## Run one batch: make run TASK=flight_delays STAGE=predict B
 stack: $(READY) ## Start every real server on this machine; their variables go to .env.stack
 	@$(BIN)/python -m pipeline_assets.stack up
 
+airflow: stack $(AIRFLOW_READY) ## Airflow beside those servers, with the two DAGs of the demo; prints the log-in
+	@$(BIN)/python -m pipeline_assets.stack airflow
+
 stack-demo: $(READY) ## The demo on those servers
 	@$(BIN)/python -m pipeline_assets.stack run $(BIN)/python -m pipeline_assets.demo
 
-stack-down: ## Stop them; what they hold stays
+stack-down: ## Stop them, and Airflow; what they hold stays
 	@test ! -d .pipeline/stack || $(BIN)/python -m pipeline_assets.stack down
 
-test: $(HOME_READY) ## Run every test; REQUIRE_SERVERS=1 makes a missing server a failure
+test: $(HOME_READY) $(AIRFLOW_READY) ## Run every test; REQUIRE_SERVERS=1 makes a missing server a failure
 	$(BIN)/python -m pytest
+	$(AIRFLOW_TEST)
 
 bench: $(HOME_READY) ## Measure each step beside its limit and its peers, in one run: make bench BENCH="--rounds 5"
 	$(BIN)/python -m benchmarks $(BENCH)
 
-lint: $(READY) ## Ruff, the type checker, the import rules, and the tasks themselves
+lint: $(READY) $(AIRFLOW_READY) ## Ruff, the type checker, the import rules, and the tasks themselves
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(AIRFLOW_BIN)/mypy --config-file tests/airflow_dags/mypy.ini
+	PYTHONPATH=$(AIRFLOW_PLUGINS) $(BIN)/lint-imports
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs
 
 format: $(READY) ## Let ruff put the code in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
+lock: $(READY) ## Resolve requirements.lock and requirements-airflow.lock anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+	$(BIN)/uv pip compile --group airflow --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow.lock
 
 clean: stack-down ## Remove what the pipeline made: data/ and .pipeline/ (its servers are stopped first)
 	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.embedded_postgres stop $(CURDIR)/.pipeline/postgres

@@ -1,6 +1,6 @@
 """Starts and stops every real server on this machine, and runs a command with their addresses.
 
-``python -m pipeline_assets.stack up | down | run command ...``
+``python -m pipeline_assets.stack up | airflow | down | run command ...``
 """
 
 import argparse
@@ -9,20 +9,21 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline_assets.errors import PipelineError, StoreError
-from pipeline_assets.stack import s3
+from pipeline_assets.stack import airflow, ready, s3
 from pipeline_assets.stack.plan import Plan
 from pipeline_assets.stack.programs import environment, prepare, programs
-from pipeline_assets.stack.ready import CHECKS, NotYet
+from pipeline_assets.stack.ready import NotYet
 from pipeline_assets.stack.supervisor import Supervisor
 
 _SECONDS = 180  # on a slow machine; then something is wrong
 _PAUSE = 0.2
 _LINES = 15
+_AIRFLOW = "airflow"  # its folder, in that of the servers
 
 
 def up(folder: Path, env_file: Path) -> None:
@@ -43,8 +44,34 @@ def up(folder: Path, env_file: Path) -> None:
         plan.write_env(env_file)
         if running:
             _say("The servers run already.")
-        _wait(plan, supervisor, 0 if running else since)
+        _wait(ready.checks(plan, 0 if running else since), supervisor)
     _say(_addresses(plan, env_file))
+
+
+def up_airflow(folder: Path) -> None:
+    """Starts Airflow beside the servers, which must run; returns once it serves and knows its DAGs.
+
+    Raises:
+        StoreError: the servers do not run; Airflow is not installed, or does not start.
+    """
+    if not Supervisor(folder).runs():
+        raise StoreError("the servers do not run", do="make stack")
+    beside = airflow.Airflow.of(folder / _AIRFLOW)
+    with _locked(beside.folder):
+        supervisor = Supervisor(beside.folder)
+        every = airflow.programs(beside)
+        running = supervisor.runs() and set(supervisor.states().values()) == {"RUNNING"}
+        variables = beside.variables(Plan.of(folder).url("dagster"))
+        if not running:
+            airflow.prepare(beside, variables)
+        since = time.time()
+        supervisor.start(every, airflow.environment(variables))
+        _wait(airflow.checks(beside, 0 if running else since), supervisor)
+    places = {
+        "Airflow": f"{beside.url}  login {airflow.LOGIN}, password {beside.password}",
+        "logs": str(beside.folder / "logs"),
+    }
+    _say(_table(places))
 
 
 def down(folder: Path) -> None:
@@ -56,6 +83,8 @@ def down(folder: Path) -> None:
     if not folder.is_dir():
         return
     with _locked(folder):
+        if (folder / _AIRFLOW).is_dir():
+            Supervisor(folder / _AIRFLOW).stop()
         Supervisor(folder).stop()
         if (folder / "plan.json").exists():
             s3.forget_sockets(Plan.of(folder).grpc)
@@ -72,21 +101,21 @@ def run(folder: Path, line: list[str]) -> int:
     return subprocess.run(line, env={**os.environ, **Plan.of(folder).variables()}, check=False).returncode  # noqa: S603
 
 
-def _wait(plan: Plan, supervisor: Supervisor, since: float) -> None:
+def _wait(checks: Mapping[str, Callable[[], object]], supervisor: Supervisor) -> None:
     """Asks the servers until each has said that it serves."""
-    begun, pending = time.monotonic(), dict(CHECKS)
+    begun, pending = time.monotonic(), dict(checks)
     said: dict[str, str] = {}
     while pending:
         states = supervisor.states()
         for name, check in list(pending.items()):
             try:
                 _check_running(states[name])
-                check(plan, since)
+                check()
             except NotYet as answer:
                 said[name] = str(answer)
             else:
                 del pending[name]
-                _say(f"  {name:<16}serves after {time.monotonic() - begun:.0f} s")
+                _say(f"  {name:<20}serves after {time.monotonic() - begun:.0f} s")
                 continue
             if states[name] == "FATAL" or time.monotonic() - begun > _SECONDS:
                 raise StoreError(
@@ -120,6 +149,10 @@ def _addresses(plan: Plan, env_file: Path) -> str:
         "logs": str(plan.folder / "logs"),
         "variables": f"{env_file}  (in a shell: set -a; . {env_file}; set +a)",
     }
+    return _table(places)
+
+
+def _table(places: Mapping[str, str]) -> str:
     return "\n".join(f"{what:<12}{where}" for what, where in places.items())
 
 
@@ -143,7 +176,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--env-file", type=Path, default=Path(".env.stack"), help="where their variables go")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("up", help="start them")
-    verbs.add_parser("down", help="stop them")
+    verbs.add_parser("airflow", help="start Airflow beside them")
+    verbs.add_parser("down", help="stop them, and Airflow")
     verbs.add_parser("run", help="run a command with their variables").add_argument("line", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
     folder = given.folder.resolve()
@@ -152,6 +186,8 @@ def main(arguments: list[str] | None = None) -> int:
             return run(folder, given.line)
         if given.verb == "down":
             down(folder)
+        elif given.verb == "airflow":
+            up_airflow(folder)
         else:
             up(folder, given.env_file.resolve())
     except PipelineError as error:

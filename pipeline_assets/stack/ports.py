@@ -1,15 +1,24 @@
 """Ports of the loopback that nobody uses."""
 
+import random
 import socket
+from contextlib import ExitStack, suppress
+
+# Below those that the kernel gives to outgoing connections (Linux from 32768, macOS from 49152): a port of that
+# range may be somebody's before the server that it was meant for has started.
+_RANGE = range(20000, 32768)
 
 
 def free_ports(count: int) -> list[int]:
     """As many different ports; nothing keeps them until somebody listens there."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    ports: list[int] = []
+    with ExitStack() as held:
+        for port in random.SystemRandom().sample(_RANGE, len(_RANGE)):
+            if len(ports) == count:
+                break
+            with suppress(OSError):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                ports.append(port)
+    if len(ports) < count:
+        raise OSError(f"fewer than {count} ports of the loopback are free")
+    return ports

@@ -63,7 +63,7 @@ def programs(plan: Plan) -> list[Program]:
         Program(
             "mlflow",
             [
-                *_python("mlflow", "server", f"--host={HOST}", f"--port={ports['mlflow']}", "--workers=1"),
+                *python("mlflow", "server", f"--host={HOST}", f"--port={ports['mlflow']}", "--workers=1"),
                 f"--backend-store-uri=sqlite:///{mlflow / 'mlflow.db'}",
                 # Clients write to S3 themselves, as on a platform: MLFLOW_S3_ENDPOINT_URL is theirs.
                 f"--default-artifact-root=s3://{MODELS_BUCKET}/artifacts",
@@ -74,10 +74,10 @@ def programs(plan: Plan) -> list[Program]:
         ),
         Program(
             "dagster",
-            [*_python("dagster_webserver", "-h", HOST, "-p", str(ports["dagster"])), *workspace],
+            [*python("dagster_webserver", "-h", HOST, "-p", str(ports["dagster"])), *workspace],
             CHECKOUT,
         ),
-        Program("dagster-daemon", [*_python("dagster._daemon", "run"), *workspace], CHECKOUT),
+        Program("dagster-daemon", [*python("dagster._daemon", "run"), *workspace], CHECKOUT),
     ]
 
 
@@ -103,5 +103,6 @@ def environment(plan: Plan) -> dict[str, str]:
     return {**kept, **plan.variables(), "PYTHONUNBUFFERED": "1"}
 
 
-def _python(module: str, *arguments: str) -> list[str]:
+def python(module: str, *arguments: str) -> list[str]:
+    """The command line of a module, in this environment."""
     return [sys.executable, "-m", module, *arguments]

@@ -7,7 +7,7 @@ import json
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
+from functools import partial
 from typing import Any
 
 from pipeline_assets.stack.plan import DATA_BUCKET, MODELS_BUCKET, Plan
@@ -86,12 +86,17 @@ def tarantool(plan: Plan, _since: float) -> None:
 
 def mlflow(plan: Plan, _since: float) -> None:
     """It answers from its database."""
-    _asked(f"{plan.url('mlflow')}/api/2.0/mlflow/experiments/search", {"max_results": 1})
+    asked(f"{plan.url('mlflow')}/api/2.0/mlflow/experiments/search", {"max_results": 1})
 
 
 def dagster(plan: Plan, _since: float) -> None:
     """It has loaded the code location."""
-    workspace = _graphql(plan, _LOCATION)["workspaceOrError"]
+    location_loaded(plan.url("dagster"))
+
+
+def location_loaded(url: str) -> None:
+    """The Dagster webserver at a URL has loaded its code location."""
+    workspace = _graphql(url, _LOCATION)["workspaceOrError"]
     for entry in workspace.get("locationEntries", []):
         found = entry["locationOrLoadError"]
         if entry["loadStatus"] != "LOADED" or not found or found["__typename"] != "RepositoryLocation":
@@ -102,14 +107,19 @@ def dagster(plan: Plan, _since: float) -> None:
 
 def dagster_daemon(plan: Plan, since: float) -> None:
     """Its daemons have given a sign of life since it was started."""
-    for daemon in _graphql(plan, _DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]:
+    for daemon in _graphql(plan.url("dagster"), _DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]:
         if daemon["required"] and (not daemon["healthy"] or (daemon["lastHeartbeatTime"] or 0) < since):
             raise NotYet(f"{daemon['daemonType']} gives no sign of life")
 
 
-# By program; each is given the plan and the moment of the start.
-CHECKS: Mapping[str, Callable[[Plan, float], None]] = MappingProxyType(
-    {
+def checks(plan: Plan, since: float) -> dict[str, Callable[[], object]]:
+    """By program: returns once it serves, raises :class:`NotYet` before.
+
+    Args:
+        plan: where to ask.
+        since: the moment of the start; signs of life from before do not count.
+    """
+    functions = {
         "s3": s3,
         "postgres": postgres,
         "tarantool": tarantool,
@@ -117,17 +127,28 @@ CHECKS: Mapping[str, Callable[[Plan, float], None]] = MappingProxyType(
         "dagster": dagster,
         "dagster-daemon": dagster_daemon,
     }
-)
+    return {name: partial(check, plan, since) for name, check in functions.items()}
 
 
-def _graphql(plan: Plan, query: str) -> dict[str, Any]:
-    data: dict[str, Any] = _asked(f"{plan.url('dagster')}/graphql", {"query": query})["data"]
+def _graphql(url: str, query: str) -> dict[str, Any]:
+    data: dict[str, Any] = asked(f"{url}/graphql", {"query": query})["data"]
     return data
 
 
-def _asked(url: str, body: dict[str, Any]) -> dict[str, Any]:
+def asked(url: str, body: dict[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The JSON that a server of ours answers.
+
+    Args:
+        url: of the question.
+        body: posted as JSON; without one it is a GET.
+        headers: beside the body's.
+
+    Raises:
+        NotYet: it does not answer, or not so.
+    """
+    data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(  # noqa: S310 - an address of ours
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        url, data, {"Content-Type": "application/json", **(headers or {})}
     )
     # The user's proxy does not lead to the loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

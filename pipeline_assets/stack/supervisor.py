@@ -52,6 +52,10 @@ class Supervisor:
         """Of every program: ``RUNNING``, ``STARTING``, ``BACKOFF`` (between two tries), ``FATAL`` (given up)..."""
         return {found["name"]: found["statename"] for found in self._call("getAllProcessInfo")}
 
+    def pid(self, program: str) -> int:
+        """Process id of a program that runs."""
+        return int(self._call("getProcessInfo", program)["pid"])
+
     def start(self, programs: list[Program], environment: Mapping[str, str]) -> None:
         """Starts what does not run, in order; returns before they serve.
 
@@ -178,8 +182,10 @@ class _OverSocket(Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, _host: Any) -> http.client.HTTPConnection:
-        return _Connection(self._path)
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = _Connection(self._path)
+        self._connection = (host, connection)  # which is what closes it
+        return connection
 
 
 class _Connection(http.client.HTTPConnection):
@@ -189,7 +195,11 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(str(self._path))
+        try:
+            self.sock.connect(str(self._path))
+        except OSError:
+            self.close()
+            raise
 
 
 def _quoted(text: str) -> str:

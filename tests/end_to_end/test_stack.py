@@ -1,6 +1,7 @@
 """The real task on every real server at once, started as a user does, beside the same task on embedded stores."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -9,8 +10,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import dagster as dg
+import psutil
 import pytest
 
 from pipeline_assets.demo.flights import TASK, TRAIN
@@ -20,9 +23,13 @@ from pipeline_assets.resources import Resources, resources
 from pipeline_assets.run import failures, run_batch
 from pipeline_assets.settings import Settings
 from pipeline_assets.stack import tarantool
+from pipeline_assets.stack.airflow import LOGIN, PROGRAMS
+from pipeline_assets.stack.supervisor import Supervisor
 from pipeline_assets.stores import embedded_postgres
 from pipeline_assets.stores.files import Area
 from tests.end_to_end.test_flights import INSTANCE, Flights
+from tests.fixtures.airflow import Rest, require_airflow
+from tests.waiting import eventually
 
 MONTH = "2013-10"
 BATCHES = (BatchRef(TASK, "train", TRAIN), BatchRef(TASK, "predict", MONTH))
@@ -143,6 +150,34 @@ def test_a_second_start_says_so_and_keeps_everything(stack: Stack) -> None:
     assert not any(
         before[name] in said for name in before if name.endswith(("PASSWORD", "SECRET_ACCESS_KEY")) if before[name]
     )
+
+
+def test_airflow_beside_them(stack: Stack) -> None:
+    """Its DAG runs the real job to its end; nobody but this machine reaches it."""
+    require_airflow()
+    said = stack.say("airflow")
+    url, login, password = re.findall(r"Airflow +(\S+)  login (\S+), password (\S+)", said)[0]
+    assert login == LOGIN
+    rest = Rest(url, password)
+    started = rest("POST", f"/dags/{TASK}_predict/dagRuns", {"logical_date": None, "conf": {"batch": MONTH}})
+    path = f"/dags/{TASK}_predict/dagRuns/{quote(started['dag_run_id'])}"
+    eventually(lambda: rest("GET", path)["state"] in ("success", "failed"), 120)
+    told = rest("GET", f"{path}/taskInstances/predict/xcomEntries/return_value")["value"]
+    assert told["model_version"] == 1
+    assert told["rows"]["predictions"] > 0
+    supervisor = Supervisor(stack.folder / "airflow")
+    processes = [psutil.Process(supervisor.pid(name)) for name in PROGRAMS]
+    every = [each for process in processes for each in (process, *process.children(recursive=True))]
+    listening = {
+        found.laddr.ip
+        for process in every
+        for found in process.net_connections("inet")
+        if found.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+    stack.say("down")
+    assert not supervisor.runs()
+    stack.say("up")
 
 
 def test_servers_that_lost_their_manager_are_stopped_too(stack: Stack) -> None:

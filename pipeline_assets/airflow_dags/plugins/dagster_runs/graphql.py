@@ -1,0 +1,101 @@
+"""One question to Dagster's GraphQL and its answer; everything that is no answer becomes an error that says so."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from dagster_runs.address import Address
+from dagster_runs.errors import DagsterAway, DagsterError
+
+_SHOWN = 200  # characters of an answer that is not understood
+_REFUSED = (401, 403)
+_BUSY = 429
+_BROKEN = 500
+
+
+class GraphQL:
+    """A session; ``async with`` closes it.
+
+    Args:
+        address: of the webserver.
+        seconds: that one answer may take.
+    """
+
+    def __init__(self, address: Address, seconds: float = 60) -> None:
+        self.address = address
+        self._seconds = seconds
+        self._client = httpx.AsyncClient(headers=dict(address.headers), timeout=seconds)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def ask(self, query: str, variables: Mapping[str, Any] | None = None) -> Any:
+        """The answer to a query with one top field: that field's value.
+
+        Raises:
+            DagsterAway: nobody answers, or the server says that it cannot now.
+            DagsterError: the answer is a refusal, or no GraphQL.
+        """
+        url = f"{self.address.url}/graphql"
+        try:
+            response = await self._client.post(url, json={"query": query, "variables": dict(variables or {})})
+        except httpx.TimeoutException as error:
+            raise DagsterAway(f"{url} does not answer within {self._seconds:.0f} seconds") from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise DagsterError(f"{url} is no address: {error}") from error
+        except httpx.TransportError as error:
+            raise DagsterAway(f"{url} does not answer: {str(error) or type(error).__name__}") from error
+        return _value(url, response)
+
+
+def _value(url: str, response: httpx.Response) -> Any:
+    status = response.status_code
+    if status in _REFUSED:
+        raise DagsterError(f"{url} refuses the token (HTTP {status}); see the password and extra of the connection")
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    errors = body.get("errors") if isinstance(body, dict) else None
+    if status == _BUSY or status >= _BROKEN:
+        raise DagsterAway(f"{url} answers HTTP {status}: {_messages(errors) or response.text[:_SHOWN].strip()}")
+    if not isinstance(body, dict) or not ({"data", "errors"} & set(body)):
+        where = f" to {response.headers['location']}" if "location" in response.headers else ""
+        raise DagsterError(
+            f"{url} answers HTTP {status}{where}, not GraphQL: {response.text[:_SHOWN].strip() or 'nothing'!r};"
+            " expected: a Dagster webserver there, with no log-in page before it"
+        )
+    if errors:
+        raise DagsterError(f"{url} does not understand the question (another version?): {_messages(errors)}")
+    data = body["data"]
+    if not isinstance(data, dict) or len(data) != 1:
+        raise DagsterError(f"{url} answers {str(data)[:_SHOWN]}; expected: one field")
+    return next(iter(data.values()))
+
+
+def _messages(errors: Any) -> str:
+    return "; ".join(str(error.get("message", error)) for error in errors or [] if isinstance(error, dict))
+
+
+def of_type(answer: Any, *wanted: str) -> dict[str, Any]:
+    """The answer if it is one of the wanted members of its union; Dagster sends errors as members, with HTTP 200.
+
+    Raises:
+        DagsterAway: an exception inside Dagster: its database or its code server may be gone for a moment.
+        DagsterError: every other member.
+    """
+    kind = answer.get("__typename") if isinstance(answer, dict) else None
+    if kind in wanted:
+        found: dict[str, Any] = answer
+        return found
+    if kind is None:
+        raise DagsterError(f"Dagster answers {str(answer)[:_SHOWN]}; expected: {' or '.join(wanted)}")
+    said = [answer.get("message"), *(error.get("message") for error in answer.get("errors") or [])]
+    text = f"Dagster answers {kind}: {'; '.join(part.strip() for part in said if part) or 'without a word'}"
+    raise DagsterAway(text) if kind == "PythonError" else DagsterError(text)

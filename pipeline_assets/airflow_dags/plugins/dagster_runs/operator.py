@@ -1,0 +1,252 @@
+"""One run of a Dagster job as one Airflow task: found again or launched, waited for, and told truthfully."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.sdk import BaseOperator, Connection
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+from dagster_runs.address import Address
+from dagster_runs.client import Dagster
+from dagster_runs.errors import DagsterAway, DagsterError
+from dagster_runs.graphql import GraphQL
+from dagster_runs.link import DagsterRunLink
+from dagster_runs.run import Run, own
+from dagster_runs.trigger import AWAY, NO_FILE, OVERDUE, REFUSED, DagsterRunTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+T = TypeVar("T")
+
+# In Airflow's memory of the task instance, which lives across retries and clearing: the first life whose success
+# has not been taken yet. XComs would not do, each try starts without them.
+_SINCE = "waiting_since"
+# Airflow kills for good five seconds after it has asked.
+_SECONDS_TO_KILL = 3
+
+
+class DagsterJobOperator(BaseOperator):
+    """Runs a job of the pipeline for one batch, exactly once a task instance, however often Airflow tries.
+
+    Its run is found by the tags ``airflow/dag_id``, ``airflow/dag_run_id``, ``airflow/task_id`` and
+    ``airflow/map_index`` before one is launched. A failed run fails the task at once; only an absent Dagster is
+    tried again. Returns ``{"run_id", "run_url", "rows", "model_version"}``; ``run_id`` and ``run_url`` are XComs of
+    their own from the launch on.
+
+    Args:
+        job: ``<task>_train`` or ``<task>_predict``.
+        batch: the batch; a template.
+        location: Dagster's code location.
+        conn_id: of the Airflow connection; see :meth:`~dagster_runs.address.Address.of`.
+        run_config: of the Dagster run: a mapping, or JSON; a template.
+        tags: further tags of the run: a mapping, or JSON; a template.
+        wait_for_file: whether to wait until the batch's input file is there.
+        deadline: how long the file may take to arrive, and again the run to end; then it is terminated.
+        poll_seconds: between two questions to Dagster.
+        patience: how long Dagster may be away while the run is waited for, before Airflow retries.
+        more: of every operator.
+    """
+
+    template_fields: Sequence[str] = ("batch", "run_config", "tags")
+    operator_extra_links = (DagsterRunLink(),)
+    ui_color = "#dedbff"
+
+    def __init__(
+        self,
+        *,
+        job: str,
+        batch: str,
+        location: str = "pipeline_assets",
+        conn_id: str = "dagster_default",
+        run_config: Mapping[str, Any] | str | None = None,
+        tags: Mapping[str, str] | str | None = None,
+        wait_for_file: bool = False,
+        deadline: timedelta = timedelta(hours=24),
+        poll_seconds: float = 10,
+        patience: timedelta = timedelta(minutes=5),
+        **more: Any,
+    ) -> None:
+        super().__init__(**more)
+        self.job = job
+        self.batch = batch
+        self.location = location
+        self.conn_id = conn_id
+        self.run_config = run_config or {}
+        self.tags = tags or {}
+        self.wait_for_file = wait_for_file
+        self.deadline = deadline
+        self.poll_seconds = poll_seconds
+        self.patience = patience
+        self.run_url = ""
+        self._dagster: Address | None = None
+        self._key: dict[str, str] = {}
+
+    def execute(self, context: "Context") -> dict[str, Any]:
+        """Looks at what Dagster has, says at once what is wrong, and hands over to the trigger."""
+        self._key = _key(context)
+        cleared, since = self._lives(context)
+        run = self._with_dagster(lambda dagster: self._found(dagster, cleared, since))
+        if run is not None and run.finished:
+            return self._taken(context, run.run_id, run.status)
+        with self._told():
+            run_config, tags = _mapping("run_config", self.run_config), _mapping("tags", self.tags)
+            self.run_url = self._address().runs(self._key)  # until the run has a page
+        context["task_state_store"].set(_SINCE, since, retention=NEVER_EXPIRE)
+        raise TaskDeferred(
+            trigger=DagsterRunTrigger(
+                conn_id=self.conn_id,
+                location=self.location,
+                job=self.job,
+                batch=self.batch,
+                run_config=dict(run_config),
+                tags=dict(tags),
+                key=self._key,
+                cleared=cleared,
+                since=since,
+                file_until=time.time() + self.deadline.total_seconds() if self.wait_for_file else None,
+                seconds=self.deadline.total_seconds(),
+                poll_seconds=self.poll_seconds,
+                patience_seconds=self.patience.total_seconds(),
+            ),
+            method_name="run_ended",
+        )
+
+    def run_ended(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
+        """Called by Airflow with the trigger's event."""
+        self._key = _key(context)
+        return self._taken(context, event["run_id"], event["status"], event["said"])
+
+    def on_kill(self) -> None:
+        """Terminates what an earlier try launched, if this one is killed before the trigger waits for it again."""
+        if self._dagster is None:
+            return  # nothing has been asked yet
+        address = self._dagster
+
+        async def ended() -> None:
+            async with GraphQL(address) as graphql:
+                dagster = Dagster(graphql)
+                for run in await dagster.runs(self._key):
+                    if not run.finished:
+                        self.log.info("run %s: %s", run.run_id, await dagster.terminate(run.run_id, _SECONDS_TO_KILL))
+
+        def end() -> None:
+            try:
+                asyncio.run(ended())
+            except DagsterError as error:
+                self.log.error("a run may go on: %s", error)  # noqa: TRY400 - it says all
+
+        # In a thread: the signal may have come while this one's event loop runs.
+        thread = threading.Thread(target=end)
+        thread.start()
+        thread.join()
+
+    async def _found(self, dagster: Dagster, cleared: int, since: int) -> Run | None:
+        """The task instance's own run; if there is none, whatever would keep it from being launched is an error."""
+        runs = [run for run in await dagster.runs(self._key) if not run.lost(time.time())]
+        run = own(runs, cleared, since)
+        if run is not None:
+            self.log.info("this task's run is %s, %s", run.run_id, run.status)
+            return run
+        job = await dagster.job(self.location, self.job)
+        if not self.wait_for_file:
+            await dagster.register(job, self.batch)
+        return None
+
+    def _taken(self, context: "Context", run_id: str, status: str, said: str = "") -> dict[str, Any]:
+        """What the task makes of how it ended."""
+        if run_id:
+            self.run_url = self._address().run(run_id)
+            context["ti"].xcom_push(key="run_id", value=run_id)
+        if status == "SUCCESS":
+            outcome = self._with_dagster(lambda dagster: dagster.outcome(run_id))
+            context["task_state_store"].delete(_SINCE)
+            return {
+                "run_id": run_id,
+                "run_url": self.run_url,
+                "rows": dict(outcome.rows),
+                "model_version": outcome.model_version,
+            }
+        if status == AWAY:
+            raise AirflowException(said)
+        if status == "FAILURE":
+            said = self._with_dagster(lambda dagster: dagster.failure(run_id))
+        raise self._failed(
+            {
+                "FAILURE": said,
+                "CANCELED": "the run was canceled in Dagster",
+                OVERDUE: f"the run took longer than {self.deadline} and was terminated",
+                NO_FILE: f"there is no input file within {self.deadline}",
+                REFUSED: said,
+            }[status]
+        )
+
+    def _lives(self, context: "Context") -> tuple[int, int]:
+        """The number of the present life, and of the first in which this task waited and has taken no success since.
+
+        A life ends when the DAG run is cleared, which tells a task done again on purpose from a retry.
+        """
+        cleared = context["dag_run"].clear_number or 0
+        since = context["task_state_store"].get(_SINCE)
+        return cleared, since if isinstance(since, int) else cleared
+
+    def _failed(self, why: str) -> AirflowFailException:
+        """For good: what Dagster has judged is not retried."""
+        where = f"\nDagster run: {self.run_url}" if self.run_url else ""
+        return AirflowFailException(f"{self.job}, batch {self.batch}: {why}{where}")
+
+    def _with_dagster(self, ask: Callable[[Dagster], Coroutine[Any, Any, T]]) -> T:
+        """Asks in an event loop of its own; errors become Airflow's, retried or not."""
+        with self._told():
+            address = self._address()
+
+            async def asked() -> T:
+                async with GraphQL(address) as graphql:
+                    return await ask(Dagster(graphql))
+
+            return asyncio.run(asked())
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except DagsterAway as error:
+            raise AirflowException(str(error)) from error
+        except DagsterError as error:
+            raise self._failed(str(error)) from error
+
+    def _address(self) -> Address:
+        """Read once: in the moment of a kill Airflow cannot be asked for it."""
+        if self._dagster is None:
+            connection = Connection.get(self.conn_id)
+            self._dagster = Address.of(connection, connection.extra_dejson)
+        return self._dagster
+
+
+def _key(context: "Context") -> dict[str, str]:
+    """Tags of every run that a task instance ever launched."""
+    ti = context["ti"]
+    return {
+        "airflow/dag_id": ti.dag_id,
+        "airflow/dag_run_id": ti.run_id,
+        "airflow/task_id": ti.task_id,
+        "airflow/map_index": str(-1 if ti.map_index is None else ti.map_index),
+    }
+
+
+def _mapping(name: str, given: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    if not isinstance(given, str):
+        return given
+    try:
+        found = json.loads(given)
+    except ValueError as error:
+        raise DagsterError(f"{name} is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise DagsterError(f"{name} is {given}; expected: a mapping")
+    return found
