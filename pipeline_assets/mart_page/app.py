@@ -19,6 +19,10 @@ from pipeline_assets.mart_page.guard import Guard
 from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts, ViewTexts, language_of
 from pipeline_assets.mart_page.page import House, Links, Page
 from pipeline_assets.mart_page.place import Place
+from pipeline_assets.mart_page.views.drift import drift_server, drift_ui
+from pipeline_assets.mart_page.views.lineage import lineage_server, lineage_ui
+from pipeline_assets.mart_page.views.models import models_server, models_ui
+from pipeline_assets.mart_page.views.passport import passport_server, passport_ui
 from pipeline_assets.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -35,7 +39,12 @@ class View:
     server: Callable[[str, Page], None]
 
 
-VIEWS: tuple[View, ...] = ()
+VIEWS: tuple[View, ...] = (
+    View("passport", passport_ui, passport_server),
+    View("models", models_ui, models_server),
+    View("drift", drift_ui, drift_server),
+    View("lineage", lineage_ui, lineage_server),
+)
 
 
 def application(
@@ -80,7 +89,6 @@ def _ui(house: House, request: Request) -> Tag:
             tags.link(rel="icon", href="static/icon.svg", type="image/svg+xml"),
             tags.script(src="static/page.js"),
         ),
-        ui.busy_indicators.use(spinners=True, pulse=True),
         tags.a(says("skip"), href="#main", class_="visually-hidden-focusable skip"),
         tags.header(
             tags.a(says("title"), href="?", class_="brand"),
