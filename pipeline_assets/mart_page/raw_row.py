@@ -15,6 +15,8 @@ from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.ml.batch import BatchRef, Manifest
 from pipeline_assets.ml.contract import of_file
 from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.ml.types import arrow_type
+from pipeline_assets.stores.batch_listing import unusable
 from pipeline_assets.stores.files import Area, FileStore
 from pipeline_assets.stores.raw import manifest_of
 from pipeline_assets.stores.scan import computable, scan
@@ -27,7 +29,7 @@ class RawValue:
     """One value of a raw row.
 
     Attributes:
-        kind: its Arrow type in the file.
+        kind: its type in the file: the contract's name where it is the contract's type, else Arrow's.
         expected: its contract type; ``None`` for a column that the contract does not know.
         description: the contract's.
     """
@@ -50,6 +52,17 @@ class Check:
 
     rule: str
     broken: str | None
+
+
+@dataclass(frozen=True)
+class NotChecked:
+    """There is no such batch, or it was not checked yet.
+
+    Attributes:
+        others: batches of the stage that are there, the latest first, as batches are mostly named by date.
+    """
+
+    others: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ class RawRow:
         return self.reason is None
 
 
-def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: Path) -> RawRow | NoRow:
+def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: Path) -> RawRow | NoRow | NotChecked:
     """Reads one row of a batch that was checked before: the row group that has it, and no other.
 
     Args:
@@ -97,18 +110,20 @@ def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: 
         scratch: folder for what the checks put down.
 
     Raises:
-        DataError: the batch was not checked yet.
-        ContractError: the batch's name could lead out of the folder.
         PassingFault: the store does not answer.
+        StoreError: it refuses.
+        DataError: the record of the check is damaged.
     """
+    stored = None if unusable(ref.batch) else files.read(Area.REJECTED, ref)
+    if stored is None:
+        return NotChecked(tuple(files.batches(task.name, ref.stage))[::-1])
     manifest = manifest_of(files, ref)
     if not 0 <= row < manifest.rows:
         return NoRow(manifest.rows)
     starts = [0, *accumulate(manifest.rows_of_parts)]
     place = bisect_right(starts, row) - 1
     part, at = manifest.parts[place], row - starts[place]
-    stored = files.read(Area.REJECTED, ref)
-    rejected = None if stored is None else stored.find("row_number", row)
+    rejected = stored.find("row_number", row)
     record = _as_it_came(rejected) if rejected is not None else attempt(lambda: files.part(part).row(at))
     values: tuple[RawValue, ...] | Problem
     checks: tuple[Check, ...] | Problem
@@ -134,11 +149,12 @@ def _values(record: pa.RecordBatch, task: TaskSpec, ref: BatchRef) -> tuple[RawV
         RawValue(
             column=field.name,
             value=column[0].as_py(),
-            kind=str(field.type),
-            expected=contract[field.name].type if field.name in contract else None,
-            description=contract[field.name].description if field.name in contract else "",
+            kind=known.type if known is not None and arrow_type(known.type) == field.type else str(field.type),
+            expected=None if known is None else known.type,
+            description="" if known is None else known.description,
         )
         for field, column in zip(record.schema, record.columns, strict=True)
+        for known in [contract.get(field.name)]
     )
 
 

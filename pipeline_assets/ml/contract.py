@@ -98,6 +98,11 @@ class Contract:
             f" from (select row_number, {self._typed_and_raw} from raw where {in_bits('rejected')})"
         )
 
+    def verdicts_query(self) -> str:
+        """A row a raw row, a column a rule, by its place: why the row breaks it, null if it does not."""
+        verdicts = (f'case when {rule.broken} then {rule.reason} end as "{at}"' for at, rule in enumerate(self.rules))
+        return f"select {', '.join(verdicts) or 'null'} from (select row_number, {self._typed_and_raw} from raw)"
+
     def repeated_key_query(self) -> str:
         """Rows whose key an earlier row has: ``row_number`` and ``first``, the row that came first with it.
 

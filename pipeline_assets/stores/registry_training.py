@@ -19,6 +19,8 @@ class Training:
     """The record of one training. What the run does not say is ``None`` or empty.
 
     Attributes:
+        run_id: of the MLflow run.
+        experiment_id: of the MLflow experiment that the run is in.
         batch: it learned from.
         input_uri: of that batch's file.
         input_sha256: of that file.
@@ -29,6 +31,8 @@ class Training:
         importance: of the features by name, most important first, in the package's own unit.
     """
 
+    run_id: str
+    experiment_id: str
     batch: str | None
     input_uri: str | None
     input_sha256: str | None
@@ -48,6 +52,8 @@ def training_of(client: "MlflowClient", run_id: str) -> Training:
     run = client.get_run(run_id)
     tags = run.data.tags
     return Training(
+        run_id=run_id,
+        experiment_id=str(run.info.experiment_id),
         batch=tags.get(BATCH),
         input_uri=tags.get(INPUT_URI),
         input_sha256=tags.get(INPUT_SHA256),

@@ -8,9 +8,11 @@ from pipeline_assets.mart_page.language import ViewTexts
 from pipeline_assets.mart_page.pictures.ink import OTHERS, QUIET, REFERENCE, bare
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.mart_page.tracing import Columns, Edge, Node
+from pipeline_assets.ml.spec import SCORES
 
 # Where each kind of column is entered and left, on an axis from left to right: its name stands between.
-_SIDES = {"raw": (-1.0, 0.0), "feature": (1.0, 1.9), "label": (1.0, 1.9), "score": (2.9, 3.6)}
+_SIDES = {"raw": (-1.0, 0.0), "feature": (1.0, 1.9), "label": (1.0, 1.9), "score": (2.9, 3.55)}
+_LAST = (4.2, 4.8)  # the decision stands behind the probability that it is made of
 _SYMBOLS = {"raw": "square", "feature": "circle", "label": "diamond", "score": "star"}
 
 
@@ -28,10 +30,11 @@ def lineage(columns: Columns, picked: str | None, says: ViewTexts) -> Picture:
         [
             _lines((edge for edge in columns.edges if edge not in on_path), columns, places, on_path=False),
             _lines((edge for edge in columns.edges if edge in on_path), columns, places, on_path=True),
-            *(_points(layer, places, path if picked else None, picked) for layer in layers),
+            _ports(columns, places),
+            *(_points(layer, places, path if picked else None, picked) for layer in layers if layer),
         ]
     )
-    figure.update_xaxes(visible=False, range=[-1.05, 3.65])
+    figure.update_xaxes(visible=False, range=[-1.05, 4.85])
     figure.update_yaxes(visible=False, range=[max(places.values()) + 0.8, -0.8])
     bare(figure, hovermode="closest", hoverdistance=40)
     return Picture(figure, _words(columns, picked, says))
@@ -47,8 +50,12 @@ def _layers(columns: Columns) -> list[list[Node]]:
         goes.setdefault(edge.source, []).append(at.get(edge.target, len(at)))
     raw = [node for node in nodes if node.kind == "raw" and node.key in goes]
     ends = {edge.target for edge in columns.edges}
-    scores = [node for node in nodes if node.kind == "score" and node.key in ends]
-    return [sorted(raw, key=lambda node: sum(goes[node.key]) / len(goes[node.key])), middle, scores]
+    scores = [[node] for node in nodes if node.kind == "score" and node.key in ends]
+    return [sorted(raw, key=lambda node: sum(goes[node.key]) / len(goes[node.key])), middle, *scores]
+
+
+def _sides(node: Node) -> tuple[float, float]:
+    return _LAST if node.name == SCORES[1] and node.kind == "score" else _SIDES[node.kind]
 
 
 def _spread(layer: Sequence[Node], rows: int) -> Iterable[tuple[Node, float]]:
@@ -61,19 +68,32 @@ def _lines(edges: Iterable[Edge], columns: Columns, places: dict[str, float], *,
     x: list[float | None] = []
     y: list[float | None] = []
     for edge in edges:
-        x += [_SIDES[columns.nodes[edge.source].kind][1], _SIDES[columns.nodes[edge.target].kind][0], None]
+        x += [_sides(columns.nodes[edge.source])[1], _sides(columns.nodes[edge.target])[0], None]
         y += [places[edge.source], places[edge.target], None]
     line = {"color": OTHERS, "width": 2.5} if on_path else {"color": QUIET, "width": 0.8, "dash": "dot"}
     return go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip")
 
 
+def _ports(columns: Columns, places: dict[str, float]) -> go.Scatter:
+    """A dot where lines leave a column whose name stands before it."""
+    left = [node for node in columns.nodes.values() if node.key in places and node.kind != "raw"]
+    sources = {edge.source for edge in columns.edges}
+    ports = [(_sides(node)[1], places[node.key]) for node in left if node.key in sources]
+    return go.Scatter(
+        x=[x for x, _ in ports],
+        y=[y for _, y in ports],
+        mode="markers",
+        marker={"size": 4, "color": QUIET},
+        hoverinfo="skip",
+    )
+
+
 def _points(layer: Sequence[Node], places: dict[str, float], path: set[str] | None, picked: str | None) -> go.Scatter:
     """Names of one layer, with a mark at the side where lines go on; the scores' where they come in."""
     kind = layer[0].kind
-    side = _SIDES[kind][0 if kind != "raw" else 1]
     there = [path is None or node.key in path for node in layer]
     return go.Scatter(
-        x=[side for _ in layer],
+        x=[_sides(node)[1 if kind == "raw" else 0] for node in layer],
         y=[places[node.key] for node in layer],
         mode="markers+text",
         text=[_name(node, bold=path is not None and node.key in path) for node in layer],

@@ -26,7 +26,7 @@ def contributions(explanation: Explanation, said: Mapping[str, str], says: ViewT
     steps = [(f"{plain(each.feature)} = {plain(_short(said[each.feature]))}", each.log_odds) for each in shown]
     if rest:
         steps.append((says("others", n=len(rest)), sum(each.log_odds for each in rest)))
-    names = [says("base"), *(name for name, _ in steps), says("score")]
+    names = [says("base"), *(name for name, _ in steps), says("final")]
     # By place, since two features may read alike once they are cut short.
     places = list(range(len(names)))
     ends = [formats.share(probability(explanation.base)), formats.share(explanation.probability)]

@@ -34,6 +34,7 @@ def drift_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every vie
         ui.output_ui("scores_head"),
         output_picture("scores", height="22rem"),
         ui.output_ui("scores_table"),
+        class_="reads",
     )
 
 
@@ -109,8 +110,11 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
         return TagList(
             h3(says("bins", column=shift.column.name)),
             p(shift.column.description, class_="says"),
-            parts.form(
-                page.place(), parts.chosen(options, name="column", label=says("pick"), selected=shift.column.name)
+            div(
+                parts.form(
+                    page.place(), parts.chosen(options, name="column", label=says("pick"), selected=shift.column.name)
+                ),
+                class_="tools",
             ),
         )
 
@@ -169,7 +173,7 @@ def _learned_from(known: models.Record, predict: object) -> str | None:
 def _picker(page: Page, says: ViewTexts, known: models.Record, train: str | None, predict: str | None) -> TagChild:
     predicts = [each.batch for each in known.batches]
     trains = sorted({each.batch for each in known.trainings})
-    return parts.form(
+    form = parts.form(
         page.place(),
         parts.chosen(_with(predicts, predict), name="batch", label=says("predict_batch"), selected=predict),
         parts.chosen(_with(trains, train), name="train", label=says("train_batch"), selected=train),
@@ -180,6 +184,7 @@ def _picker(page: Page, says: ViewTexts, known: models.Record, train: str | None
             selected=_kind(page),
         ),
     )
+    return div(form, class_="tools")
 
 
 def _with(names: Sequence[str], picked: str | None) -> dict[str, str]:

@@ -21,6 +21,7 @@ def lineage_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every v
         div(output_picture("drawing", height="46rem"), class_="scrolls wide", tabindex="0"),
         p(says("legend"), class_="says"),
         ui.output_ui("path"),
+        class_="reads",
     )
 
 
@@ -42,9 +43,8 @@ def lineage_server(input: Inputs, output: Outputs, session: Session, page: Page)
     def picker() -> TagChild:
         options = {"": says("all")}
         options.update({key: f"{node.name} ({says(f'kind_{node.kind}')})" for key, node in found().nodes.items()})
-        return parts.form(
-            page.place(), parts.chosen(options, name="column", label=says("pick"), selected=picked() or "")
-        )
+        picker = parts.chosen(options, name="column", label=says("pick"), selected=picked() or "")
+        return div(parts.form(page.place(), picker), class_="tools")
 
     @render_picture
     def drawing() -> Picture:

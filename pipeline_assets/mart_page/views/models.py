@@ -33,6 +33,7 @@ def models_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every vi
         ui.output_ui("importance_head"),
         output_picture("importance", height="30rem"),
         ui.output_ui("importance_table"),
+        class_="reads",
     )
 
 
@@ -76,7 +77,7 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
     @render_picture
     async def metric() -> Picture | None:
         there = await versions_there()
-        if isinstance(there, Problem) or not there:
+        if isinstance(there, Problem) or len(there) < 2:  # noqa: PLR2004 - one version is no course of things
             return None
         return pictures.metric_by_version(there, page.task().training.metric, says, formats)
 
@@ -92,7 +93,7 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
         version, known, made_of = await shown(), await told(), await training()
         if version is None or made_of is None:
             return None
-        run = await page.work(attempt, records.run_address, page, version.run_id)
+        run = await page.work(attempt, records.run_address, page, made_of)
         there = await page.work(attempt, records.version_address, page, page.task().name, version.version)
         return TagList(
             h3(says("of_version", version=version.version)),
@@ -140,7 +141,10 @@ def _versions(
     return TagList(
         p(says("metric_lead", metric=page.task().training.metric), class_="says"),
         parts.table(head, rows, says("versions"), numbers=range(2, len(head) - 1)),
-        parts.form(page.place(), parts.chosen(options, name="version", label=says("pick"), selected=selected)),
+        div(
+            parts.form(page.place(), parts.chosen(options, name="version", label=says("pick"), selected=selected)),
+            class_="tools",
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.pictures import passport as pictures
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.mart_page.queries.passport import ChoiceMade, Told, told
-from pipeline_assets.mart_page.raw_row import Check, NoRow, RawRow, RawValue, raw_row
+from pipeline_assets.mart_page.raw_row import Check, NoRow, NotChecked, RawRow, RawValue, raw_row
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
 from pipeline_assets.mart_page.views import records
 from pipeline_assets.ml.batch import BatchRef
@@ -55,7 +55,7 @@ def passport_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every 
         output_picture("contributions", height="32rem"),
         ui.output_ui("contributions_table"),
         ui.output_ui("runs"),
-        class_="passport",
+        class_="reads passport",
     )
 
 
@@ -74,7 +74,7 @@ class _Gathered:
     """
 
     row: Callable[[], _Row | None]
-    raw: Callable[[], Awaitable[RawRow | NoRow | Problem | None]]
+    raw: Callable[[], Awaitable[RawRow | NoRow | NotChecked | Problem | None]]
     accepted: Callable[[], Awaitable[_Row | None]]
     prepared: Callable[[], Awaitable[Prepared]]
     known: Callable[[], Awaitable[Told]]
@@ -94,7 +94,7 @@ def _gathered(page: Page) -> _Gathered:  # noqa: C901 - short functions, one aft
         return _Row(task, BatchRef(task.name, _stage(page), place.batch), place.row)
 
     @reactive.calc
-    async def raw() -> RawRow | NoRow | Problem | None:
+    async def raw() -> RawRow | NoRow | NotChecked | Problem | None:
         at = row()
         if at is None:
             return None
@@ -159,9 +159,9 @@ def passport_server(input: Inputs, output: Outputs, session: Session, page: Page
         if at is None:
             return parts.empty(says("none"), says("none_do"))
         if isinstance(found, Problem):
-            return TagList(
-                parts.empty(says("not_checked", batch=at.ref.batch), says("not_checked_do")), records.problem(found)
-            )
+            return records.problem(found)
+        if isinstance(found, NotChecked):
+            return _not_checked(page, says, at, found)
         if isinstance(found, NoRow):
             missing = says("no_row", batch=at.ref.batch, row=formats.number(at.row))
             last = formats.number(found.rows - 1)
@@ -236,18 +236,22 @@ def _stage(page: Page) -> Stage:
     return next((each for each in STAGES if each == wanted), "predict")
 
 
-def _finder(page: Page, says: ViewTexts, stage: Stage, names: list[str]) -> Tag:
+def _finder(page: Page, says: ViewTexts, stage: Stage, names: list[str]) -> TagChild:
     place = page.place()
     batches = {name: name for name in names}
     if place.batch is not None:
         batches.setdefault(place.batch, place.batch)
-    stages: dict[str, str] = {each: says(f"stage_{each}") for each in STAGES}
-    if not batches:
-        batches = {"": "—"}
+    stages = [
+        tags.a(
+            says(f"stage_{each}"),
+            href=place.at(view="passport", stage=each, batch=None, row=None),
+            aria_current="true" if each == stage else None,
+        )
+        for each in STAGES
+    ]
     form = parts.form(
         place,
-        parts.chosen(stages, name="stage", label=says("stage"), selected=stage),
-        parts.chosen(batches, name="batch", label=says("batch"), selected=place.batch),
+        parts.chosen(batches, name="batch", label=says("batch"), selected=place.batch or next(iter(batches), None)),
         tags.label(
             tags.span(says("row")),
             tags.input(
@@ -258,7 +262,19 @@ def _finder(page: Page, says: ViewTexts, stage: Stage, names: list[str]) -> Tag:
         ),
         tags.button(says("open"), type="submit", class_="btn btn-primary btn-sm"),
     )  # fmt: skip
-    return div(form, None if names else parts.empty(says("no_batches"), says("no_batches_do")), class_="finder")
+    nothing = None if batches else parts.empty(says("no_batches"), says("no_batches_do"))
+    return TagList(
+        div(tags.nav(*stages, class_="either", aria_label=says("stage")), form if batches else None, class_="tools"),
+        nothing,
+    )
+
+
+def _not_checked(page: Page, says: ViewTexts, at: _Row, found: NotChecked) -> TagChild:
+    others = [page.link(name, page.place().at(batch=name)) for name in found.others[:_BATCHES]]
+    return TagList(
+        parts.empty(says("not_checked", batch=at.ref.batch), says("not_checked_do")),
+        tags.nav(*others, class_="steps", aria_label=says("batch")) if others else None,
+    )
 
 
 def _steps(page: Page, says: ViewTexts, found: RawRow, at: _Row) -> Tag:
@@ -274,7 +290,7 @@ def _steps(page: Page, says: ViewTexts, found: RawRow, at: _Row) -> Tag:
     links.append(page.link(says("in_input"), place.at(view="input", **mart)))
     if at.ref.stage == "predict":
         links.append(page.link(says("in_output"), place.at(view="output", **{**mart, "stage": None})))
-    return tags.nav(*links, class_="steps")
+    return tags.nav(*links, class_="steps", aria_label=says("around"))
 
 
 def _came(says: ViewTexts, formats: Formats, found: RawRow) -> TagChild:
@@ -310,8 +326,8 @@ def _raw_value(says: ViewTexts, formats: Formats, each: RawValue) -> list[TagChi
     value = records.value(each.value, says("missing"), formats)
     if each.expected is None:
         kind = says("unexpected", found=each.kind)
-    elif each.expected == each.kind or each.kind.startswith(each.expected):
-        kind = each.expected
+    elif each.expected == each.kind:
+        kind = each.kind
     else:
         kind = says("type_changed", found=each.kind, expected=each.expected)
     return [each.column, value, kind, each.description]
@@ -371,7 +387,7 @@ def _chosen(page: Page, says: ViewTexts, formats: Formats, marts: Told) -> TagCh
         return None
     version = prediction.model_version
     facts: dict[str, TagChild] = {
-        says("version"): page.link(
+        says("which"): page.link(
             says("version_number", version=version),
             page.place().at(view="models", version=version, batch=None, row=None, stage=None),
         )

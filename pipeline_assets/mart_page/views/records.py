@@ -3,13 +3,14 @@
 from math import isnan
 from typing import Any
 
-from htmltools import Tag, TagChild, TagList, div, tags
+from htmltools import Tag, TagChild, div, tags
 
 from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page.language import Formats, Texts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem
 from pipeline_assets.mart_page.queries.passport import ChoiceMade
+from pipeline_assets.stores.registry_training import Training
 
 
 def problem(found: Problem) -> Tag:
@@ -24,7 +25,7 @@ def is_missing(value: object) -> bool:
 
 def value(found: Any, missing: str, formats: Formats) -> TagChild:
     """A value of a row; a missing one is set apart from a text that says the same."""
-    return tags.em(missing, class_="missing") if is_missing(found) else formats.value(found)
+    return tags.em(missing, class_="null") if is_missing(found) else formats.value(found)
 
 
 def candidates(choice: ChoiceMade, texts: Texts, formats: Formats) -> Tag:
@@ -76,11 +77,10 @@ def version_address(page: Page, task: str, version: int) -> str:
     return page.house.stores["registry"].version_url(task, version)
 
 
-def run_address(page: Page, run_id: str) -> str:
-    """Where an MLflow run is, as :func:`version_address`."""
-    return page.house.stores["registry"].run_url(run_id)
-
-
-def links(*found: TagChild) -> TagChild:
-    """Several links in a line."""
-    return TagList(*(TagList(" " if place else "", each) for place, each in enumerate(found)))
+def run_address(page: Page, made_of: Training | Problem) -> str:
+    """Where an MLflow run is, as :func:`version_address`; nothing where the run could not be read."""
+    if isinstance(made_of, Problem):
+        return ""
+    if page.links.mlflow is not None:
+        return f"{page.links.mlflow.rstrip('/')}/#/experiments/{made_of.experiment_id}/runs/{made_of.run_id}"
+    return page.house.stores["registry"].run_url(made_of.run_id)
