@@ -118,7 +118,9 @@ def _of_numbers(reference: pa.Array, others: pa.Array) -> list[Bin]:
     missing = Bin("missing", 1 - len(numbers) / len(reference), 1 - len(other_numbers) / len(others))
     if len(distinct) <= _BINS:
         return [*_of_distinct(distinct, numbers, other_numbers, reference, others), missing]
-    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, _BINS + 1)[1:-1], method="inverted_cdf"))
+    # Deciles in whole numbers: numpy's own take 0.3 of 100 rows for 31.
+    ends = -(-np.arange(1, _BINS) * len(numbers) // _BINS)
+    edges = np.unique(np.sort(numbers)[ends - 1])
     shares = [
         np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1) / total
         for values, total in ((numbers, len(reference)), (other_numbers, len(others)))
