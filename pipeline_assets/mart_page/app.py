@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from pipeline_assets.errors import PassingFault
 from pipeline_assets.mart_page import catalogue, parts
 from pipeline_assets.mart_page.database import ReadOnlyDatabase
+from pipeline_assets.mart_page.downloads import Downloads
 from pipeline_assets.mart_page.guard import Guard
 from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts, ViewTexts, language_of
 from pipeline_assets.mart_page.page import House, Links, Page
@@ -23,6 +24,7 @@ from pipeline_assets.mart_page.views.drift import drift_server, drift_ui
 from pipeline_assets.mart_page.views.lineage import lineage_server, lineage_ui
 from pipeline_assets.mart_page.views.models import models_server, models_ui
 from pipeline_assets.mart_page.views.passport import passport_server, passport_ui
+from pipeline_assets.mart_page.views.marts import input_server, input_ui, output_server, output_ui
 from pipeline_assets.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -40,6 +42,8 @@ class View:
 
 
 VIEWS: tuple[View, ...] = (
+    View("input", input_ui, input_server),
+    View("output", output_ui, output_server),
     View("passport", passport_ui, passport_server),
     View("models", models_ui, models_server),
     View("drift", drift_ui, drift_server),
@@ -74,7 +78,7 @@ def application(
     app.sanitize_errors = True
     app.on_shutdown(house.database.close)
     names = ["*"] if host in ("0.0.0.0", "::") else [host, "127.0.0.1", "localhost"]  # noqa: S104 - compared, not bound
-    return TrustedHostMiddleware(Guard(app), allowed_hosts=names)
+    return TrustedHostMiddleware(Guard(Downloads(app, house)), allowed_hosts=names)
 
 
 def _ui(house: House, request: Request) -> Tag:

@@ -55,12 +55,16 @@ class ReadOnlyDatabase:
         return self._server.uri
 
     @contextmanager
-    def reading(self, doing: str = "reading the marts", seconds: float | None = None) -> Iterator[Cursor]:
+    def reading(
+        self, doing: str = "reading the marts", seconds: float | None = None, *, stream: bool = False
+    ) -> Iterator[Cursor]:
         """A cursor in a read-only transaction of its own.
 
         Args:
             doing: what for, as an error says it.
-            seconds: that one statement may take, where it is not the usual time; 0 is any.
+            seconds: that one statement may take, where it is not the usual time.
+            stream: rows stay on the server until they are fetched; one statement then, whose time is also that of
+                fetching.
 
         Raises:
             PassingFault: the server does not answer, or every connection is busy.
@@ -70,7 +74,7 @@ class ReadOnlyDatabase:
         if not self._free.acquire(timeout=_WAIT_SECONDS):
             raise PassingFault(f"{doing}: every connection is busy", do="ask again in a while")
         try:
-            with self._transaction(doing, self._seconds if seconds is None else seconds) as cursor:
+            with self._transaction(doing, self._seconds if seconds is None else seconds, stream=stream) as cursor:
                 yield cursor
         finally:
             self._free.release()
@@ -90,11 +94,11 @@ class ReadOnlyDatabase:
             self._idle.pop().close()
 
     @contextmanager
-    def _transaction(self, doing: str, seconds: float) -> Iterator[Cursor]:
+    def _transaction(self, doing: str, seconds: float, *, stream: bool) -> Iterator[Cursor]:
         connection = None
         try:
             connection = self._begun(seconds)
-            with connection.cursor() as cursor:
+            with connection.cursor("rows" if stream else None) as cursor:
                 yield cursor
             connection.rollback()  # nothing was changed; what was set for this transaction goes
             self._idle.append(connection)

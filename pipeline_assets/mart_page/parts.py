@@ -75,25 +75,33 @@ def form(place: Place, *controls: TagChild, drop: Collection[str] = (), **attrib
     return tags.form(hidden, *controls, **attributes, data_go="", method="get")
 
 
-def chosen(options: Mapping[str, str], *, name: str, label: str, selected: str | None) -> Tag:
+def chosen(shown: Mapping[str, str], *, name: str, label: str, selected: str | None) -> Tag:
     """A picker in a :func:`form`: a choice leads to the address with it.
 
     Args:
-        options: what is shown, by value.
+        shown: what is shown, by value.
         name: of the address's parameter.
         label: what is picked.
         selected: the value that is picked now.
     """
-    return tags.label(
-        tags.span(label),
-        tags.select(
-            *(
-                tags.option(shown, value=value, selected="selected" if value == selected else None)
-                for value, shown in options.items()
-            ),
-            name=name,
-            class_="form-select form-select-sm",
-            data_now="",
+    return tags.label(tags.span(label), options(shown, name=name, selected=selected, now=True), class_="picker")
+
+
+def options(shown: Mapping[str, str], *, name: str, selected: str | None = None, now: bool = False) -> Tag:
+    """A list to choose from, without a label.
+
+    Args:
+        shown: what is shown, by value.
+        name: of the address's parameter.
+        selected: the value that is picked now.
+        now: whether a choice leads on at once.
+    """
+    return tags.select(
+        *(
+            tags.option(text, value=value, selected="selected" if value == selected else None)
+            for value, text in shown.items()
         ),
-        class_="picker",
+        {"data-now": ""} if now else {},
+        name=name,
+        class_="form-select form-select-sm",
     )

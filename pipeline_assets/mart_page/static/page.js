@@ -3,6 +3,8 @@
 (() => {
   const LANGUAGE = "pipeline_assets_language", LIGHT = "pipeline_assets_light";
   const root = document.documentElement;
+  root.dataset.shinyBusySpinners = "true";  // what is being computed shows it
+  root.dataset.shinyBusyPulse = "true";
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
   // Light: as the reader set it, else as the system is; before anything is painted.
@@ -67,8 +69,15 @@
     const query = form.dataset.go === "task" ? read() : new URLSearchParams();
     // Another task has other batches and columns: only the view is kept.
     if (form.dataset.go === "task") for (const name of [...query.keys()]) if (name !== "view") query.delete(name);
+    // The hidden fields come first, a control of the same name overrules them; ticked boxes of one name are a list.
+    const ticked = new Map();
+    for (const box of form.querySelectorAll("input[type=checkbox]:checked")) {
+      ticked.set(box.name, [...(ticked.get(box.name) || []), box.value]);
+    }
     for (const [name, value] of new FormData(form)) {
-      if (value === "") query.delete(name); else query.set(name, value);
+      if (ticked.has(name)) query.set(name, ticked.get(name).join(","));
+      else if (value === "") query.delete(name);
+      else query.set(name, value);
     }
     go(`?${query}`);
   }
