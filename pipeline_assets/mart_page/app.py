@@ -20,6 +20,7 @@ from pipeline_assets.mart_page.guard import Guard
 from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts, ViewTexts, language_of
 from pipeline_assets.mart_page.page import House, Links, Page
 from pipeline_assets.mart_page.place import Place
+from pipeline_assets.mart_page.views.batches import batches_server, batches_ui
 from pipeline_assets.mart_page.views.drift import drift_server, drift_ui
 from pipeline_assets.mart_page.views.lineage import lineage_server, lineage_ui
 from pipeline_assets.mart_page.views.models import models_server, models_ui
@@ -42,6 +43,7 @@ class View:
 
 
 VIEWS: tuple[View, ...] = (
+    View("batches", batches_ui, batches_server),
     View("input", input_ui, input_server),
     View("output", output_ui, output_server),
     View("passport", passport_ui, passport_server),
