@@ -147,7 +147,14 @@ def _places(console: Console, stores: Any) -> None:
         ("the marts", "make sql, then select * from marts.flight_delays_lineage limit 10;"),
         ("models", stores["registry"].tracking_uri if mlflow else "make mlflow-ui, then http://127.0.0.1:5000"),
         # Beside servers of the user's own a Dagster of theirs shows it.
-        *(() if mlflow else (("the whole graph", "make ui, then http://127.0.0.1:3000"),)),
+        *(
+            ()
+            if mlflow
+            else (
+                ("the whole graph", "make ui, then http://127.0.0.1:3000"),
+                ("the mart page", "make ui, then http://127.0.0.1:8000"),
+            )
+        ),
     ):
         console.print(f"   {what:<16}{where}", soft_wrap=True)
 

@@ -10,6 +10,8 @@ from pipeline_assets.errors import PipelineError
 from pipeline_assets.mart_page.app import application
 from pipeline_assets.settings import Settings
 
+_MLFLOW_UI = "http://127.0.0.1:5000"
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
@@ -18,14 +20,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--defs", type=Path, help="folder of the tasks; the package's own by default")
     parser.add_argument("--dagster", default="http://127.0.0.1:3000", help="Dagster's UI, for links to it")
-    parser.add_argument("--mlflow", help="MLflow's UI, for links to it; MLFLOW_URL by default")
+    parser.add_argument(
+        "--mlflow", help="MLflow's UI, for links to it; by default MLFLOW_URL, or where make mlflow-ui serves"
+    )
     given = parser.parse_args(arguments)
     try:
         settings = Settings.from_env()
     except PipelineError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    app = application(settings, given.defs, dagster=given.dagster, mlflow=given.mlflow, host=given.host)
+    mlflow = given.mlflow or (settings.mlflow.url if settings.mlflow else _MLFLOW_UI)
+    app = application(settings, given.defs, dagster=given.dagster, mlflow=mlflow, host=given.host)
     sys.stdout.write(f"The mart page is on http://{given.host}:{given.port}\n")
     sys.stdout.flush()
     uvicorn.run(app, host=given.host, port=given.port, log_level="warning")

@@ -1,6 +1,5 @@
 """The shell of the page: head, navigation, language and light; which view is shown; and whether the marts answer."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp
 
 from pipeline_assets.errors import PassingFault
 from pipeline_assets.mart_page import catalogue, parts
-from pipeline_assets.mart_page.database import ReadOnlyDatabase
+from pipeline_assets.mart_page.database import Pulse, ReadOnlyDatabase
 from pipeline_assets.mart_page.downloads import Downloads
 from pipeline_assets.mart_page.guard import Guard
 from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts, ViewTexts, language_of
@@ -29,8 +28,7 @@ from pipeline_assets.mart_page.views.marts import input_server, input_ui, output
 from pipeline_assets.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
-_ASKED_EVERY = 5.0  # seconds; and more often while the server is down
-_ASKED_WHILE_DOWN = 1.5
+_LOOKED_EVERY = 1.0  # seconds between two looks at what the pulse says
 
 
 @dataclass(frozen=True)
@@ -67,17 +65,20 @@ def application(
         settings: of the stores.
         defs: folder of the tasks; the package's own by default.
         dagster: base of Dagster's UI.
-        mlflow: base of MLflow's UI; by default the server of ``settings``.
+        mlflow: base of MLflow's UI.
         host: that browsers are to name; others are refused, lest a foreign name lead a browser here.
     """
+    database = ReadOnlyDatabase(settings.greenplum or settings.state / "postgres", settings.schema)
     house = House(
         settings=settings,
-        database=ReadOnlyDatabase(settings.greenplum or settings.state / "postgres", settings.schema),
+        database=database,
+        pulse=Pulse(database),
         tasks=partial(catalogue.tasks, defs) if defs else catalogue.tasks,
-        links=Links(dagster=dagster, mlflow=mlflow or (settings.mlflow.url if settings.mlflow else None)),
+        links=Links(dagster=dagster, mlflow=mlflow),
     )
     app = App(partial(_ui, house), partial(_server, house), static_assets={"/static": STATIC})
     app.sanitize_errors = True
+    app.on_shutdown(house.pulse.stop)
     app.on_shutdown(house.database.close)
     names = ["*"] if host in ("0.0.0.0", "::") else [host, "127.0.0.1", "localhost"]  # noqa: S104 - compared, not bound
     return TrustedHostMiddleware(Guard(Downloads(app, house)), allowed_hosts=names)
@@ -154,25 +155,15 @@ def _server(house: House, input: Inputs, output: Outputs, session: Session) -> N
     language = language_of(session.http_conn)
     says = Texts(language)("shell")
     down: reactive.Value[PassingFault | None] = reactive.value(None)
-    epoch = reactive.value(0)
 
     @reactive.calc
     def place() -> Place:
         return Place.parse(input.query())
 
     @reactive.effect
-    async def _ask_whether_it_is_there() -> None:
-        reactive.invalidate_later(_ASKED_EVERY if down() is None else _ASKED_WHILE_DOWN)
-        try:
-            await asyncio.to_thread(house.database.ping)
-        except PassingFault as fault:
-            if down() is None:
-                down.set(fault)
-        else:
-            if down() is not None:
-                down.set(None)
-                with reactive.isolate():
-                    epoch.set(epoch() + 1)
+    def _look_whether_it_is_there() -> None:
+        reactive.invalidate_later(_LOOKED_EVERY)
+        down.set(house.pulse.fault)
 
     @render.ui
     def state() -> TagChild:
@@ -185,6 +176,6 @@ def _server(house: House, input: Inputs, output: Outputs, session: Session) -> N
             class_="notice notice-error",
         )
 
-    page = Page(house, session, language, place, down, epoch)
+    page = Page(house, session, language, place, down)
     for view in VIEWS:
         view.server(view.name, page)

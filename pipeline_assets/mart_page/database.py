@@ -157,3 +157,49 @@ class ReadOnlyDatabase:
 def _limit(connection: Connection, seconds: float) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = %s", [int(seconds * 1000)])
+
+
+class Pulse:
+    """Whether a database answers, asked again and again by a thread, so that no session waits for one that does not.
+
+    Args:
+        database: that is asked.
+        every: seconds between two questions while it answers.
+        while_down: seconds between two questions while it does not.
+    """
+
+    def __init__(self, database: ReadOnlyDatabase, every: float = 5, while_down: float = 1) -> None:
+        self._database = database
+        self._pauses = (every, while_down)
+        self._fault: PassingFault | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._starting = threading.Lock()
+
+    @property
+    def fault(self) -> PassingFault | None:
+        """Why it does not answer; ``None`` while it does, and until it was asked."""
+        with self._starting:
+            if self._thread.ident is None:
+                self._thread.start()
+        return self._fault
+
+    def missed(self, fault: PassingFault) -> None:
+        """Told by whoever got no answer before the thread noticed."""
+        self._fault = fault
+
+    def stop(self) -> None:
+        """Ends the asking."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._database.ping()
+            except PassingFault as fault:
+                self._fault = fault
+            except StoreError:
+                self._fault = None  # it answers, and its no is told to whoever asks something
+            else:
+                self._fault = None
+            self._stopped.wait(self._pauses[self._fault is not None])

@@ -5,12 +5,14 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# The one script that Shiny writes into the page itself, for its calendar; without it the calendar alone would suffer.
-_CALENDAR = "'sha256-gb2teCJPKprj3suUu96YMl66Mzjq9dgXvxYaiNc7fh4='"
+# What Shiny writes into the page itself, for its calendar and its busy signs; without it these alone would suffer.
+_SHINY = (
+    "'sha256-gb2teCJPKprj3suUu96YMl66Mzjq9dgXvxYaiNc7fh4=' 'sha256-erP5hScmId9gRru9k52QQl/lSJmUl8NfFAiLNMbPtcg='"
+)
 _HEADERS = {
     # Styles are set by scripts of Shiny and plotly; scripts and addresses are our own alone.
     "content-security-policy": (
-        f"default-src 'self'; script-src 'self' {_CALENDAR}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
+        f"default-src 'self'; script-src 'self' {_SHINY}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
         " font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",

@@ -15,7 +15,7 @@ from shiny.types import SafeException, SilentException
 from pipeline_assets.errors import PassingFault, PipelineError
 from pipeline_assets.mart_page import catalogue
 from pipeline_assets.mart_page.catalogue import Mart, Tasks, Which
-from pipeline_assets.mart_page.database import ReadOnlyDatabase, TooSlow
+from pipeline_assets.mart_page.database import Pulse, ReadOnlyDatabase, TooSlow
 from pipeline_assets.mart_page.explanation import Models
 from pipeline_assets.mart_page.language import Formats, Texts
 from pipeline_assets.mart_page.place import Place
@@ -47,6 +47,7 @@ class House:
 
     settings: Settings
     database: ReadOnlyDatabase
+    pulse: Pulse
     tasks: Callable[[], Tasks]
     links: Links
 
@@ -75,7 +76,6 @@ class Page:
         language: of the whole page.
         place: reactive; where the reader is.
         down: reactive; why the server of the marts does not answer, ``None`` while it does.
-        epoch: reactive; grows each time the server is back, so that whatever was asked is asked again.
     """
 
     def __init__(
@@ -85,7 +85,6 @@ class Page:
         language: str,
         place: Callable[[], Place],
         down: reactive.Value[PassingFault | None],
-        epoch: reactive.Value[int],
     ) -> None:
         self.house = house
         self.settings = house.settings
@@ -95,7 +94,6 @@ class Page:
         self._session = session
         self._place = place
         self._down = down
-        self._epoch = epoch
 
     @property
     def files(self) -> FileStore:
@@ -143,7 +141,17 @@ class Page:
             with self.house.database.reading() as cursor:
                 return query(cursor, *args, **kwargs)
 
-        return await self.work(asked)
+        req(self._down() is None)  # and all over again once it is
+        try:
+            return await asyncio.to_thread(asked)
+        except PassingFault as fault:
+            self.house.pulse.missed(fault)
+            self._down.set(fault)
+            raise SilentException from fault
+        except TooSlow as error:
+            raise SafeException(self.texts("shell")("too_slow")) from error
+        except PipelineError as error:
+            raise SafeException(str(error)) from error
 
     async def mart(self, task: TaskSpec, which: Which) -> Mart | None:
         """A mart of a task as it is on the server; ``None`` if it is not there yet. Raises what :meth:`ask` does."""
@@ -153,16 +161,10 @@ class Page:
         """The value of a function that reads a store (files, features, MLflow) or takes its time, in a thread.
 
         Raises:
-            SilentException: a store does not answer, as in :meth:`ask`.
-            SafeException: a store refuses; the output says why.
+            SafeException: a store refuses, or does not answer; the output says so.
         """
-        self._epoch()
+        self._down()  # what came up with the server of the marts is worth another try when it is back
         try:
             return await asyncio.to_thread(function, *args, **kwargs)
-        except PassingFault as fault:
-            self._down.set(fault)
-            raise SilentException from fault
-        except TooSlow as error:
-            raise SafeException(self.texts("shell")("too_slow")) from error
         except PipelineError as error:
             raise SafeException(str(error)) from error

@@ -3,8 +3,6 @@
 (() => {
   const LANGUAGE = "pipeline_assets_language", LIGHT = "pipeline_assets_light";
   const root = document.documentElement;
-  root.dataset.shinyBusySpinners = "true";  // what is being computed shows it
-  root.dataset.shinyBusyPulse = "true";
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
   // Light: as the reader set it, else as the system is; before anything is painted.
