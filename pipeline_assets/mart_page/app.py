@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from htmltools import Tag, TagChild, div, head_content, span, tags
 from shiny import App, Inputs, Outputs, Session, reactive, render, ui
+from shiny.session._session import AppSession
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -22,9 +24,9 @@ from pipeline_assets.mart_page.place import Place
 from pipeline_assets.mart_page.views.batches import batches_server, batches_ui
 from pipeline_assets.mart_page.views.drift import drift_server, drift_ui
 from pipeline_assets.mart_page.views.lineage import lineage_server, lineage_ui
+from pipeline_assets.mart_page.views.marts import input_server, input_ui, output_server, output_ui
 from pipeline_assets.mart_page.views.models import models_server, models_ui
 from pipeline_assets.mart_page.views.passport import passport_server, passport_ui
-from pipeline_assets.mart_page.views.marts import input_server, input_ui, output_server, output_ui
 from pipeline_assets.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -101,15 +103,21 @@ def _ui(house: House, request: Request) -> Tag:
             tags.a(says("title"), href="?", class_="brand"),
             _task_picker(list(known.known), place.task, says),
             tags.nav(
-                *(tags.a(says(f"view_{view.name}"), href=place.at(view=view.name), data_view=view.name)
-                  for view in VIEWS),
+                *(
+                    tags.a(says(f"view_{view.name}"), href=place.at(view=view.name), data_view=view.name)
+                    for view in VIEWS
+                ),
                 aria_label=says("views"),
             ),
             div(
                 *(_language(code, name, language) for code, name in LANGUAGES.items()),
                 tags.button(
-                    span("◐", aria_hidden="true"), span(says("light"), class_="visually-hidden"),
-                    type="button", id="light", class_="btn btn-sm", title=says("light"),
+                    span("◐", aria_hidden="true"),
+                    span(says("light"), class_="visually-hidden"),
+                    type="button",
+                    id="light",
+                    class_="btn btn-sm",
+                    title=says("light"),
                 ),
                 class_="switches",
             ),
@@ -132,27 +140,31 @@ def _ui(house: House, request: Request) -> Tag:
 def _task_picker(names: list[str], chosen: str | None, says: ViewTexts) -> TagChild:
     if not names:
         return None
-    picker = parts.chosen(
-        {name: name for name in names}, name="task", label=says("task"), selected=chosen or names[0]
-    )
+    picker = parts.chosen({name: name for name in names}, name="task", label=says("task"), selected=chosen or names[0])
     return tags.form(picker, data_go="task", class_="task", method="get")  # the script keeps the view
 
 
 def _language(code: str, name: str, current: str) -> Tag:
     return tags.button(
-        name, type="button", data_language=code, lang=code, class_="btn btn-sm",
+        name,
+        type="button",
+        data_language=code,
+        lang=code,
+        class_="btn btn-sm",
         aria_pressed="true" if code == current else "false",
     )
 
 
 def _broken(folder: str, why: str, says: ViewTexts) -> Tag:
     return tags.details(
-        tags.summary(says("broken", folder=folder)), tags.pre(why), class_="notice notice-error",
+        tags.summary(says("broken", folder=folder)),
+        tags.pre(why),
+        class_="notice notice-error",
     )
 
 
 def _server(house: House, input: Inputs, output: Outputs, session: Session) -> None:  # noqa: A002, ARG001 - Shiny's
-    language = language_of(session.http_conn)
+    language = language_of(cast("AppSession", session).http_conn)
     says = Texts(language)("shell")
     down: reactive.Value[PassingFault | None] = reactive.value(None)
 
@@ -171,7 +183,9 @@ def _server(house: House, input: Inputs, output: Outputs, session: Session) -> N
         if fault is None:
             return None
         return div(
-            tags.strong(says("down")), " ", says("down_do"),
+            tags.strong(says("down")),
+            " ",
+            says("down_do"),
             tags.details(tags.summary(says("details")), tags.pre(str(fault))),
             class_="notice notice-error",
         )

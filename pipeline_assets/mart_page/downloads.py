@@ -6,6 +6,7 @@ Rows go from the server to the browser as they come; what is held in memory is o
 import io
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -23,6 +24,9 @@ from pipeline_assets.mart_page.page import House
 from pipeline_assets.mart_page.place import Place
 from pipeline_assets.mart_page.queries import marts
 from pipeline_assets.mart_page.views.marts import Side, asked_of, columns_of, which_mart
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 PREFIX = "/download/"
 _KINDS = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
@@ -71,7 +75,7 @@ class Downloads:
             PipelineError: there is no such task or mart, or the server refuses.
         """
         known = self._house.tasks().known
-        if place.task not in known:
+        if place.task is None or place.task not in known:
             raise PipelineError("there is no such task", found=place.task, available=known)
         task, database = known[place.task], self._house.database
         with database.reading() as cursor:
@@ -103,8 +107,8 @@ class _Sink(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: object, /) -> int:
-        part = bytes(data)  # type: ignore[call-overload] - Arrow gives buffers
+    def write(self, data: "ReadableBuffer", /) -> int:
+        part = bytes(data)
         self._parts.append(part)
         return len(part)
 

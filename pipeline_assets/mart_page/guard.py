@@ -6,9 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # What Shiny writes into the page itself, for its calendar and its busy signs; without it these alone would suffer.
-_SHINY = (
-    "'sha256-gb2teCJPKprj3suUu96YMl66Mzjq9dgXvxYaiNc7fh4=' 'sha256-erP5hScmId9gRru9k52QQl/lSJmUl8NfFAiLNMbPtcg='"
-)
+_SHINY = "'sha256-gb2teCJPKprj3suUu96YMl66Mzjq9dgXvxYaiNc7fh4=' 'sha256-erP5hScmId9gRru9k52QQl/lSJmUl8NfFAiLNMbPtcg='"
 _HEADERS = {
     # Styles are set by scripts of Shiny and plotly; scripts and addresses are our own alone.
     "content-security-policy": (

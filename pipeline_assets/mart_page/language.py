@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -25,7 +26,7 @@ _PERCENT = {"en": "#,##0.#%", "ru": "#,##0.#\u00a0%"}
 def language_of(connection: HTTPConnection) -> str:
     """The language that a browser was switched to, else the one that it prefers, else English."""
     chosen = connection.cookies.get(COOKIE)
-    if chosen in LANGUAGES:
+    if chosen is not None and chosen in LANGUAGES:
         return chosen
     asked = connection.headers.get("accept-language", "")
     preferred = [entry.partition(";")[0].strip() for entry in asked.split(",")]
@@ -89,15 +90,18 @@ class Formats:
             return Texts(self.language)("shell")("yes" if value else "no")
         if isinstance(value, int | float):
             return self.number(value)
+        if isinstance(value, Decimal):
+            return format_decimal(value, locale=self.language, decimal_quantization=False)
+        if isinstance(value, bytes | memoryview):
+            return bytes(value).hex()
+        return self._time(value) or str(value)
+
+    def _time(self, value: object) -> str | None:
         if isinstance(value, dt.datetime):
             return self.moment(value)
         if isinstance(value, dt.date):
             return format_date(value, locale=self.language)
-        if isinstance(value, dt.time):
-            return format_time(value, locale=self.language)
-        if isinstance(value, bytes | memoryview):
-            return bytes(value).hex()
-        return str(value)
+        return format_time(value, locale=self.language) if isinstance(value, dt.time) else None
 
 
 @dataclass(frozen=True)

@@ -114,11 +114,11 @@ class Page:
         known = self.house.tasks().known
         name = self._place().task
         req(known)
-        return known[name] if name in known else next(iter(known.values()))
+        return known[name] if name is not None and name in known else next(iter(known.values()))
 
     async def go(self, query: str) -> None:
         """Takes the reader to another place, given as :meth:`Place.at` gives it."""
-        await self._session.send_custom_message("go", query)
+        await self._session.send_custom_message("go", {"query": query})
 
     def link(self, content: str, query: str, **attributes: str) -> Tag:
         """A link to another place of the page; it is a real one, to be copied or opened in another tab."""

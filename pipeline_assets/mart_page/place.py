@@ -1,7 +1,7 @@
 """Where on the page one is: what the address says, and the address of another place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import parse_qsl, urlencode
 
@@ -57,13 +57,10 @@ class Place:
         return {**{name: str(value) for name, value in named.items() if value is not None}, **self.more}
 
     def at(self, **changes: str | int | None) -> str:
-        """The query of a place that differs; a view's own names go to ``more``, ``None`` takes a name out.
+        """The query of a place that differs; ``None`` takes a name out.
 
         >>> Place("input", "flights", "2013-10", more={"page": "2"}).at(page=None, sort="carrier")
         '?view=input&task=flights&batch=2013-10&sort=carrier'
         """
-        own = {name: value for name, value in changes.items() if name in ("view", "task", "batch", "row")}
-        more = {**self.more, **{name: str(value) for name, value in changes.items() if name not in own}}
-        gone = {name for name, value in changes.items() if value is None}
-        kept = {name: value for name, value in more.items() if name not in gone}
-        return replace(self, **own, more=kept).query()  # type: ignore[arg-type] - each has its field's type
+        changed: dict[str, str | int | None] = {**self.pairs(), **changes}
+        return "?" + urlencode({name: value for name, value in changed.items() if value is not None})

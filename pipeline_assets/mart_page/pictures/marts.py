@@ -1,6 +1,7 @@
 """The distribution of a column, as bars: bins of numbers and dates, the most frequent values of anything else."""
 
 import datetime as dt
+from itertools import pairwise
 
 import plotly.graph_objects as go
 
@@ -42,7 +43,7 @@ def distribution(name: str, seen: Distribution, says: ViewTexts, formats: Format
 def _histogram(name: str, seen: Distribution, says: ViewTexts, formats: Formats) -> Picture:
     edges = list(seen.edges)
     dates = isinstance(seen.lowest, dt.date)
-    middles = [(one + other) / 2 for one, other in zip(edges, edges[1:], strict=False)]
+    middles = [(one + other) / 2 for one, other in pairwise(edges)]
     shown = [formats.value(dt.date.fromordinal(round(edge))) if dates else formats.number(edge) for edge in edges]
     figure = go.Figure(
         go.Bar(
@@ -50,7 +51,7 @@ def _histogram(name: str, seen: Distribution, says: ViewTexts, formats: Formats)
             y=list(seen.counts),
             hovertext=[
                 f"{low} – {high}: {formats.number(count)}"
-                for low, high, count in zip(shown, shown[1:], seen.counts, strict=False)
+                for (low, high), count in zip(pairwise(shown), seen.counts, strict=True)
             ],
             hoverinfo="text",
         )

@@ -32,7 +32,7 @@ class Truth:
     partly: bool
 
 
-def truth(cursor: Cursor, task: TaskSpec, batch: str, output: Mart, inputs: Mart, trains: Mart) -> Truth | None:
+def truth(cursor: Cursor, task: TaskSpec, batch: str, *, output: Mart, inputs: Mart, trains: Mart) -> Truth | None:
     """The truth of a predicted batch, as far as train batches know it; the latest batch where several do.
 
     Args:

@@ -4,10 +4,11 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from babel.numbers import NumberFormatError, parse_decimal
-from psycopg2.sql import SQL, Composed, Literal as Value
+from psycopg2.sql import SQL, Composed
+from psycopg2.sql import Literal as Value
 
 from pipeline_assets.mart_page.catalogue import Column, Mart
 from pipeline_assets.mart_page.place import Place
@@ -23,7 +24,7 @@ _DAYS = ("%Y-%m-%d", "%d.%m.%Y")
 _TIMES = ("", " %H:%M", " %H:%M:%S")
 
 
-class NoSuchValue(ValueError):
+class NoSuchValue(ValueError):  # noqa: N818 - it reads so
     """What the reader wrote cannot be a value of the column."""
 
     def __init__(self, column: str, written: str) -> None:
@@ -85,7 +86,7 @@ def filters_of(place: Place, mart: Mart, language: str) -> tuple[list[Filter], l
         name, word, written = (place.more.get(part, "") for part in names_of(slot))
         if name not in mart.columns or word not in WORDS:
             continue
-        column, word = mart.columns[name], cast("Word", word)
+        column = mart.columns[name]
         try:
             value = None if word in VALUELESS else _value(column, word, written.strip(), language)
         except NoSuchValue as error:

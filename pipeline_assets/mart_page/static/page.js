@@ -156,7 +156,7 @@
     shown();
     const $ = window.$;
     binding();
-    window.Shiny.addCustomMessageHandler("go", go);
+    window.Shiny.addCustomMessageHandler("go", (message) => go(message.query));
     window.Shiny.initializedPromise?.then(tell);
     $(document).on("shiny:connected", () => { document.getElementById("lost").hidden = true; tell(); });
     // Shiny's grey cloth over the page says nothing; the notice does, and the page comes back by itself.

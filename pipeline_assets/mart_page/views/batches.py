@@ -37,7 +37,7 @@ def batches_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every v
 
 
 @module.server
-def batches_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001
+def batches_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901 - Shiny's way
     """Files say what came, marts what was made of it."""
     says, formats = page.texts("batches"), page.formats
 
@@ -59,11 +59,11 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
     async def known_truth() -> Truth | None:
         task, one = page.task(), await chosen()
         req(one.ref.stage == "predict" and one.version is not None and task.key)
-        marts = [await page.mart(task, which) for which in ("predict_output", "predict_input", "train_input")]
-        there = [mart for mart in marts if mart is not None]
-        if len(there) < len(marts):
+        output = await page.mart(task, "predict_output")
+        inputs, trains = await page.mart(task, "predict_input"), await page.mart(task, "train_input")
+        if output is None or inputs is None or trains is None:
             return None
-        return await page.ask(truth, task, one.ref.batch, *there)
+        return await page.ask(truth, task, one.ref.batch, output=output, inputs=inputs, trains=trains)
 
     @render.ui
     async def summary() -> TagChild:
@@ -103,7 +103,8 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
         head = h3(says("quality"))
         if found is None:
             return div(head, p(says("no_truth")))
-        learned = {each.ref.batch for each in await records() if each.ref.stage == "train" and each.version == one.version}
+        trained = [each for each in await records() if each.ref.stage == "train"]
+        learned = {each.ref.batch for each in trained if each.version == one.version}
         return div(head, _quality(found, learned, says, formats))
 
 
@@ -135,9 +136,7 @@ def _summary(there: Sequence[BatchRecord], now: datetime, says: ViewTexts, forma
     return div(*cards, class_="cards")
 
 
-def _table(
-    place: Place, task: TaskSpec, there: Sequence[BatchRecord], says: ViewTexts, formats: Formats
-) -> Tag:
+def _table(place: Place, task: TaskSpec, there: Sequence[BatchRecord], says: ViewTexts, formats: Formats) -> Tag:
     stage = there[0].ref.stage
     quality = says("metric_of", metric=task.training.metric) if stage == "train" else says("written")
     head = [says(name) for name in ("batch", "state", "rows", "rejected", "version")]
@@ -157,9 +156,7 @@ def _table(
             "" if one.finished is None else formats.moment(one.finished),
         ]
 
-    return parts.table(
-        [*head, quality, says("when")], map(row, there), says(f"of_{stage}"), numbers=(2, 3, 4, 5)
-    )
+    return parts.table([*head, quality, says("when")], map(row, there), says(f"of_{stage}"), numbers=(2, 3, 4, 5))
 
 
 def _rejected(rejected: int, rows: int, formats: Formats) -> str:

@@ -95,7 +95,7 @@ def _ui(texts: Texts, formats: Formats, *, side: Side) -> Tag:  # noqa: ARG001 -
 
 
 @module.server
-def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, side: Side) -> None:  # noqa: A002, ARG001
+def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, side: Side) -> None:  # noqa: A002, ARG001, C901, PLR0915
     says, formats = page.texts("marts"), page.formats
 
     @reactive.calc
@@ -308,7 +308,7 @@ def _chip(place: Place, one: Filter, says: ViewTexts) -> Tag:
     return span(words, " ", remove, class_="chip")
 
 
-def _turning(place: Place, number: int, says: ViewTexts, *, more: bool) -> Tag:
+def _turning(place: Place, number: int, says: ViewTexts, *, more: bool) -> TagList:
     last = number >= marts.LAST_PAGE
 
     def step(label: str, to: int, *, there: bool, rel: str | None = None) -> Tag:

@@ -4,7 +4,8 @@ from playwright.sync_api import Page, expect
 
 from pipeline_assets.demo.flights import TRAIN
 from tests.mart_page.conftest import MONTHS, FlightsSite
-from tests.mart_page.views.conftest import PREDICT, REJECTED, TRAIN as SHOP_TRAIN, Site
+from tests.mart_page.views.conftest import PREDICT, REJECTED, Site
+from tests.mart_page.views.conftest import TRAIN as SHOP_TRAIN
 from tests.mart_page.views.test_shell import language_of
 
 
