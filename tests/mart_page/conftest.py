@@ -18,7 +18,10 @@ from pipeline_assets.stack.plan import HOST
 from pipeline_assets.stack.ports import free_ports
 from pipeline_assets.stores import embedded_postgres
 from tests.end_to_end.test_flights import Flights
+from tests.fixtures.postgres import embedded_server, marts, own_tcp_server, tcp_server
 from tests.mart_page.site import served
+
+__all__ = ["embedded_server", "marts", "own_tcp_server", "tcp_server"]
 
 PASSWORD = "a-password-that-no-page-shows"
 MONTHS = ("2013-10", "2013-11")

@@ -1,4 +1,4 @@
-"""What the passport, models, drift and lineage say is there in both languages, with the same things filled in."""
+"""What the page says is there in both languages, with the same things filled in."""
 
 from importlib.resources import files
 from string import Formatter
@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-VIEWS = ("passport", "models", "drift", "lineage")
+VIEWS = sorted(
+    {file.name.split(".")[0] for file in files("pipeline_assets.mart_page.texts").iterdir()}
+    - {"__init__", "__pycache__"}
+)
 PLURALS = {"en": {"one", "other"}, "ru": {"one", "few", "many", "other"}}
 
 
