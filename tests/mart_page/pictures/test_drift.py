@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import date
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from tests.mart_page.queries.filled import START
 SCRIPT = "<script>alert(1)</script>"
 
 
-def shift(name: str, before: list[object], after: list[object]) -> ColumnShift:
+def shift(name: str, before: Sequence[object], after: Sequence[object]) -> ColumnShift:
     return ColumnShift(Column(name, "text", "", "raw", key=False), compare(pa.array(before), pa.array(after)))
 
 

@@ -148,6 +148,26 @@ def test_the_finder_opens_a_row_and_steps_lead_to_its_neighbours(reader: Page, s
     assert "row=6" in reader.url
 
 
+def test_a_click_in_the_output_mart_opens_a_passport_and_the_input_row_leads_back_to_it(
+    reader: Page, shop_site: Site
+) -> None:
+    reader.goto(shop_site.at("output", batch=PREDICT))
+    reader.locator("#output-rows tr[data-href]").nth(2).locator("td").last.click()
+    expect(reader.locator("[data-agrees]")).to_have_attribute("data-agrees", "yes")
+    assert "row=2" in reader.url
+    prediction = reader.locator("[data-probability]").get_attribute("data-probability")
+    says, _ = words(reader)
+    reader.get_by_role("link", name=says("in_input")).click()
+    reader.locator("#input-rows tr[data-href]").nth(2).locator("td").last.click()
+    expect(reader.locator("[data-probability]")).to_have_attribute("data-probability", str(prediction))
+    assert "view=passport" in reader.url
+    # The place is a link, for others too.
+    address = reader.url
+    reader.goto("about:blank")
+    reader.goto(address)
+    expect(reader.locator("[data-probability]")).to_have_attribute("data-probability", str(prediction))
+
+
 def test_the_version_and_the_reasons_for_it_are_those_of_the_record(reader: Page, shop_site: Site) -> None:
     open_passport(reader, shop_site, 1)
     says, _ = words_of(reader)
