@@ -72,7 +72,7 @@ def form(place: Place, *controls: TagChild, drop: Collection[str] = (), **attrib
     """
     kept = [tags.input(type="hidden", name=name, value=value) for name, value in place.pairs().items()]
     hidden = [one for one in kept if one.attrs["name"] not in drop]
-    return tags.form(hidden, *controls, **attributes, data_go="", method="get")
+    return tags.form(hidden, *controls, **attributes, data_go="", data_drop=" ".join(drop), method="get")
 
 
 def chosen(shown: Mapping[str, str], *, name: str, label: str, selected: str | None) -> Tag:

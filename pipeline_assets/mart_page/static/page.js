@@ -63,19 +63,22 @@
       shine();
     }
   });
+  // From the address as it is now, which may have moved on since the form was made; its hidden fields, which say the
+  // same, are for browsers without this script. Ticked boxes of one name are a list.
   function submitted(form) {
-    const query = form.dataset.go === "task" ? read() : new URLSearchParams();
-    // Another task has other batches and columns: only the view is kept.
-    if (form.dataset.go === "task") for (const name of [...query.keys()]) if (name !== "view") query.delete(name);
-    // The hidden fields come first, a control of the same name overrules them; ticked boxes of one name are a list.
-    const ticked = new Map();
-    for (const box of form.querySelectorAll("input[type=checkbox]:checked")) {
-      ticked.set(box.name, [...(ticked.get(box.name) || []), box.value]);
+    const query = read();
+    if (form.dataset.go === "task") {
+      for (const name of [...query.keys()]) if (name !== "view") query.delete(name);  // the rest belongs to the task
     }
-    for (const [name, value] of new FormData(form)) {
-      if (ticked.has(name)) query.set(name, ticked.get(name).join(","));
-      else if (value === "") query.delete(name);
-      else query.set(name, value);
+    for (const name of (form.dataset.drop || "").split(" ")) query.delete(name);
+    const lists = new Map();
+    for (const control of form.elements) {
+      if (!control.name || control.type === "hidden") continue;
+      if (control.type !== "checkbox") lists.set(control.name, [control.value]);
+      else if (control.checked) lists.set(control.name, [...(lists.get(control.name) || []), control.value]);
+    }
+    for (const [name, values] of lists) {
+      if (values.join("") === "") query.delete(name); else query.set(name, values.join(","));
     }
     go(`?${query}`);
   }

@@ -222,7 +222,8 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
 
 def _stage_picker(place: Place, stage: Stage, says: ViewTexts) -> Tag:
     picker = parts.chosen({name: says(name) for name in STAGES}, name="stage", label=says("stage"), selected=stage)
-    return parts.form(Place(place.view, place.task), picker)
+    # The other stage has other batches, and columns.
+    return parts.form(place, picker, drop=[name for name in place.pairs() if name not in ("view", "task")])
 
 
 def _batch_picker(place: Place, batches: Sequence[str], batch: str | None, says: ViewTexts) -> Tag:

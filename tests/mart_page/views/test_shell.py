@@ -82,7 +82,7 @@ def test_a_phone_shows_every_view_without_scrolling_sideways(
     page = context.new_page()
     page.goto(flights_site.at(view, batch="2013-10", row=3))
     expect(page.locator("main > section:visible h2").first).to_be_visible()
-    expect(page.locator(".recalculating")).to_have_count(0)
+    expect(page.locator("main > section:visible .recalculating:visible")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     context.close()
 
