@@ -13,7 +13,8 @@ from tests.mart_page.views.test_shell import language_of
 
 
 def cells(page: Page, column: str) -> list[str]:
-    """What a column shows."""
+    """What a column shows, once all is there."""
+    expect(page.locator("main > section:visible .recalculating:visible")).to_have_count(0)
     heads = [text.split(" ")[0].strip() for text in page.locator("table.mart thead th").all_inner_texts()]
     place = heads.index(column)
     return page.locator(f"table.mart tbody tr > :nth-child({place + 1})").all_inner_texts()
@@ -137,6 +138,7 @@ def test_an_input_row_shows_what_was_predicted_from_it(flights_site: FlightsSite
 def test_hostile_names_and_values_are_text(shop_site: Site, reader: Page) -> None:
     reader.goto(shop_site.at("input"))
     reader.locator("main > section:visible select[name=batch]").select_option(PREDICT)
+    expect(reader).to_have_url(re.compile("batch="))
     expect(reader.locator("table.mart")).to_contain_text(SCRIPT)
     assert set(cells(reader, "batch")) == {PREDICT}
     reader.goto(shop_site.at("input", batch=PREDICT, w1c="note", w1o="is", w1v=SCRIPT, about="note"))
