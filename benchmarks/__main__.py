@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report, servers
+from benchmarks import page, report, servers
 from benchmarks.ground import Ground
 from benchmarks.lines import LINES
 from benchmarks.measure import OURS, fresh, rounds
@@ -21,14 +21,15 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of every line but the whole jobs, which have one")
-    parser.add_argument("--rows", type=int, default=_ROWS)
+    parser.add_argument("--rows", type=int, help=f"of each stage; {_ROWS:,} by default")
     parser.add_argument("--line", action="append", choices=LINES, help="only this one; may be given again")
     parser.add_argument("--ten-million", action="store_true", help="memory at ten million rows as well")
+    parser.add_argument("--page", action="store_true", help="only the mart page's answers, at --rows or ten million rows")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     given = parser.parse_args()
     # Whoever stops the run, stops the servers: an exception unwinds the stack.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
-    lines = [line for line in LINES.values() if given.line is None or line.name in given.line]
+    lines = [line for line in LINES.values() if not given.page and (given.line is None or line.name in given.line)]
     done: dict[str, dict[str, Any]] = {}
 
     with ExitStack() as stack:
@@ -44,7 +45,12 @@ def main() -> None:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             return place.folder
 
-        small = ground(given.rows, "csv")
+        if given.page:
+            answers = page.measure(Ground.at(ground(given.rows or _LARGE, "no csv")))
+            report.write(given.results, [answers])
+            print(page.table(answers))
+            return
+        small = ground(given.rows or _ROWS, "csv")
         measured, machines = {}, {}
         for line in lines:
             measured[line.name] = rounds(line, list(line.contenders), small, line.rounds or given.rounds)
@@ -59,6 +65,10 @@ def main() -> None:
                     large = fresh(line.name, OURS, place)
                     done[line.name] = report.summary(line, measured[line.name], machines[line.name], large)
                     report.write(given.results, list(done.values()))
+            if given.line is None:
+                answers = page.measure(Ground.at(place))
+                report.write(given.results, [*done.values(), answers])
+                print(page.table(answers))
     print(report.table(list(done.values())))
 
 

@@ -8,11 +8,10 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.io_managers.faults import for_people
-from pipeline_assets.io_managers.features import feature_table
 from pipeline_assets.ml.batch import BatchRef, Manifest
 from pipeline_assets.ml.metrics import reaches
 from pipeline_assets.ml.spec import Stage
-from pipeline_assets.stores.features import FeatureStore
+from pipeline_assets.stores.features import FeatureStore, feature_table
 from pipeline_assets.stores.files import Area, FileStore
 from pipeline_assets.stores.greenplum import MartStore
 from pipeline_assets.stores.mart_tables import input_mart, lineage, output_mart

@@ -15,12 +15,12 @@ from pipeline_assets.demo.flights import PREDICT, TASK, TRAIN, write
 from pipeline_assets.demo.progress import SHOWN, shown
 from pipeline_assets.demo.truth import Comparison, compare, demo_task, truth
 from pipeline_assets.errors import PipelineError
-from pipeline_assets.io_managers.features import feature_table
 from pipeline_assets.io_managers.predictions import read_scores
 from pipeline_assets.ml.batch import BatchRef
 from pipeline_assets.ml.spec import LABEL
 from pipeline_assets.run import failures, home, run_batch
 from pipeline_assets.settings import Settings
+from pipeline_assets.stores.features import feature_table
 from pipeline_assets.stores.files import Area, file_store
 from pipeline_assets.stores.mart_tables import input_mart, lineage, model_choices, output_mart
 from pipeline_assets.stores.raw import manifest_of
@@ -147,7 +147,14 @@ def _places(console: Console, stores: Any) -> None:
         ("the marts", "make sql, then select * from marts.flight_delays_lineage limit 10;"),
         ("models", stores["registry"].tracking_uri if mlflow else "make mlflow-ui, then http://127.0.0.1:5000"),
         # Beside servers of the user's own a Dagster of theirs shows it.
-        *(() if mlflow else (("the whole graph", "make ui, then http://127.0.0.1:3000"),)),
+        *(
+            ()
+            if mlflow
+            else (
+                ("the whole graph", "make ui, then http://127.0.0.1:3000"),
+                ("the mart page", "make ui, then http://127.0.0.1:8000"),
+            )
+        ),
     ):
         console.print(f"   {what:<16}{where}", soft_wrap=True)
 

@@ -8,14 +8,8 @@ from pipeline_assets.io_managers.faults import for_people
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
 from pipeline_assets.ml.batch import BatchRef
-from pipeline_assets.ml.preparation import features_schema
-from pipeline_assets.ml.spec import Stage, TaskSpec
-from pipeline_assets.stores.features import FeatureStore, FeatureTable
-
-
-def feature_table(task: TaskSpec, stage: Stage) -> FeatureTable:
-    """Where a stage's features of a task are kept."""
-    return FeatureTable(task.name, stage, features_schema(task, stage), engine=task.feature_store.engine)
+from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.stores.features import FeatureStore, FeatureTable, feature_table
 
 
 class FeaturesIOManager(dg.IOManager):

@@ -102,6 +102,11 @@ class Contract:
         """A row a raw row, in file order: ``row_number`` and ``__key_hash``, as :meth:`check_query` has it."""
         return f"select row_number, hash({self._key}) as {KEY_HASH} from (select row_number, {self.typed} from raw)"
 
+    def verdicts_query(self) -> str:
+        """A row a raw row, a column a rule, by its place: why the row breaks it, null if it does not."""
+        verdicts = (f'case when {rule.broken} then {rule.reason} end as "{at}"' for at, rule in enumerate(self.rules))
+        return f"select {', '.join(verdicts) or 'null'} from (select row_number, {self._typed_and_raw} from raw)"
+
     def repeated_key_query(self) -> str:
         """Rows whose key an earlier row has: ``row_number`` and ``first``, the row that came first with it.
 

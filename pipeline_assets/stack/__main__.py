@@ -146,6 +146,7 @@ def _addresses(plan: Plan, env_file: Path) -> str:
         "Tarantool": f"{tarantool.host}:{tarantool.port}  login {tarantool.login}",
         "MLflow": plan.url("mlflow"),
         "Dagster": plan.url("dagster"),
+        "mart page": plan.url("mart_page"),
         "logs": str(plan.folder / "logs"),
         "variables": f"{env_file}  (in a shell: set -a; . {env_file}; set +a)",
     }

@@ -3,7 +3,7 @@
 import json
 import secrets
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +16,7 @@ from pipeline_assets.stores.whole_file import whole_file
 HOST = "127.0.0.1"
 DATA_BUCKET, MODELS_BUCKET = "pipeline", "mlflow"
 _LOGIN = "pipeline"
-_PORTS = (*SERVICES, *(f"{service}_grpc" for service in SERVICES), "postgres", "tarantool", "mlflow", "dagster")
+_PORTS = (*SERVICES, *(f"{service}_grpc" for service in SERVICES), "postgres", "tarantool", "mlflow", "dagster", "mart_page")
 _SECRETS = ("s3_access", "s3_secret", "postgres_root", "postgres", "tarantool_admin", "tarantool")
 
 
@@ -39,16 +39,21 @@ class Plan:
         """The folder's plan; made, with free ports and new credentials, at the first call."""
         file = folder / "plan.json"
         if file.exists():
-            return cls(folder, **json.loads(file.read_text()))
-        ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
-        plan = cls(folder, ports, {name: secrets.token_hex(16) for name in _SECRETS})
+            plan = cls(folder, **json.loads(file.read_text()))
+            new = [port for port in _PORTS if port not in plan.ports]  # the plan is older than these servers
+            if not new:
+                return plan
+            plan = replace(plan, ports={**plan.ports, **dict(zip(new, free_ports(len(new)), strict=True))})
+        else:
+            ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+            plan = cls(folder, ports, {name: secrets.token_hex(16) for name in _SECRETS})
         kept = asdict(plan)
         del kept["folder"]
         write_private(file, json.dumps(kept, indent=1))
         return plan
 
     def url(self, server: str) -> str:
-        """Of a server that speaks HTTP: ``s3``, ``mlflow`` or ``dagster``."""
+        """Of a server that speaks HTTP: ``s3``, ``mlflow``, ``dagster`` or ``mart_page``."""
         return f"http://{HOST}:{self.ports[server]}"
 
     @property

@@ -78,6 +78,16 @@ def programs(plan: Plan) -> list[Program]:
             CHECKOUT,
         ),
         Program("dagster-daemon", [*python("dagster._daemon", "run"), *workspace], CHECKOUT),
+        Program(
+            "mart-page",
+            python(
+                "pipeline_assets.mart_page",
+                f"--host={HOST}",
+                f"--port={ports['mart_page']}",
+                f"--dagster={plan.url('dagster')}",
+            ),
+            CHECKOUT,
+        ),
     ]
 
 

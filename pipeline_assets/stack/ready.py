@@ -14,6 +14,8 @@ from pipeline_assets.stack.plan import DATA_BUCKET, MODELS_BUCKET, Plan
 from pipeline_assets.stack.tarantool import add_login
 
 _SECONDS = 5
+# The user's proxy does not lead to the loopback.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _LOCATION = """{
   workspaceOrError { ... on Workspace { locationEntries {
     name loadStatus locationOrLoadError { __typename ... on PythonError { message } }
@@ -69,6 +71,8 @@ def postgres(plan: Plan, _since: float) -> None:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login.login])
             if not cursor.fetchone():
                 cursor.execute(SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD %s").format(name), [login.password])
+                # So that the mart page may take the readers' role, which this login will make.
+                cursor.execute(SQL("ALTER ROLE {} SET createrole_self_grant = 'set'").format(name))
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [login.database])
             if not cursor.fetchone():
                 cursor.execute(SQL("CREATE DATABASE {} OWNER {}").format(database, name))
@@ -112,6 +116,12 @@ def dagster_daemon(plan: Plan, since: float) -> None:
             raise NotYet(f"{daemon['daemonType']} gives no sign of life")
 
 
+def mart_page(plan: Plan, _since: float) -> None:
+    """It shows its first page."""
+    with _not_yet(OSError), _OPENER.open(plan.url("mart_page"), timeout=_SECONDS):
+        pass
+
+
 def checks(plan: Plan, since: float) -> dict[str, Callable[[], object]]:
     """By program: returns once it serves, raises :class:`NotYet` before.
 
@@ -126,6 +136,7 @@ def checks(plan: Plan, since: float) -> dict[str, Callable[[], object]]:
         "mlflow": mlflow,
         "dagster": dagster,
         "dagster-daemon": dagster_daemon,
+        "mart-page": mart_page,
     }
     return {name: partial(check, plan, since) for name, check in functions.items()}
 
@@ -150,9 +161,7 @@ def asked(url: str, body: dict[str, Any] | None = None, headers: Mapping[str, st
     request = urllib.request.Request(  # noqa: S310 - an address of ours
         url, data, {"Content-Type": "application/json", **(headers or {})}
     )
-    # The user's proxy does not lead to the loopback.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with _not_yet(OSError, json.JSONDecodeError), opener.open(request, timeout=_SECONDS) as answer:
+    with _not_yet(OSError, json.JSONDecodeError), _OPENER.open(request, timeout=_SECONDS) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
 

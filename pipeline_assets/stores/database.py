@@ -81,19 +81,25 @@ class Database:
         """
         connection = None
         try:
-            connection = self._connect()
+            connection = self.connect()
             with connection.cursor() as cursor:
                 cursor.execute(_SESSION)
             yield connection
             connection.commit()
         except psycopg2.Error as error:
             lost = connection is None or bool(connection.closed)
-            raise _told(error, f"{doing} on {self.uri}", lost=lost, **facts) from error
+            raise told(error, f"{doing} on {self.uri}", lost=lost, **facts) from error
         finally:
             if connection is not None:
                 connection.close()  # the server rolls back what is not committed
 
-    def _connect(self) -> Connection:
+    def connect(self) -> Connection:
+        """A connection of its own, for whoever keeps it.
+
+        Raises:
+            psycopg2.Error: the server does not let us in; :func:`told` says why.
+            PassingFault: the embedded server does not start.
+        """
         server = self._server
         target: dict[str, Any]
         if isinstance(server, Path):
@@ -116,7 +122,18 @@ class Database:
         return connection
 
 
-def _told(error: psycopg2.Error, doing: str, *, lost: bool, **facts: object) -> StoreError:
+def told(error: psycopg2.Error, doing: str, *, lost: bool, **facts: object) -> StoreError:
+    """What the server has against us, as an error for people.
+
+    Args:
+        error: of psycopg2.
+        doing: what for, and where.
+        lost: whether there is no connection, or no more.
+        facts: that the error goes on with.
+
+    Returns:
+        A PassingFault where asking again may help.
+    """
     if error.pgcode is not None:
         passing = _PASSING.fullmatch(error.pgcode) is not None
     else:

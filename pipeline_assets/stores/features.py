@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.batch import BatchRef
-from pipeline_assets.ml.spec import Stage
+from pipeline_assets.ml.preparation import features_schema
+from pipeline_assets.ml.spec import Stage, TaskSpec
 
 ROW_NUMBER = "row_number"
 
@@ -47,6 +48,11 @@ class FeatureTable:
         return BatchRef(self.task, self.stage, batch)
 
 
+def feature_table(task: TaskSpec, stage: Stage) -> FeatureTable:
+    """Where a stage's features of a task are kept."""
+    return FeatureTable(task.name, stage, features_schema(task, stage), engine=task.feature_store.engine)
+
+
 class FeatureStore(Protocol):
     """Keeps the prepared rows of every batch; a batch is all there or not there."""
 
@@ -81,6 +87,14 @@ class FeatureStore(Protocol):
 
         Raises:
             DataError: the batch is not there, or was stored without a column of the table or with another type.
+        """
+        ...
+
+    def row(self, table: FeatureTable, batch: str, row_number: int) -> pa.RecordBatch | None:
+        """One row of a batch, under exactly ``table.schema``; ``None`` if the batch has no such row.
+
+        Raises:
+            DataError: as :meth:`read`.
         """
         ...
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline_assets.errors import ContractError
-from pipeline_assets.ml.batch import BatchRef
+from pipeline_assets.ml.batch import BatchRef, Part
 from pipeline_assets.ml.spec import Stage, did_you_mean
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.batch_listing import (
@@ -125,6 +125,15 @@ class FileStore(ABC):
         """
 
     @abstractmethod
+    def part(self, part: Part) -> StoredFile:
+        """One file of an input in place, for those who want a row or two of it: nothing is copied.
+
+        Raises:
+            ContractError: it is not the one that was found.
+            DataError: it is damaged.
+        """
+
+    @abstractmethod
     def sink(self, area: Area, ref: BatchRef, schema: pa.Schema) -> AbstractContextManager[Sink]:
         """A file to write. It appears whole at the end of the block; an error in the block changes nothing.
 
@@ -183,6 +192,15 @@ class FileStore(ABC):
                 found=", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else ""),  # noqa: PLR2004
                 do=again,
             )
+
+
+def part_changed(part: Part) -> ContractError:
+    """The error of a file that is another one, or gone, since it was found."""
+    return ContractError(
+        "the file changed since it was found",
+        file=part.uri,
+        do="materialise the *_raw asset of its batch again",
+    )
 
 
 def file_store(settings: Settings) -> FileStore:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline_assets.errors import StoreError
 from pipeline_assets.ml.batch import BatchRef, Part
 from pipeline_assets.stores.batch_listing import Entry, Found
-from pipeline_assets.stores.files import Area, Fetched, FileStore, input_path, sha256_of
+from pipeline_assets.stores.files import Area, Fetched, FileStore, input_path, part_changed, sha256_of
 from pipeline_assets.stores.parquet_file import Sink, StoredFile, open_stored, parquet_sink
 from pipeline_assets.stores.whole_file import whole_file
 
@@ -42,6 +42,14 @@ class LocalFiles(FileStore):
         self._check_unchanged(found)
         yield tuple(Path(part.uri) for part in found.parts)
         self._check_unchanged(found)
+
+    def part(self, part: Part) -> StoredFile:
+        """The file in place."""
+        path = Path(part.uri)
+        with _readable(part.uri):
+            if part not in (entry.part for entry in _entry(path.parent, path)):
+                raise part_changed(part)
+        return open_stored(path, part.uri)
 
     @contextmanager
     def sink(self, area: Area, ref: BatchRef, schema: pa.Schema) -> Iterator[Sink]:

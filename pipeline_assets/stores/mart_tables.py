@@ -42,7 +42,8 @@ def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
         description=f"{task.name}: accepted rows of {stage}, raw columns and features. {task.description}".strip(),
         column_descriptions={**_ADDRESS, **columns, **features, **label},
         key=ROW_ADDRESS,
-        indexes=(task.key,) if task.key else (),
+        # One for each column of the key, the address in it: rows of any value are found, and found in order.
+        indexes=tuple((column, *ROW_ADDRESS) for column in task.key),
     )
 
 

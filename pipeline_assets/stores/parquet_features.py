@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline_assets.stores.batch_listing import SUFFIX, check_name
-from pipeline_assets.stores.features import FeatureTable, check_stored, fitting, not_there
+from pipeline_assets.stores.features import ROW_NUMBER, FeatureTable, check_stored, fitting, not_there
 from pipeline_assets.stores.parquet_file import StoredFile, open_stored, parquet_sink
 from pipeline_assets.stores.whole_file import whole_file
 
@@ -35,14 +35,17 @@ class ParquetFeatureStore:
 
     def read(self, table: FeatureTable, batch: str) -> pa.RecordBatchReader:
         """The file as a stream; see :meth:`FeatureStore.read`."""
-        stored = self._stored(table, batch)
-        if stored is None:
-            raise not_there(table, batch)
-        check_stored(table, batch, stored.schema)
-        found = stored.batches(table.schema.names)
+        found = self._fitting(table, batch).batches(table.schema.names)
         return pa.RecordBatchReader.from_batches(
             table.schema, (pa.RecordBatch.from_arrays(records.columns, schema=table.schema) for records in found)
         )
+
+    def row(self, table: FeatureTable, batch: str, row_number: int) -> pa.RecordBatch | None:
+        """Read off the one row group that has it; see :meth:`FeatureStore.row`."""
+        found = self._fitting(table, batch).find(ROW_NUMBER, row_number)
+        if found is None:
+            return None
+        return pa.RecordBatch.from_arrays([found.column(name) for name in table.schema.names], schema=table.schema)
 
     def count(self, table: FeatureTable, batch: str) -> int | None:
         """Rows of the file, off its footer."""
@@ -56,6 +59,13 @@ class ParquetFeatureStore:
     def _path(self, table: FeatureTable, batch: str) -> Path:
         check_name(table.ref(batch))
         return self._folder / table.task / table.stage / f"{batch}{SUFFIX}"
+
+    def _fitting(self, table: FeatureTable, batch: str) -> StoredFile:
+        stored = self._stored(table, batch)
+        if stored is None:
+            raise not_there(table, batch)
+        check_stored(table, batch, stored.schema)
+        return stored
 
     def _stored(self, table: FeatureTable, batch: str) -> StoredFile | None:
         path = self._path(table, batch)

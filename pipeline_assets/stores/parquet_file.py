@@ -8,6 +8,7 @@ from io import RawIOBase
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline_assets.errors import DataError, PipelineError
@@ -20,6 +21,8 @@ ROWS_PER_GROUP = 122_880
 _BYTES_PER_GROUP = 64 << 20
 # Columns of the pipeline's own in which hardly a value comes twice: a dictionary of them would be built in vain.
 _ALL_DIFFERENT = {ROW_ADDRESS[1], "probability"}
+# What is decoded at once on the way to a single row.
+_ROWS_ON_THE_WAY = 8_192
 
 
 class Sink:
@@ -135,6 +138,51 @@ class StoredFile:
                 raise DataError("no such column", file=self.uri, column=name, available=self.schema.names)
         schema = pa.schema([self.schema.field(name) for name in names])
         return pa.RecordBatchReader.from_batches(schema, ahead(self._stream(names)))
+
+    def row(self, number: int) -> pa.RecordBatch | None:
+        """One row by its place in the file, from 0; ``None`` if there are fewer.
+
+        Only its row group is read, and of that no more is decoded than what comes before it.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        left = number
+        with _intact(self.uri):
+            for group in range(self._file.num_row_groups if number >= 0 else 0):
+                rows = self._file.metadata.row_group(group).num_rows
+                if left < rows:
+                    return self._row_of(group, left)
+                left -= rows
+        return None
+
+    def find(self, column: str, value: int) -> pa.RecordBatch | None:
+        """The first row that has a value in a column of integers; ``None`` if there is none.
+
+        Row groups whose statistics rule the value out are not read; of the others, that column first.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        leaves = [self._file.schema.column(leaf).path for leaf in range(len(self._file.schema))]
+        place = leaves.index(column)
+        with _intact(self.uri):
+            for group in range(self._file.num_row_groups):
+                known = self._file.metadata.row_group(group).column(place).statistics
+                if known is not None and known.has_min_max and not known.min <= value <= known.max:
+                    continue
+                values = self._file.read_row_group(group, columns=[column]).column(0)
+                at = pc.index(values, pa.scalar(value, values.type)).as_py()
+                if at >= 0:
+                    return self._row_of(group, at)
+        return None
+
+    def _row_of(self, group: int, at: int) -> pa.RecordBatch:
+        for batch in self._file.iter_batches(_ROWS_ON_THE_WAY, row_groups=[group]):
+            if at < batch.num_rows:
+                return batch.slice(at, 1)
+            at -= batch.num_rows
+        raise pa.ArrowInvalid("a row group has fewer rows than its metadata says")
 
     def _stream(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         with _intact(self.uri):

@@ -25,6 +25,7 @@ from pipeline_assets.stores.registry_log import (
     log_training,
     log_version,
 )
+from pipeline_assets.stores.registry_training import Training, training_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -138,6 +139,11 @@ class Registry:
                     break
         candidates = [_candidate(version, holder) for version in found]
         return sorted(candidates, key=lambda each: each.version)
+
+    def training(self, run_id: str) -> Training:
+        """What an MLflow run says of the training that it holds."""
+        with self._answers(f"read the training of run {run_id}"):
+            return training_of(self.client, run_id)
 
     def load(self, task: str, version: int) -> FittedModel:
         """The model of a version, loaded by its package's own MLflow flavor."""

@@ -22,6 +22,9 @@ READY = "ready"
 BATCH = "batch"
 METRICS = "metrics"
 FEATURES = "features"
+INPUT_URI = "input_uri"
+INPUT_SHA256 = "input_sha256"
+IMPORTANCE = "importance.json"
 DAGSTER_RUN = "dagster_run_id"  # as dagster-mlflow names it
 
 _MODEL_NAME = "model"
@@ -82,7 +85,7 @@ def log_training(
     with TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "task.yaml").write_text(provenance.task_yaml, encoding="utf-8")
-        (root / "importance.json").write_text(_json(trained.fit.importance, indent=2), encoding="utf-8")
+        (root / IMPORTANCE).write_text(_json(trained.fit.importance, indent=2), encoding="utf-8")
         (root / "plots").mkdir()
         for name, image in plots.items():
             (root / "plots" / f"{name}.png").write_bytes(image)
@@ -127,8 +130,8 @@ def _tags(task: TaskSpec, provenance: Provenance) -> dict[str, str]:
     tags = {
         "task": task.name,
         BATCH: provenance.batch,
-        "input_uri": provenance.uri,
-        "input_sha256": provenance.sha256,
+        INPUT_URI: provenance.uri,
+        INPUT_SHA256: provenance.sha256,
         DAGSTER_RUN: provenance.dagster_run_id,
         "mlflow.source.git.commit": provenance.code_commit,
         "lock_sha256": provenance.lock_sha256,

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline_assets.ml.batch import BatchRef, Part
 from pipeline_assets.settings import S3Settings
 from pipeline_assets.stores.batch_listing import Entry, Found
-from pipeline_assets.stores.files import Area, Fetched, FileStore, input_path, sha256_of
+from pipeline_assets.stores.files import Area, Fetched, FileStore, input_path, part_changed, sha256_of
 from pipeline_assets.stores.parquet_file import Sink, StoredFile, open_stored, parquet_sink
 from pipeline_assets.stores.s3_bucket import STALE_AFTER, Bucket, Object
 from pipeline_assets.stores.s3_objects import ObjectReader, download, uploaded
@@ -53,6 +53,13 @@ class S3Files(FileStore):
         """The files in the spool: what was found, even if the objects are replaced while the block runs."""
         with self._spooled(found) as folder:
             yield _paths(found, folder)
+
+    def part(self, part: Part) -> StoredFile:
+        """The object, read by ranges."""
+        reader = ObjectReader.at(self._bucket, part.uri.removeprefix(self._bucket.uri("")))
+        if reader is None or reader.etag != part.stamp:
+            raise part_changed(part)
+        return open_stored(reader, part.uri)
 
     @contextmanager
     def sink(self, area: Area, ref: BatchRef, schema: pa.Schema) -> Iterator[Sink]:

@@ -35,6 +35,11 @@ class ObjectReader(RawIOBase):
         answer = bucket.tail(key, _TAIL)
         return None if answer is None else cls(bucket, *answer)
 
+    @property
+    def etag(self) -> str:
+        """Of the object."""
+        return self._object.etag
+
     def readable(self) -> bool:
         """It is."""
         return True

@@ -121,6 +121,20 @@ class TarantoolFeatureStore:
         next(records)
         return pa.RecordBatchReader.from_batches(table.schema, records)
 
+    def row(self, table: FeatureTable, batch: str, row_number: int) -> pa.RecordBatch | None:
+        """One look-up by key; see :class:`FeatureStore`.
+
+        Raises:
+            PassingFault: the server does not answer.
+            StoreError: it refused.
+        """
+        with self._session(table, batch) as session:
+            held = _held_fitting(session, table, batch)
+            rows = session.page(held.space_id, held.generation, row_number - 1, 1)
+        if len(rows) == 0 or rows.last()[1] != row_number:
+            return None
+        return _under(table, unpack(rows, held.generation, held.schema))
+
     def count(self, table: FeatureTable, batch: str) -> int | None:
         """See :class:`FeatureStore`."""
         with self._session(table, batch) as session:
@@ -139,10 +153,7 @@ class TarantoolFeatureStore:
     def _records(self, table: FeatureTable, batch: str) -> Iterator[pa.RecordBatch]:
         """Nothing in a record batch of its own, then the rows; the next page comes while one is unpacked."""
         with self._session(table, batch) as session, ThreadPoolExecutor(1) as ahead:
-            held = _hold(session, table, batch)
-            if held is None:
-                raise not_there(table, batch)
-            check_stored(table, batch, pa.schema(column for column in held.schema if not pa.types.is_null(column.type)))
+            held = _held_fitting(session, table, batch)
             yield pa.RecordBatch.from_pylist([], schema=table.schema)
             limit = _within(_PAGE_BYTES, held.size, held.rows, _PAGE_ROWS)
             left = held.rows
@@ -161,8 +172,7 @@ class TarantoolFeatureStore:
                 if left:
                     last = rows.last()[1]
                     page = ahead.submit(session.page, held.space_id, held.generation, last, min(limit, left))
-                records = unpack(rows, held.generation, held.schema)
-                yield pa.RecordBatch.from_arrays([records[name] for name in table.schema.names], schema=table.schema)
+                yield _under(table, unpack(rows, held.generation, held.schema))
 
 
 def _hold(session: Session, table: FeatureTable, batch: str) -> _Held | None:
@@ -171,6 +181,18 @@ def _hold(session: Session, table: FeatureTable, batch: str) -> _Held | None:
         return None
     space_id, rows, size, schema = record
     return _Held(generation, space_id, rows, size, pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema))))
+
+
+def _held_fitting(session: Session, table: FeatureTable, batch: str) -> _Held:
+    held = _hold(session, table, batch)
+    if held is None:
+        raise not_there(table, batch)
+    check_stored(table, batch, pa.schema(column for column in held.schema if not pa.types.is_null(column.type)))
+    return held
+
+
+def _under(table: FeatureTable, records: pa.RecordBatch) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([records[name] for name in table.schema.names], schema=table.schema)
 
 
 def _collect(session: Session, table: FeatureTable) -> None:

@@ -143,8 +143,8 @@ def test_training_again_gives_the_same_model(flights: Flights, monkeypatch: pyte
         result = run_batch(defs(), instance, BatchRef(TASK, "train", TRAIN), quiet)
     assert result.success, failures(result)
     first, second = (flights.stores["registry"].load(TASK, version) for version in (1, 2))
-    from pipeline_assets.io_managers.features import feature_table
     from pipeline_assets.ml.frames import scoring_frame
+    from pipeline_assets.stores.features import feature_table
 
     rows = flights.stores["features"].read(feature_table(demo_task(), "train"), TRAIN).read_all()
     frame = scoring_frame(rows, demo_task().features)

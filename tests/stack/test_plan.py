@@ -1,3 +1,4 @@
+import json
 import shlex
 import stat
 from pathlib import Path
@@ -33,3 +34,15 @@ def test_the_file_is_a_shells_and_its_owners_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE((folder / "plan.json").stat().st_mode) == 0o600
     words = shlex.split(file.read_text(), comments=True)
     assert dict(word.split("=", 1) for word in words) == plan.variables()
+
+
+def test_a_plan_made_before_a_server_was_known_gets_its_port(tmp_path: Path) -> None:
+    made, file = Plan.of(tmp_path), tmp_path / "plan.json"
+    kept = json.loads(file.read_text())
+    del kept["ports"]["mart_page"]
+    file.write_text(json.dumps(kept))
+    completed = Plan.of(tmp_path)
+    assert {**completed.ports, "mart_page": 0} == {**made.ports, "mart_page": 0}
+    assert completed.ports["mart_page"] not in [port for name, port in completed.ports.items() if name != "mart_page"]
+    assert completed.secrets == made.secrets
+    assert completed == Plan.of(tmp_path)

@@ -79,6 +79,20 @@ def test_numbers_may_start_anywhere_and_leave_rows_out(store: FeatureStore, task
     assert store.read(train(task), BATCH).read_all().equals(written)
 
 
+def test_one_row_is_read_by_its_number(store: FeatureStore, task: str) -> None:
+    written = pa.concat_tables([rows(300, first=100), rows(200_000, first=1_000)])
+    store.replace(train(task), BATCH, written.to_reader())
+    for number, at in ((100, 0), (399, 299), (1_000, 300), (123_880, 123_180), (200_999, 200_299)):
+        found = store.row(train(task), BATCH, number)
+        assert found is not None
+        assert found.schema == ROWS
+        assert found.to_pylist() == written.slice(at, 1).to_pylist()
+    for number in (-1, 0, 99, 400, 999, 201_000):
+        assert store.row(train(task), BATCH, number) is None
+    with pytest.raises(DataError, match="not there"):
+        store.row(train(task), "another", 0)
+
+
 def test_odd_values_come_back_as_they_were(store: FeatureStore, task: str) -> None:
     texts = ["", "a\0b", "Домодедово", "'\"\\N\t\r\n", "🛫" * 400, "null", "x" * 100_000]
     numbers = [math.nan, None, -0.0, math.inf, -math.inf, 5e-324, 2.0**60]

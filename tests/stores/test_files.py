@@ -212,6 +212,42 @@ def test_a_batch_that_changed_since_it_was_found_is_refused(files_place: FilesPl
         assert "materialise shop/train_raw" in str(changed.value)
 
 
+def test_a_row_is_read_off_the_part_that_has_it(files_place: FilesPlace) -> None:
+    files_place.put("shop/predict/2026-01.parquet", parquet(300_000))
+    (part,) = files_place.store.find(REF).parts
+    stored = files_place.store.part(part)
+    assert stored.rows == 300_000
+    assert [batch.to_pylist() for at in (0, 8_192, 299_999) if (batch := stored.row(at))] == [
+        [{"x": 0}], [{"x": 8_192}], [{"x": 299_999}]
+    ]  # fmt: skip
+    assert stored.row(300_000) is None
+    assert stored.row(-1) is None
+
+
+@pytest.mark.parametrize("change", ["written again", "gone"])
+def test_a_part_that_changed_since_it_was_found_is_refused(files_place: FilesPlace, change: str) -> None:
+    files_place.put("shop/predict/2026-01.parquet", parquet(3))
+    (part,) = files_place.store.find(REF).parts
+    files_place.remove("shop/predict/2026-01.parquet")
+    if change == "written again":
+        files_place.put("shop/predict/2026-01.parquet", parquet(4))
+    with pytest.raises(ContractError, match="changed since it was found"):
+        files_place.store.part(part)
+
+
+def test_a_row_is_found_by_a_value(files_place: FilesPlace) -> None:
+    with files_place.store.sink(Area.OUTPUT, REF, NUMBERS) as sink:
+        for start in range(0, 400_000, 100_000):
+            sink.write(numbers(*range(start, start + 100_000, 2)))
+    stored = files_place.store.read(Area.OUTPUT, REF)
+    assert stored is not None
+    for value in (0, 245_758, 245_760, 399_998):
+        found = stored.find("x", value)
+        assert found is not None
+        assert found.to_pylist() == [{"x": value}]
+    assert [stored.find("x", value) for value in (-1, 1, 245_759, 400_000)] == [None] * 4
+
+
 def test_a_batch_of_another_place_is_refused(files_place: FilesPlace) -> None:
     elsewhere = Found("/elsewhere/shop/train/a.parquet", ())
     with pytest.raises(ContractError, match="another place"), files_place.store.open(elsewhere):

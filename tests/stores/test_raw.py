@@ -14,27 +14,15 @@ from pipeline_assets.ml.batch import BatchRef, Manifest
 from pipeline_assets.ml.preparation import features_query, features_schema, input_mart_query, raw_query
 from pipeline_assets.stores.files import Area
 from pipeline_assets.stores.local_files import LocalFiles
-from pipeline_assets.stores.raw import MANIFEST_KEY, CheckedBatch, check, load, manifest_of
+from pipeline_assets.stores.raw import CheckedBatch, check, load, manifest_of
 from tests.examples import orders, shop, with_column
+from tests.fixtures.checked import checked as checked_batch
 
 REF = BatchRef("shop", "train", "2026-01")
 
 
 def checked(folder: Path, *parts: pa.Table) -> tuple[LocalFiles, CheckedBatch]:
-    """Puts a batch of one or more parts there and checks it; the record is kept as the IO manager keeps it."""
-    import json
-
-    place = folder / "data" / "shop" / "train" / "2026-01"
-    place.mkdir(parents=True)
-    for number, part in enumerate(parts):
-        pq.write_table(part, place / f"part-{number}.parquet")
-    files = LocalFiles(folder / "data")
-    found = check(files, shop(), REF, folder / "scratch", lambda _: None)
-    with files.sink(Area.REJECTED, REF, found.rejected.schema) as sink:
-        sink.metadata[MANIFEST_KEY] = json.dumps(found.manifest.to_json())
-        for batch in found.rejected:
-            sink.write(batch)
-    return files, found
+    return checked_batch(folder, shop(), REF, *parts)
 
 
 rows = st.lists(

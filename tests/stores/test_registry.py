@@ -72,6 +72,26 @@ def test_a_published_version_is_a_candidate_with_all_that_a_choice_needs(registr
     assert choose(task, [candidate]).winner == version
 
 
+def test_a_training_is_told_by_its_run(registry: Registry, task: TaskSpec) -> None:
+    run_id = open_run(registry, task)
+    publish(registry, task, run_id)
+    training = registry.training(run_id)
+    made = trainable.trained()
+    assert (training.batch, training.input_uri, training.input_sha256) == ("2013-01", MADE_FROM.uri, "ab" * 32)
+    assert training.dagster_run_id == "dagster-1"
+    assert training.started.tzinfo is not None
+    assert list(training.importance.items()) == list(made.fit.importance.items())
+    assert training.metrics["training_rows"] == made.training_rows
+    assert training.parameters["depth"] == "3"
+
+
+def test_a_run_that_holds_no_training_says_nothing(registry: Registry, task: TaskSpec) -> None:
+    training = registry.training(open_run(registry, task))
+    assert (training.batch, training.importance, training.metrics) == (None, {}, {})
+    with pytest.raises(StoreError, match="read the training of run nothing"):
+        registry.training("nothing")
+
+
 def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Registry, task: TaskSpec) -> None:
     made = trainable.trained()
     model = registry.load(task.name, publish(registry, task))

@@ -1,0 +1,195 @@
+"""The shell of the page: head, navigation, language and light; which view is shown; and whether the marts answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from htmltools import Tag, TagChild, div, head_content, span, tags
+from shiny import App, Inputs, Outputs, Session, reactive, render, ui
+from shiny.session._session import AppSession
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from pipeline_assets.errors import PassingFault
+from pipeline_assets.mart_page import catalogue, parts
+from pipeline_assets.mart_page.database import Pulse, ReadOnlyDatabase
+from pipeline_assets.mart_page.downloads import Downloads
+from pipeline_assets.mart_page.guard import Guard
+from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts, ViewTexts, language_of
+from pipeline_assets.mart_page.page import House, Links, Page
+from pipeline_assets.mart_page.place import Place
+from pipeline_assets.mart_page.views.batches import batches_server, batches_ui
+from pipeline_assets.mart_page.views.drift import drift_server, drift_ui
+from pipeline_assets.mart_page.views.lineage import lineage_server, lineage_ui
+from pipeline_assets.mart_page.views.marts import input_server, input_ui, output_server, output_ui
+from pipeline_assets.mart_page.views.models import models_server, models_ui
+from pipeline_assets.mart_page.views.passport import passport_server, passport_ui
+from pipeline_assets.settings import Settings
+
+STATIC = Path(__file__).parent / "static"
+_LOOKED_EVERY = 1.0  # seconds between two looks at what the pulse says
+
+
+@dataclass(frozen=True)
+class View:
+    """A view: its name in addresses, and the module that shows it; texts of the shell name it."""
+
+    name: str
+    ui: Callable[[str, Texts, Formats], Tag]
+    server: Callable[[str, Page], None]
+
+
+VIEWS: tuple[View, ...] = (
+    View("batches", batches_ui, batches_server),
+    View("input", input_ui, input_server),
+    View("output", output_ui, output_server),
+    View("passport", passport_ui, passport_server),
+    View("models", models_ui, models_server),
+    View("drift", drift_ui, drift_server),
+    View("lineage", lineage_ui, lineage_server),
+)
+
+
+def application(
+    settings: Settings,
+    defs: Path | None = None,
+    *,
+    dagster: str | None = None,
+    mlflow: str | None = None,
+    host: str = "127.0.0.1",
+) -> ASGIApp:
+    """The page as an ASGI application; nothing is connected to before someone looks.
+
+    Args:
+        settings: of the stores.
+        defs: folder of the tasks; the package's own by default.
+        dagster: base of Dagster's UI.
+        mlflow: base of MLflow's UI.
+        host: that browsers are to name; others are refused, lest a foreign name lead a browser here.
+    """
+    database = ReadOnlyDatabase(settings.greenplum or settings.state / "postgres", settings.schema)
+    house = House(
+        settings=settings,
+        database=database,
+        pulse=Pulse(database),
+        tasks=partial(catalogue.tasks, defs) if defs else catalogue.tasks,
+        links=Links(dagster=dagster, mlflow=mlflow),
+    )
+    app = App(partial(_ui, house), partial(_server, house), static_assets={"/static": STATIC})
+    app.sanitize_errors = True
+    app.on_shutdown(house.pulse.stop)
+    app.on_shutdown(house.database.close)
+    names = ["*"] if host in ("0.0.0.0", "::") else [host, "127.0.0.1", "localhost"]  # noqa: S104 - compared, not bound
+    return TrustedHostMiddleware(Guard(Downloads(app, house)), allowed_hosts=names)
+
+
+def _ui(house: House, request: Request) -> Tag:
+    language = language_of(request)
+    texts, formats = Texts(language), Formats(language)
+    says = texts("shell")
+    known = house.tasks()
+    place = Place.parse(request.url.query)
+    return ui.page_fluid(
+        head_content(
+            tags.link(rel="stylesheet", href="static/page.css"),
+            tags.link(rel="icon", href="static/icon.svg", type="image/svg+xml"),
+            tags.script(src="static/page.js"),
+        ),
+        tags.a(says("skip"), href="#main", class_="visually-hidden-focusable skip"),
+        tags.header(
+            tags.a(says("title"), href="?", class_="brand"),
+            _task_picker(list(known.known), place.task, says),
+            tags.nav(
+                *(
+                    tags.a(says(f"view_{view.name}"), href=place.at(view=view.name), data_view=view.name)
+                    for view in VIEWS
+                ),
+                aria_label=says("views"),
+            ),
+            div(
+                *(_language(code, name, language) for code, name in LANGUAGES.items()),
+                tags.button(
+                    span("◐", aria_hidden="true"),
+                    span(says("light"), class_="visually-hidden"),
+                    type="button",
+                    id="light",
+                    class_="btn btn-sm",
+                    title=says("light"),
+                ),
+                class_="switches",
+            ),
+            class_="shell",
+        ),
+        div(ui.output_ui("state"), role="alert", class_="state"),
+        div(says("lost"), id="lost", class_="notice notice-error", role="alert", hidden=""),
+        *(_broken(folder, why, says) for folder, why in known.broken.items()),
+        None if known.known else parts.empty(says("no_tasks"), says("no_tasks_do")),
+        tags.main(
+            *(tags.section(view.ui(view.name, texts, formats), data_view=view.name, hidden="") for view in VIEWS),
+            id="main",
+            tabindex="-1",
+        ),
+        title=says("title"),
+        lang=language,
+    )
+
+
+def _task_picker(names: list[str], chosen: str | None, says: ViewTexts) -> TagChild:
+    if not names:
+        return None
+    picker = parts.chosen({name: name for name in names}, name="task", label=says("task"), selected=chosen or names[0])
+    return tags.form(picker, data_go="task", class_="task", method="get")  # the script keeps the view
+
+
+def _language(code: str, name: str, current: str) -> Tag:
+    return tags.button(
+        name,
+        type="button",
+        data_language=code,
+        lang=code,
+        class_="btn btn-sm",
+        aria_pressed="true" if code == current else "false",
+    )
+
+
+def _broken(folder: str, why: str, says: ViewTexts) -> Tag:
+    return tags.details(
+        tags.summary(says("broken", folder=folder)),
+        tags.pre(why),
+        class_="notice notice-error",
+    )
+
+
+def _server(house: House, input: Inputs, output: Outputs, session: Session) -> None:  # noqa: A002, ARG001 - Shiny's
+    language = language_of(cast("AppSession", session).http_conn)
+    says = Texts(language)("shell")
+    down: reactive.Value[PassingFault | None] = reactive.value(None)
+
+    @reactive.calc
+    def place() -> Place:
+        return Place.parse(input.query())
+
+    @reactive.effect
+    def _look_whether_it_is_there() -> None:
+        reactive.invalidate_later(_LOOKED_EVERY)
+        down.set(house.pulse.fault)
+
+    @render.ui
+    def state() -> TagChild:
+        fault = down()
+        if fault is None:
+            return None
+        return div(
+            tags.strong(says("down")),
+            " ",
+            says("down_do"),
+            tags.details(tags.summary(says("details")), tags.pre(str(fault))),
+            class_="notice notice-error",
+        )
+
+    page = Page(house, session, language, place, down)
+    for view in VIEWS:
+        view.server(view.name, page)

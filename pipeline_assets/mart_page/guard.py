@@ -1,0 +1,47 @@
+"""What the page's server asks of browsers: no foreign page may talk to it, and no text may become a script."""
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# What Shiny writes into the page itself, for its calendar and its busy signs; without it these alone would suffer.
+_SHINY = "'sha256-gb2teCJPKprj3suUu96YMl66Mzjq9dgXvxYaiNc7fh4=' 'sha256-erP5hScmId9gRru9k52QQl/lSJmUl8NfFAiLNMbPtcg='"
+_HEADERS = {
+    # Styles are set by scripts of Shiny and plotly; scripts and addresses are our own alone.
+    "content-security-policy": (
+        f"default-src 'self'; script-src 'self' {_SHINY}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
+        " font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+class Guard:
+    """Refuses websockets that another site's page opens, and sends the headers that keep text from being a script."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "websocket" and not _same_origin(Headers(scope=scope)):
+            await receive()  # a connection is answered, not just dropped
+            await send({"type": "websocket.close", "code": 1008})
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+def _same_origin(headers: Headers) -> bool:
+    """Whether a page of this server asks; browsers always say which does, other programs may keep silent."""
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")

@@ -1,0 +1,145 @@
+"""What the page says and how it writes numbers and dates, in the reader's language."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from babel import Locale, negotiate_locale
+from babel.dates import format_date, format_datetime, format_time, format_timedelta
+from babel.numbers import format_decimal, format_percent
+from starlette.requests import HTTPConnection
+
+LANGUAGES: Mapping[str, str] = {"en": "English", "ru": "Русский"}
+COOKIE = "pipeline_assets_language"
+
+_DEFAULT = "en"
+_DIGITS = 5  # of a number that is no integer: as many as people compare
+_TINY, _HUGE = 1e-4, 1e15
+_PERCENT = {"en": "#,##0.#%", "ru": "#,##0.#\u00a0%"}
+
+
+def language_of(connection: HTTPConnection) -> str:
+    """The language that a browser was switched to, else the one that it prefers, else English."""
+    chosen = connection.cookies.get(COOKIE)
+    if chosen is not None and chosen in LANGUAGES:
+        return chosen
+    asked = connection.headers.get("accept-language", "")
+    preferred = [entry.partition(";")[0].strip() for entry in asked.split(",")]
+    return negotiate_locale([name for name in preferred if name], list(LANGUAGES), sep="-") or _DEFAULT
+
+
+@cache
+def _read(view: str, language: str) -> Mapping[str, Any]:
+    text = files("pipeline_assets.mart_page.texts").joinpath(f"{view}.{language}.yaml").read_text(encoding="utf-8")
+    read: Mapping[str, Any] = yaml.safe_load(text)
+    return read
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Numbers, shares, dates and moments as a language writes them.
+
+    Attributes:
+        language: one of :data:`LANGUAGES`.
+    """
+
+    language: str
+
+    def number(self, value: float) -> str:
+        """A number; one that is no integer with as many digits as tell it from another.
+
+        >>> Formats("en").number(1234567), Formats("ru").number(0.25), Formats("en").number(0.00001234)
+        ('1,234,567', '0,25', '1.234e-05')
+        """
+        if isinstance(value, int):
+            return format_decimal(value, locale=self.language)
+        if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - only NaN differs from itself
+            return str(value)
+        if value and not _TINY <= abs(value) < _HUGE:
+            return f"{value:.{_DIGITS - 1}g}"
+        before = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+        rounded = round(value, max(_DIGITS - before, 0))
+        return format_decimal(rounded, format="#,##0.#####", locale=self.language)
+
+    def share(self, value: float) -> str:
+        """A share of one as a percentage.
+
+        >>> Formats("en").share(0.1234)
+        '12.3%'
+        """
+        return format_percent(value, format=_PERCENT[self.language], locale=self.language)
+
+    def moment(self, value: dt.datetime) -> str:
+        """A moment, in UTC, which it says."""
+        at = value.astimezone(dt.UTC) if value.tzinfo else value
+        text = format_datetime(at, "medium", locale=self.language)
+        return f"{text} UTC" if value.tzinfo else text
+
+    def ago(self, value: dt.datetime, now: dt.datetime) -> str:
+        """How long ago a moment was, in words."""
+        return format_timedelta(value - now, add_direction=True, locale=self.language)
+
+    def value(self, value: object) -> str:
+        """Any value of a mart; text as it is."""
+        if isinstance(value, bool):
+            return Texts(self.language)("shell")("yes" if value else "no")
+        if isinstance(value, int | float):
+            return self.number(value)
+        if isinstance(value, Decimal):
+            return format_decimal(value, locale=self.language, decimal_quantization=False)
+        if isinstance(value, bytes | memoryview):
+            return bytes(value).hex()
+        return self._time(value) or str(value)
+
+    def _time(self, value: object) -> str | None:
+        if isinstance(value, dt.datetime):
+            return self.moment(value)
+        if isinstance(value, dt.date):
+            return format_date(value, locale=self.language)
+        return format_time(value, locale=self.language) if isinstance(value, dt.time) else None
+
+
+@dataclass(frozen=True)
+class ViewTexts:
+    """What one view says in one language.
+
+    Calling it with a key gives the text, with ``{name}`` filled in from the arguments (``n`` is written as the
+    language writes numbers). A text may be a mapping of plural forms (``one``, ``few``, ``many``, ``other``),
+    of which ``n`` takes one.
+    """
+
+    view: str
+    language: str
+
+    def __call__(self, key: str, *, n: float | None = None, **values: object) -> str:
+        """The text of a key.
+
+        Raises:
+            KeyError: there is none; a test keeps the files complete.
+        """
+        text = _read(self.view, self.language)[key]
+        if isinstance(text, dict):
+            form = Locale.parse(self.language).plural_form(n if n is not None else 0)
+            text = text.get(form, text["other"])
+        if n is not None:
+            values["n"] = Formats(self.language).number(n)
+        return str(text).format(**values) if values else str(text)
+
+    def __contains__(self, key: str) -> bool:
+        return key in _read(self.view, self.language)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What the page says in one language; called with a view's name, what that view says."""
+
+    language: str
+
+    def __call__(self, view: str) -> ViewTexts:
+        """The texts of ``texts/<view>.<language>.yaml``."""
+        return ViewTexts(view, self.language)

@@ -1,0 +1,45 @@
+"""Why rows were set aside, as bars."""
+
+from collections.abc import Mapping
+
+import plotly.graph_objects as go
+
+from pipeline_assets.mart_page.language import Formats, ViewTexts
+from pipeline_assets.mart_page.render import Picture, plain
+
+_SHOWN = 12
+_LONGEST = 60
+
+
+def reasons(counts: Mapping[str, int], says: ViewTexts, formats: Formats) -> Picture:
+    """The broken rules of a batch, the one that most rows break first.
+
+    Args:
+        counts: rows by broken rule; one at least.
+        says: the view's texts.
+        formats: of the language.
+    """
+    shown = sorted(counts.items(), key=lambda each: -each[1])[:_SHOWN]
+    places = list(range(len(shown)))
+    figure = go.Figure(
+        go.Bar(
+            x=[count for _, count in shown],
+            y=places,
+            orientation="h",
+            text=[formats.number(count) for _, count in shown],
+            textposition="auto",
+            hovertext=[f"{plain(rule)}: {formats.number(count)}" for rule, count in shown],
+            hoverinfo="text",
+        )
+    )
+    figure.update_layout(
+        title={"text": says("reasons")},
+        yaxis={"autorange": "reversed", "tickvals": places, "ticktext": [plain(_short(rule)) for rule, _ in shown]},
+        xaxis={"title": {"text": says("rows_axis")}, "rangemode": "tozero"},
+    )
+    words = "; ".join(f"{rule}: {formats.number(count)}" for rule, count in shown)
+    return Picture(figure, f"{says('reasons')}: {words}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,0 +1,1 @@
+"""What the page says, a YAML a view and language: ``<view>.<language>.yaml``."""

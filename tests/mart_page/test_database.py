@@ -1,0 +1,119 @@
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.sql import SQL, Identifier
+
+from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.mart_page import database as page_database
+from pipeline_assets.mart_page.database import Pulse, ReadOnlyDatabase, TooSlow
+from pipeline_assets.settings import DatabaseSettings
+from pipeline_assets.stack.ports import free_ports
+from tests.examples import shop
+from tests.fixtures.postgres import Marts, make_login
+from tests.mart_page.queries.filled import put_output
+from tests.waiting import eventually
+
+TASK = shop()
+
+
+def test_it_reads_and_cannot_write(marts: Marts) -> None:
+    put_output(marts, TASK, "b", [0.5], run="r", day=1)
+    database = ReadOnlyDatabase(marts.server, marts.schema)
+    table = Identifier(marts.schema, "shop_predict_output")
+    with database.reading() as cursor:
+        cursor.execute(SQL("SELECT count(*) FROM {}").format(table))
+        assert cursor.fetchall() == [(1,)]
+    with pytest.raises(StoreError, match="read-only transaction"), database.reading() as cursor:
+        cursor.execute(SQL("DELETE FROM {}").format(table))
+    database.close()
+
+
+def test_the_readers_role_is_taken_where_it_is_granted(marts: Marts, own_tcp_server: DatabaseSettings) -> None:
+    put_output(marts, TASK, "b", [0.5], run="r", day=1)
+    if isinstance(marts.server, Path):
+        granted: DatabaseSettings | Path = marts.server  # the embedded server's login may take any role
+    else:
+        granted = make_login(own_tcp_server, f"looker_{marts.schema[-9:-1]}")
+        with psycopg2.connect(
+            host=own_tcp_server.host, port=own_tcp_server.port, dbname="postgres", user=own_tcp_server.login,
+            password=own_tcp_server.password,
+        ) as connection, connection.cursor() as cursor:  # fmt: skip
+            role = Identifier(f"{marts.schema}_reader")
+            cursor.execute(SQL("GRANT {} TO {}").format(role, Identifier(granted.login)))
+        connection.close()
+    database = ReadOnlyDatabase(granted, marts.schema)
+    with database.reading() as cursor:
+        cursor.execute("SELECT current_user")
+        assert cursor.fetchall() == [(f"{marts.schema}_reader",)]
+        cursor.execute(SQL("SELECT count(*) FROM {}").format(Identifier(marts.schema, "shop_predict_output")))
+        assert cursor.fetchall() == [(1,)]
+    database.close()
+
+
+def test_a_statement_has_its_time(marts: Marts) -> None:
+    database = ReadOnlyDatabase(marts.server, marts.schema, seconds=0.2)
+    with pytest.raises(TooSlow, match=r"longer than 0.2 seconds"), database.reading() as cursor:
+        cursor.execute("SELECT pg_sleep(30)")
+    with database.reading(seconds=30) as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchall() == [("30s",)]
+    with database.reading() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchall() == [("200ms",)]
+    database.close()
+
+
+def test_connections_that_the_server_ended_are_replaced(marts: Marts) -> None:
+    database = ReadOnlyDatabase(marts.server, marts.schema)
+    with database.reading() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        ((pid,),) = cursor.fetchall()
+    marts.query("SELECT pg_terminate_backend(%s, 10000)", pid)
+    with database.reading() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        assert cursor.fetchall() != [(pid,)]
+    database.close()
+
+
+def test_connections_are_few_and_waited_for(marts: Marts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_database, "_WAIT_SECONDS", 0.1)
+    database = ReadOnlyDatabase(marts.server, marts.schema)
+    held, enough = threading.Barrier(page_database.CONNECTIONS + 1), threading.Event()
+
+    def hold() -> None:
+        with database.reading():
+            held.wait(30)
+            enough.wait(30)
+
+    threads = [threading.Thread(target=hold) for _ in range(page_database.CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    held.wait(30)
+    with pytest.raises(PassingFault, match="every connection is busy"), database.reading():
+        pass
+    enough.set()
+    for thread in threads:
+        thread.join()
+    database.ping()
+    database.close()
+
+
+def test_a_server_that_is_not_there_is_a_passing_fault_without_its_password(tcp_server: DatabaseSettings) -> None:
+    nowhere = replace(tcp_server, port=free_ports(1)[0], password="not-to-be-shown")
+    database = ReadOnlyDatabase(nowhere, "marts")
+    with pytest.raises(PassingFault) as raised, database.reading():
+        pass
+    assert "not-to-be-shown" not in str(raised.value)
+
+
+def test_the_pulse_tells_and_forgets(tcp_server: DatabaseSettings) -> None:
+    dead = Pulse(ReadOnlyDatabase(replace(tcp_server, port=free_ports(1)[0]), "marts"), while_down=0.05)
+    eventually(lambda: dead.fault is not None, 30)
+    dead.stop()
+    alive = Pulse(ReadOnlyDatabase(tcp_server, "marts"), while_down=0.05, every=0.05)
+    alive.missed(PassingFault("just so"))
+    eventually(lambda: alive.fault is None, 30)
+    alive.stop()

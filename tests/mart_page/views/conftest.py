@@ -1,0 +1,137 @@
+"""A page over the example task, run through the pipeline with embedded stores and with Tarantool; and a browser."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.settings import TarantoolSettings
+from pipeline_assets.stores import embedded_postgres
+from tests.examples import orders, shop, with_column
+from tests.fixtures.tarantool import tarantool_server, tarantool_settings
+from tests.mart_page.site import served
+from tests.place import Place
+
+__all__ = ["tarantool_server", "tarantool_settings"]
+
+SCRIPT = "<script>alert(1)</script>"
+TRAIN, PREDICT = "2026-01", "a'; drop table x; --"
+REJECTED = 7
+_PATIENCE = 30_000  # milliseconds; the first page of a process imports much, and machines are shared
+_CHROMIUM = "/usr/bin/chromium"
+# As root it has no sandbox; and it is to ask nobody for anything.
+_ALONE = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Site:
+    """A page that runs, and what lies behind it."""
+
+    url: str
+    place: Place
+
+    def at(self, view: str, **more: object) -> str:
+        """The address of a place on the page."""
+        return f"{self.url}/?{urlencode({'view': view, 'task': self.place.task.name, **more})}"
+
+
+@pytest.fixture(scope="session")
+def shop_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Orders, trained and predicted: a rejected row, a value that is a script, a batch whose name is SQL."""
+    yield from _site(tmp_path_factory.mktemp("shop"), "shop", {})
+
+
+@pytest.fixture(scope="session")
+def tarantool_site(tmp_path_factory: pytest.TempPathFactory, tarantool_settings: TarantoolSettings) -> Iterator[Site]:
+    """The same with features in Tarantool."""
+    env = {
+        "TARANTOOL_HOST": tarantool_settings.host,
+        "TARANTOOL_PORT": str(tarantool_settings.port),
+        "TARANTOOL_LOGIN": tarantool_settings.login,
+        "TARANTOOL_PASSWORD": tarantool_settings.password,
+    }
+    yield from _site(tmp_path_factory.mktemp("shop_tarantool"), "shop_tarantool", env)
+
+
+@pytest.fixture(params=["shop_site", "tarantool_site"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """Each of the two."""
+    found: Site = request.getfixturevalue(request.param)
+    return found
+
+
+def _site(root: Path, name: str, env: dict[str, str]) -> Iterator[Site]:
+    # In a thread of its own: Playwright keeps an event loop in this one, and Dagster wants to start another.
+    with ThreadPoolExecutor(1) as alone:
+        place = alone.submit(_filled, root, shop(name=name), env).result()
+    try:
+        with served(root, env, f"--defs={_defs(place)}") as url:
+            yield Site(url, place)
+    finally:
+        embedded_postgres.stop(place.settings.state / "postgres")
+
+
+def _filled(root: Path, task: TaskSpec, env: dict[str, str]) -> Place:
+    with dg.DagsterInstance.ephemeral() as instance:
+        place = Place(root, task, instance, env)
+        place.put("train", TRAIN, _noted(orders(400), 11))
+        assert place.run("train", TRAIN).success
+        coming = _noted(orders(60, stage="predict"), 8)
+        prices = coming["price"].to_pylist()
+        prices[REJECTED] = -1.0
+        place.put("predict", PREDICT, with_column(coming, "price", prices))
+        assert place.run("predict", PREDICT).success
+        return place
+
+
+def _noted(table: pa.Table, every: int) -> pa.Table:
+    """The table with a script for a note every so many rows."""
+    notes = table["note"].to_pylist()
+    return with_column(table, "note", [SCRIPT if row % every == 0 else note for row, note in enumerate(notes)])
+
+
+def _defs(place: Place) -> Path:
+    """A folder of tasks with the place's own."""
+    defs = place.root / "defs" / place.task.name
+    defs.mkdir(parents=True)
+    text = {"type": "pipeline_assets.components.MLTask", "attributes": place.task.model_dump(mode="json")}
+    (defs / "defs.yaml").write_text(yaml.safe_dump(text))
+    return defs.parent
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    if not Path(_CHROMIUM).exists():
+        (pytest.fail if os.environ.get("REQUIRE_SERVERS") == "1" else pytest.skip)("there is no chromium")
+    expect.set_options(timeout=_PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=[*_ALONE])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["en", "ru"])
+def reader(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A page of a browser that prefers a language; whatever it says against the page's scripts fails the test."""
+    context = browser.new_context(locale=request.param, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: wrong.append(f"a dialog: {dialog.message}"))
+    page.set_default_timeout(_PATIENCE)
+    yield page
+    context.close()
+    assert wrong == []
