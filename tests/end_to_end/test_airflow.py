@@ -31,6 +31,16 @@ def trained(pair: Pair) -> TaskRun:
     return task
 
 
+@pytest.fixture(scope="module")
+def predicted(pair: Pair, trained: TaskRun) -> TaskRun:
+    """A batch that Dagster did not know before."""
+    trained.until("success")
+    assert "2013-12" not in pair.instance.get_dynamic_partitions(f"{TASK}_predict_batches")
+    task = pair.predict("2013-12")
+    task.until("success")
+    return task
+
+
 def input_file(pair: Pair, batch: str) -> Path:
     return pair.flights.root / "data" / TASK / "predict" / f"{batch}.parquet"
 
@@ -86,19 +96,16 @@ def test_a_failed_run_fails_the_task_at_once_with_dagsters_words(pair: Pair) -> 
     assert f"{pair.dagster_url}/runs/{run.run_id}" in task.log
 
 
-def test_an_unknown_batch_is_refused_unless_its_file_is_there(pair: Pair, trained: TaskRun) -> None:
-    trained.until("success")
+def test_an_unknown_batch_is_refused_unless_its_file_is_there(pair: Pair, predicted: TaskRun) -> None:
     refused = pair.predict("2013-13")
     refused.until("failed")
     assert "flight_delays_predict has no batch 2013-13" in refused.log
     assert "2013-10, 2013-11, 2013-12" in refused.log
     assert refused.dagster_runs() == []
-    partitions = f"{TASK}_predict_batches"
-    assert "2013-12" not in pair.instance.get_dynamic_partitions(partitions)
-    taken = pair.predict("2013-12")
-    taken.until("success")
-    assert "2013-12" in pair.instance.get_dynamic_partitions(partitions)
-    assert "2013-13" not in pair.instance.get_dynamic_partitions(partitions)
+    known = pair.instance.get_dynamic_partitions(f"{TASK}_predict_batches")
+    assert "2013-12" in known
+    assert "2013-13" not in known
+    assert predicted.dagster_run().tags["dagster/partition"] == "2013-12"
 
 
 @pytest.mark.parametrize(
@@ -205,10 +212,8 @@ def test_scheduler_and_triggerer_killed_while_the_task_waits(pair: Pair, trained
     assert task.dagster_run().status == STATUS.SUCCESS
 
 
-def test_clearing_a_finished_task_runs_it_anew(pair: Pair, trained: TaskRun) -> None:
-    trained.until("success")
-    task = pair.predict(AFTER_TRAIN)
-    task.until("success")
+def test_clearing_a_finished_task_runs_it_anew(predicted: TaskRun) -> None:
+    task = predicted
     first = task.xcom()["run_id"]
     task.clear()
     eventually(lambda: len(task.dagster_runs()) == 2, 60)
@@ -294,17 +299,21 @@ def test_mapped_tasks_have_a_run_each(pair: Pair, trained: TaskRun) -> None:
     ],
 )
 def test_who_is_not_dagster_or_refuses_ends_the_task(pair: Pair, status: int, text: str, said: str) -> None:
-    """At the start, and while it waits."""
     with pair.proxy.answering(status, text):
         task = pair.predict(AFTER_TRAIN)
         task.until("failed")
     assert task.now["try_number"] == 1
     assert said in task.log
+
+
+def test_a_token_that_is_refused_later_ends_the_wait(pair: Pair) -> None:
     task = pair.predict(AFTER_TRAIN)
     task.until_dagster(STATUS.STARTING, STATUS.STARTED)
-    with pair.proxy.answering(status, text):
+    with pair.proxy.answering(403, "no longer"):
         task.until("failed")
-    assert said in task.log
+    assert task.now["try_number"] == 1
+    assert "refuses the token (HTTP 403)" in task.log
+    assert f"Dagster run: {pair.dagster_url}/runs/{task.dagster_run().run_id}" in task.log
     task.until_dagster(*ENDED)
 
 
