@@ -47,11 +47,10 @@ HOME_READY := $(READY) $(DAGSTER_HOME)/dagster.yaml
 demo: $(HOME_READY) ## Train and predict on real flights; says what came out and where to look
 	$(BIN)/python -m pipeline_assets.demo
 
-# Both go on until Ctrl-C, or until Dagster ends.
-ui: $(HOME_READY) ## Dagster on 127.0.0.1:3000 and the mart page on 127.0.0.1:8000, over the same data
+ui: $(HOME_READY) ## Dagster on 127.0.0.1:3000 and the mart page on 127.0.0.1:8000, over the same data; Ctrl-C ends both
 	@$(BIN)/python -m pipeline_assets.mart_page & page=$$!; \
-	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000 & dagster=$$!; \
-	trap 'trap "" INT TERM; kill $$page $$dagster 2>/dev/null; wait' EXIT; trap 'exit 130' INT TERM; wait $$dagster
+	trap 'kill $$page 2>/dev/null; wait $$page' EXIT; trap 'exit 130' INT TERM; \
+	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 sql: $(HOME_READY) ## The marts in psql, wherever they are
 	$(BIN)/python -m pipeline_assets.psql

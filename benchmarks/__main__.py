@@ -24,7 +24,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help=f"of each stage; {_ROWS:,} by default")
     parser.add_argument("--line", action="append", choices=LINES, help="only this one; may be given again")
     parser.add_argument("--ten-million", action="store_true", help="memory at ten million rows as well")
-    parser.add_argument("--page", action="store_true", help="only the mart page's answers, at --rows or ten million rows")
+    parser.add_argument(
+        "--page", action="store_true", help="only the mart page's answers, at --rows or ten million rows"
+    )
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     given = parser.parse_args()
     # Whoever stops the run, stops the servers: an exception unwinds the stack.

@@ -16,7 +16,15 @@ from pipeline_assets.stores.whole_file import whole_file
 HOST = "127.0.0.1"
 DATA_BUCKET, MODELS_BUCKET = "pipeline", "mlflow"
 _LOGIN = "pipeline"
-_PORTS = (*SERVICES, *(f"{service}_grpc" for service in SERVICES), "postgres", "tarantool", "mlflow", "dagster", "mart_page")
+_PORTS = (
+    *SERVICES,
+    *(f"{service}_grpc" for service in SERVICES),
+    "postgres",
+    "tarantool",
+    "mlflow",
+    "dagster",
+    "mart_page",
+)
 _SECRETS = ("s3_access", "s3_secret", "postgres_root", "postgres", "tarantool_admin", "tarantool")
 
 

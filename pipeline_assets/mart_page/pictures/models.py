@@ -35,7 +35,7 @@ def metric_by_version(candidates: Sequence[Candidate], metric: str, says: ViewTe
         )
     )
     figure.update_xaxes(title=says("version"), type="category", showgrid=False)
-    figure.update_yaxes(title=metric)
+    figure.update_yaxes(title=metric, range=_around([each.metrics[metric] for each in shown]))
     champion = next((each for each in shown if each.champion), None)
     if champion is None:
         return Picture(bare(figure), says("picture_no_champion", n=len(shown), metric=metric))
@@ -67,3 +67,11 @@ def importance(found: Mapping[str, float], version: int, says: ViewTexts, format
     )
     listed = "; ".join(f"{name} {formats.share(value / 100)}" for name, value in shown[:_NAMED])
     return Picture(bare(figure), says("picture_importance", version=version, most=listed))
+
+
+def _around(values: Sequence[float]) -> list[float] | None:
+    """Room above and below, also where all values are one."""
+    if not values:
+        return None
+    room = max((max(values) - min(values)) * 0.4, 0.005)
+    return [min(values) - room, max(values) + room]

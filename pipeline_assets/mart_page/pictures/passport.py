@@ -80,7 +80,7 @@ def _bounds(base: float, steps: list[float]) -> tuple[float, float]:
     for step in steps:
         at += step
         ends.append(at)
-    room = max((max(ends) - min(ends)) * 0.18, 0.5)
+    room = max((max(ends) - min(ends)) * 0.25, 0.5)
     return floor((min(ends) - room) * 10) / 10, max(ends) + room
 
 

@@ -151,7 +151,7 @@ def page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, besi
 
 def count(cursor: Cursor, asked: Asked) -> int | None:
     """How many rows there are; ``None`` if they are more than :data:`COUNTED`."""
-    # In the page's own order, where an index has it: else the planner may take the rows for spread evenly, and read all.
+    # In the page's order where an index has it: else the planner takes the rows for spread evenly, and may read all.
     order = SQL(" ORDER BY ") + asked.order_by() if asked.by_index else SQL("")
     query = SQL("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {}{} LIMIT {}) t")
     cursor.execute(query.format(asked.mart.sql, _where(cursor, asked), order, SQL(str(COUNTED + 1))))

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pyarrow as pa
 from htmltools import Tag, TagChild, TagList, div, h3, p, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, ui
+from shiny.types import SafeException
 
 from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page.explanation import Explanation
@@ -68,7 +69,8 @@ class _Gathered:
         raw: as it came.
         accepted: the row again if it was accepted, else ``None``: rejected rows go no further.
         prepared: as the feature store has it.
-        known: what the marts say.
+        known: what the marts say; raises where the server refuses.
+        told: the same, and nothing where the server refuses.
         explaining: whether the contributions are still being reckoned.
         explanation: the contributions; waits for them silently.
     """
@@ -78,6 +80,7 @@ class _Gathered:
     accepted: Callable[[], Awaitable[_Row | None]]
     prepared: Callable[[], Awaitable[Prepared]]
     known: Callable[[], Awaitable[Told]]
+    told: Callable[[], Awaitable[Told]]
     explaining: Callable[[], bool]
     explanation: Callable[[], Awaitable[Explanation | Problem | None]]
 
@@ -118,6 +121,13 @@ def _gathered(page: Page) -> _Gathered:  # noqa: C901 - short functions, one aft
         at = await accepted()
         return Told() if at is None else await page.ask(told, page.schema, at.task, at.ref, at.row)
 
+    @reactive.calc
+    async def told_or_nothing() -> Told:
+        try:
+            return await known()
+        except SafeException:
+            return Told()  # one output says it; and what an effect raises would end the session
+
     @reactive.extended_task
     async def explain(at: _Row, version: int, features: pa.RecordBatch) -> tuple[_Row, Explanation | Problem]:
         # Apart from all else: the first explanation loads MLflow, CatBoost and the model, which takes seconds.
@@ -125,19 +135,22 @@ def _gathered(page: Page) -> _Gathered:  # noqa: C901 - short functions, one aft
 
     @reactive.effect(priority=1)
     async def _explain() -> None:
-        at, prediction, features = row(), (await known()).prediction, await prepared()
         explain.cancel()
+        at, features = row(), await prepared()
+        prediction = (await told_or_nothing()).prediction
         if at is not None and prediction is not None and isinstance(features, pa.RecordBatch):
             explain(at, prediction.model_version, features)
 
     @reactive.calc
     async def explanation() -> Explanation | Problem | None:
-        if (await known()).prediction is None or not isinstance(await prepared(), pa.RecordBatch):
+        if (await told_or_nothing()).prediction is None or not isinstance(await prepared(), pa.RecordBatch):
             return None
         of, found = explain.result()
         return found if of == row() else None
 
-    return _Gathered(row, raw, accepted, prepared, known, lambda: explain.status() == "running", explanation)
+    return _Gathered(
+        row, raw, accepted, prepared, known, told_or_nothing, lambda: explain.status() == "running", explanation
+    )
 
 
 @module.server
@@ -150,8 +163,9 @@ def passport_server(input: Inputs, output: Outputs, session: Session, page: Page
     async def finder() -> TagChild:
         task = page.task()
         batches = await page.work(attempt, page.files.batches, task.name, _stage(page))
-        names = list(batches)[::-1][:_BATCHES] if not isinstance(batches, Problem) else []
-        return _finder(page, says, _stage(page), names)
+        if isinstance(batches, Problem):
+            return records.problem(batches)
+        return _finder(page, says, _stage(page), list(batches)[::-1][:_BATCHES])
 
     @render.ui
     async def came() -> TagChild:
@@ -191,12 +205,12 @@ def passport_server(input: Inputs, output: Outputs, session: Session, page: Page
 
     @render.ui
     async def scored() -> TagChild:
-        at, marts = await row.accepted(), await row.known()
+        at, marts = await row.accepted(), await row.told()
         return None if at is None or marts.prediction is None else _scored(says, formats, at, marts)
 
     @render.ui
     async def explained() -> TagChild:
-        marts, prepared = await row.known(), await row.prepared()
+        marts, prepared = await row.told(), await row.prepared()
         if marts.prediction is None or not isinstance(prepared, pa.RecordBatch):
             return None
         head = TagList(h3(says("contributions")), p(says("contributions_lead"), class_="says"))
@@ -223,7 +237,7 @@ def passport_server(input: Inputs, output: Outputs, session: Session, page: Page
 
     @render.ui
     async def runs() -> TagChild:
-        at, marts = await row.accepted(), await row.known()
+        at, marts = await row.accepted(), await row.told()
         if at is None or marts.prediction is None:
             return None
         version = marts.prediction.model_version

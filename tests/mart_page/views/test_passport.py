@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,6 +11,7 @@ from playwright.sync_api import Page, expect
 from pipeline_assets.mart_page.language import Formats, Texts
 from pipeline_assets.ml.frames import scoring_frame
 from pipeline_assets.ml.spec import Stage
+from pipeline_assets.stores import embedded_postgres
 from tests.mart_page.views.conftest import PREDICT, REJECTED, SCRIPT, TRAIN, Site
 
 
@@ -200,3 +202,25 @@ def test_features_that_were_prepared_anew_are_not_passed_off_as_those_of_the_sco
         expect(reader.locator("[data-probability]")).to_be_visible()
     finally:
         store.replace(table, PREDICT, before.to_reader())
+
+
+def test_a_mart_that_the_server_refuses_to_read_leaves_the_rest_of_the_passport(reader: Page, shop_site: Site) -> None:
+    folder = shop_site.place.settings.state / "postgres"
+    connection = psycopg2.connect(**embedded_postgres.use(folder))  # type: ignore[call-overload]  # of a TypedDict
+    rename = "ALTER TABLE marts.shop_predict_output RENAME COLUMN {} TO {}"
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(rename.format("probability", "other"))
+        open_passport(reader, shop_site, 1)
+        expect(reader.locator("#passport-prepared table")).to_be_visible()
+        expect(reader.locator("#passport-chosen")).to_contain_text("probability")
+        expect(reader.locator("#passport-scored h3")).to_have_count(0)
+        # The session lives on: another row is shown without loading the page anew.
+        says, formats = words_of(reader)
+        reader.get_by_role("link", name=says("previous", row=formats.number(0))).click()
+        expect(reader.locator("#passport-finder input[type=number]")).to_have_value("0")
+        expect(reader.locator("#passport-came")).to_contain_text(says("place_value", row=formats.number(0)))
+    finally:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(rename.format("other", "probability"))
+        connection.close()
