@@ -15,7 +15,7 @@ class S3Settings:
     """An S3 endpoint; credentials left out come from boto's own chain (profile, instance role)."""
 
     endpoint: str | None
-    access_key: str | None
+    access_key: str | None = field(repr=False)
     secret_key: str | None = field(repr=False)
     region: str | None
     session_token: str | None = field(default=None, repr=False)

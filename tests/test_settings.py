@@ -10,7 +10,7 @@ GREENPLUM = {
 }  # fmt: skip
 TARANTOOL = {"TARANTOOL_HOST": "tt", "TARANTOOL_LOGIN": "me", "TARANTOOL_PASSWORD": "hidden-2"}
 MLFLOW = {"MLFLOW_URL": "http://ml:5000", "MLFLOW_LOGIN": "me", "MLFLOW_PASSWORD": "hidden-3"}
-S3 = {"DATA_URI": "s3://lake/ml/", "AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "hidden-4"}
+S3 = {"DATA_URI": "s3://lake/ml/", "AWS_ACCESS_KEY_ID": "hidden-5", "AWS_SECRET_ACCESS_KEY": "hidden-4"}
 
 
 def test_nothing_set_is_all_embedded(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pyarrow as pa
 
-from pipeline_assets.errors import DataError, located
+from pipeline_assets.errors import DataError, PassingFault, located
 from pipeline_assets.io_managers.faults import for_people
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
@@ -67,6 +67,10 @@ class PredictionsIOManager(dg.IOManager):
                 output.write(rows.output)
                 written += rows.output.num_rows
                 progress(progress.rows + rows.scores.num_rows)
+        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+            # The two files change one after the other. Whoever wrote the output last finds here whether the scores
+            # beside it are its own; if not, it writes both again, so that two runs at once end as one of them.
+            check_still_those_of(self._files, ref, obj.provenance)
         context.add_output_metadata(
             {
                 **progress.metadata(),
@@ -83,7 +87,14 @@ class PredictionsIOManager(dg.IOManager):
         """The scores of the last run."""
         ref = ref_of(context)
         with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
-            return read_scores(self._files, ref)
+            scores = read_scores(self._files, ref)
+
+        def rows() -> Iterator[pa.RecordBatch]:
+            yield from scores.rows
+            # Before the reader commits what it made of them: the mart ends at the scores that are on file.
+            check_still_those_of(self._files, ref, scores.provenance)
+
+        return StoredScores(pa.RecordBatchReader.from_batches(scores.rows.schema, rows()), scores.provenance)
 
 
 def read_scores(files: FileStore, ref: BatchRef) -> StoredScores:
@@ -99,6 +110,22 @@ def read_scores(files: FileStore, ref: BatchRef) -> StoredScores:
         name.removeprefix(PREFIX): value for name, value in stored.metadata.items() if name.startswith(PREFIX)
     }
     return StoredScores(stored.batches(), provenance)
+
+
+def check_still_those_of(files: FileStore, ref: BatchRef, provenance: dict[str, str]) -> None:
+    """Refuses to go on once another run has put its scores of the batch in place of these.
+
+    Raises:
+        PassingFault: names the other run.
+    """
+    there = read_scores(files, ref).provenance
+    if there.get("run_id") != provenance.get("run_id"):
+        raise PassingFault(
+            "another run of this batch wrote its scores meanwhile",
+            found=f"scores of run {there.get('run_id')}",
+            expected=f"scores of run {provenance.get('run_id')}",
+            do="run the batch again when no other run of it is under way",
+        )
 
 
 def predictions_io_manager() -> dg.IOManagerDefinition:

@@ -1,6 +1,7 @@
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -9,31 +10,35 @@ import pytest
 from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
 
-from pipeline_assets.errors import StoreError
+from pipeline_assets.errors import PassingFault, StoreError
 from pipeline_assets.ml.plots import plots
 from pipeline_assets.ml.selection import Comparison, choose, feature_columns, fitting_champion
 from pipeline_assets.ml.spec import TaskSpec
 from pipeline_assets.ml.training import judge
+from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry import Registry
-from pipeline_assets.stores.registry_log import Provenance
 from tests import trainable
-
-MADE_FROM = Provenance(
-    batch="2013-01",
-    uri="s3://bucket/delays/train/2013-01.parquet",
-    sha256="ab" * 32,
-    rows=trainable.ROWS,
-    task_yaml="name: delays  # опоздания\n",
-    dagster_run_id="dagster-1",
-    code_commit="c0ffee",
-    lock_sha256="cd" * 32,
-)
+from tests.fixtures import publishers
+from tests.fixtures.mlflow import MlflowServer
+from tests.fixtures.publishers import MADE_FROM
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """One embedded registry for all tests, since making its database takes seconds; each test has its own task."""
     return Registry(tmp_path_factory.mktemp("state") / "mlflow")
+
+
+@pytest.fixture(params=["embedded", "server"])
+def registry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The embedded one, and one on a server whose artifacts are on S3."""
+    if request.param == "server":
+        server: MlflowServer = request.getfixturevalue("mlflow_server")
+        for name, value in server.variables.items():
+            monkeypatch.setenv(name, value)
+        return Registry(server.settings)
+    found: Registry = request.getfixturevalue("embedded")
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -190,15 +195,68 @@ def test_a_half_made_version_is_never_a_candidate(registry: Registry, task: Task
     assert choose(task, registry.candidates(task.name)).winner == whole
 
 
-def test_a_publication_that_breaks_off_leaves_no_candidate(registry: Registry, task: TaskSpec) -> None:
-    run_id = open_run(registry, task)
-    files = registry.client.get_run(run_id).info.artifact_uri.removeprefix("file://")
+def test_a_publication_that_breaks_off_leaves_no_candidate(embedded: Registry, task: TaskSpec) -> None:
+    run_id = open_run(embedded, task)
+    files = embedded.client.get_run(run_id).info.artifact_uri.removeprefix("file://")
     models = Path(files).parents[1] / "models"
     models.parent.mkdir(parents=True, exist_ok=True)
     models.write_text("where the folder of models should go")
     with pytest.raises(StoreError, match="MLflow refused to register a version"):
-        publish(registry, task, run_id)
+        publish(embedded, task, run_id)
+    assert not any(each.ready for each in embedded.candidates(task.name))
+
+
+def test_a_publisher_killed_at_any_call_leaves_a_version_that_is_ready_or_none(
+    registry: Registry, task: TaskSpec
+) -> None:
+    def ready() -> list[int]:
+        return [each.version for each in registry.candidates(task.name) if each.ready]
+
+    whole = publish(registry, task)
+    run_id = open_run(registry, task, "killed")
+    for call in publishers.CALLS:
+        publishers.killed_at(place_of(registry), run_id, task, "before", call)
+        assert ready() == [whole]
+    publishers.killed_at(place_of(registry), run_id, task, "after", publishers.CALLS[-1])
+    _, made = ready()
+    assert judge(registry.load(task.name, made), trainable.trained().validation) == trainable.trained().metrics
+    again = publish(registry, task, run_id)
+    assert ready() == [whole, made, again]
+    # Whatever half of a version the killed ones left is listed with why it cannot predict.
+    choice = choose(task, registry.candidates(task.name))
+    assert {each.version for each in choice.candidates if not each.eligible} == {*range(whole + 1, again)} - {made}
+
+
+def place_of(registry: Registry) -> MlflowSettings | Path:
+    """Where another process finds the registry."""
+    if registry.tracking_uri.startswith("sqlite:///"):
+        return Path(registry.tracking_uri.removeprefix("sqlite:///")).parent
+    return MlflowSettings(registry.tracking_uri, None, None)
+
+
+@pytest.mark.parametrize("call", ["log_inputs", "log_model_artifacts", "create_model_version", "set_model_version_tag"])
+def test_a_server_that_goes_away_under_a_publication_leaves_no_candidate(
+    own_mlflow: MlflowServer, task: TaskSpec, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    for name, value in {**own_mlflow.variables, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}.items():
+        monkeypatch.setenv(name, value)
+    registry = Registry(own_mlflow.settings)
+    run_id = open_run(registry, task)
+    real = getattr(mlflow.MlflowClient, call)
+
+    def stopped(*arguments: Any, **options: Any) -> Any:
+        own_mlflow.stop()
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, call, stopped)
+        with pytest.raises(PassingFault, match="MLflow could not") as fault:
+            publish(registry, task, run_id)
+    assert str(own_mlflow.port) in str(fault.value)
+    own_mlflow.start()
     assert not any(each.ready for each in registry.candidates(task.name))
+    version = publish(registry, task, run_id)
+    assert [each.version for each in registry.candidates(task.name) if each.ready] == [version]
 
 
 def test_versions_that_people_register_by_hand_are_listed_but_cannot_predict(
@@ -273,22 +331,22 @@ def test_an_experiment_in_the_trash_says_how_to_get_it_back(registry: Registry, 
 
 
 def test_everything_embedded_stays_in_its_folder(
-    registry: Registry, task: TaskSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    embedded: Registry, task: TaskSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run_id = open_run(registry, task)
-    version = publish(registry, task, run_id)
-    folder = Path(registry.tracking_uri.removeprefix("sqlite:///")).parent
-    for url in (registry.run_url(run_id), registry.version_url(task.name, version)):
+    run_id = open_run(embedded, task)
+    version = publish(embedded, task, run_id)
+    folder = Path(embedded.tracking_uri.removeprefix("sqlite:///")).parent
+    for url in (embedded.run_url(run_id), embedded.version_url(task.name, version)):
         assert Path(url.removeprefix("file://")).is_relative_to(folder)
         assert Path(url.removeprefix("file://")).is_dir()
     assert list(tmp_path.iterdir()) == []
     assert mlflow.active_run() is None
-    assert mlflow.get_tracking_uri() != registry.tracking_uri
+    assert mlflow.get_tracking_uri() != embedded.tracking_uri
 
 
-def test_two_registries_of_one_folder_see_the_same(registry: Registry, task: TaskSpec) -> None:
-    version = publish(registry, task)
-    other = Registry(Path(registry.tracking_uri.removeprefix("sqlite:///")).parent)
-    assert other.experiment(task.name) == registry.experiment(task.name)
+def test_two_registries_of_one_folder_see_the_same(embedded: Registry, task: TaskSpec) -> None:
+    version = publish(embedded, task)
+    other = Registry(Path(embedded.tracking_uri.removeprefix("sqlite:///")).parent)
+    assert other.experiment(task.name) == embedded.experiment(task.name)
     assert [each.version for each in other.candidates(task.name)] == [version]
