@@ -18,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline_assets.mart_page", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; %(default)s is this machine alone")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument(
+        "--name", action="append", default=[], help="that browsers know it by, as behind a proxy; may be given again"
+    )
     parser.add_argument("--defs", type=Path, help="folder of the tasks; the package's own by default")
     parser.add_argument("--dagster", default="http://127.0.0.1:3000", help="Dagster's UI, for links to it")
     parser.add_argument(
@@ -30,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     mlflow = given.mlflow or (settings.mlflow.url if settings.mlflow else _MLFLOW_UI)
-    app = application(settings, given.defs, dagster=given.dagster, mlflow=mlflow, host=given.host)
+    app = application(settings, given.defs, dagster=given.dagster, mlflow=mlflow, names=[given.host, *given.name])
     sys.stdout.write(f"The mart page is on http://{given.host}:{given.port}\n")
     sys.stdout.flush()
     uvicorn.run(app, host=given.host, port=given.port, log_level="warning")

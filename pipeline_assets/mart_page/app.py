@@ -1,6 +1,6 @@
 """The shell of the page: head, navigation, language and light; which view is shown; and whether the marts answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,7 +59,7 @@ def application(
     *,
     dagster: str | None = None,
     mlflow: str | None = None,
-    host: str = "127.0.0.1",
+    names: Sequence[str] = (),
 ) -> ASGIApp:
     """The page as an ASGI application; nothing is connected to before someone looks.
 
@@ -68,7 +68,8 @@ def application(
         defs: folder of the tasks; the package's own by default.
         dagster: base of Dagster's UI.
         mlflow: base of MLflow's UI.
-        host: that browsers are to name; others are refused, lest a foreign name lead a browser here.
+        names: that browsers may know it by, beside those of this machine; others are refused, lest a foreign name
+            lead a browser here.
     """
     database = ReadOnlyDatabase(settings.greenplum or settings.state / "postgres", settings.schema)
     house = House(
@@ -82,8 +83,9 @@ def application(
     app.sanitize_errors = True
     app.on_shutdown(house.pulse.stop)
     app.on_shutdown(house.database.close)
-    names = ["*"] if host in ("0.0.0.0", "::") else [host, "127.0.0.1", "localhost"]  # noqa: S104 - compared, not bound
-    return TrustedHostMiddleware(Guard(Downloads(app, house)), allowed_hosts=names)
+    every = any(name in ("0.0.0.0", "::") for name in names)  # noqa: S104 - compared, not bound
+    known = ["*"] if every else [*names, "127.0.0.1", "localhost"]
+    return TrustedHostMiddleware(Guard(Downloads(app, house)), allowed_hosts=known)
 
 
 def _ui(house: House, request: Request) -> Tag:
