@@ -35,8 +35,8 @@ def test_two_dags_of_one_task_each() -> None:
         assert dag.schedule is None
         assert dag.catchup is False
         assert set(dag.params) == {"batch", "run_config", "tags"}
-        assert dag.params.get_param("batch").schema["type"] == "string"
-        assert dag.params.dump() == {"batch": "", "run_config": {}, "tags": {}}
+        assert dag.params.get_param("batch").schema["type"] == ["null", "string"]
+        assert dag.params.dump() == {"batch": None, "run_config": {}, "tags": {}}
         assert dag.tags == {"dagster", "pipeline_assets", "flight_delays", stage}
         assert "Dagster job `flight_delays_" in str(dag.doc_md)
         assert [link.name for link in task.operator_extra_links] == ["Dagster run"]
@@ -61,7 +61,7 @@ def test_settings_reach_their_places() -> None:
     dag = dags({"task": "returns", "connection": "other", "retries": 3, "train": settings})["returns_train"]
     task = only_task(dag)
     assert str(dag.schedule) == "0 5 * * *"
-    assert dag.params.dump() == {"batch": "", "run_config": {"a": 1}, "tags": {"team": "x"}}
+    assert dag.params.dump() == {"batch": None, "run_config": {"a": 1}, "tags": {"team": "x"}}
     assert (task.conn_id, task.retries, task.deadline.total_seconds()) == ("other", 3, 7200)
 
 

@@ -73,8 +73,8 @@ def _dag(
         tags=["dagster", "pipeline_assets", task.task, stage],
         params={
             "batch": Param(
-                "",
-                type="string",
+                None,
+                type=["null", "string"],  # the form insists on every other kind
                 title="Batch",
                 description=f"Name of the input file or folder, without .parquet; if empty: {settings.batch}",
             ),
