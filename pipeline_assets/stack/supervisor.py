@@ -103,8 +103,9 @@ class Supervisor:
         try:
             if process.environ().get(MARK) == str(self._folder):
                 return True
-            # It shows its state where other processes have their environment.
-            return process.name() == "tarantool" and Path(process.cwd()) == self._folder / "tarantool"
+            # They show their state where other processes have their environment.
+            home = {"tarantool": self._folder / "tarantool", "airflow": self._folder}
+            return Path(process.cwd()) == home.get(process.name().split()[0])
         except (psutil.Error, OSError):  # gone meanwhile, or another user's
             return False
 

@@ -149,7 +149,7 @@ def test_the_triggerer_killed_between_launch_and_wait(pair: Pair, trained: TaskR
     with pair.proxy.holding("launchRun") as held:
         task = pair.predict(AFTER_TRAIN)
         held.wait()
-        pair.kill_triggerer()
+        pair.kill("airflow-triggerer")
     task.until("success")
     assert task.now["try_number"] == 1
     assert task.dagster_run().status == STATUS.SUCCESS
@@ -191,7 +191,7 @@ def test_a_launch_that_arrives_late_does_not_make_two(pair: Pair, trained: TaskR
     with pair.proxy.holding("launchRun", on_the_way=True) as held:
         task = pair.predict(AFTER_TRAIN)
         held.wait()
-        pair.kill_triggerer()
+        pair.kill("airflow-triggerer")
         eventually(lambda: len(task.dagster_runs()) == 1, 60)  # the next triggerer's
         held.release()
         eventually(lambda: len(task.dagster_runs()) == 2, 60)
@@ -206,7 +206,7 @@ def test_scheduler_and_triggerer_killed_while_the_task_waits(pair: Pair, trained
     task = pair.predict(AFTER_TRAIN)
     task.until("deferred")
     for program in ("airflow-scheduler", "airflow-triggerer"):
-        os.kill(pair.scheduler.pid(program), signal.SIGKILL)
+        pair.kill(program)
     task.until("success")
     assert task.now["try_number"] == 1
     assert task.dagster_run().status == STATUS.SUCCESS
