@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import dagster as dg
 import pytest
 from hypothesis import settings
@@ -14,6 +15,12 @@ from tests.place import Place
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def _no_remembered_s3_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process boto3 keeps the credentials of the first S3 that MLflow wrote to, and each test has its own."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
 @pytest.fixture

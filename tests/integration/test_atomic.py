@@ -1,6 +1,5 @@
 """What becomes of a batch when its run is killed, meets another one, or loses a server: through the IO managers."""
 
-import os
 import secrets
 import signal
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
 
 from pipeline_assets.settings import DatabaseSettings, TarantoolSettings
@@ -21,6 +21,7 @@ from tests.fixtures.runs import BATCH, content, put, writers
 from tests.fixtures.s3 import fresh_uri
 from tests.fixtures.tarantool import GRANTS, TarantoolServer
 from tests.place import Place
+from tests.waiting import eventually
 
 ASSETS = ("predict_features", "predict_input_mart", "predictions", "predict_output_mart")
 FORMER, NEW = orders(40, stage="predict"), orders(70, stage="predict").slice(10)
@@ -35,6 +36,13 @@ def of_database(server: DatabaseSettings, schema: str = "marts") -> dict[str, st
         "GREENPLUM_LOGIN": server.login,
         "GREENPLUM_PASSWORD": server.password,
     }
+
+
+def dead(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def of_tarantool(server: TarantoolSettings) -> dict[str, str]:
@@ -165,7 +173,10 @@ def test_a_run_survives_the_embedded_postgresql_going_away_under_its_load(
     folder = place.settings.state / "postgres"
 
     def kill() -> None:
-        os.kill(int((folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        server = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
+        server.kill()
+        # A signal is sent before it is obeyed; and where process 1 collects none, the dead are zombies.
+        eventually(lambda: dead(server), 30)
 
     for stop in (lambda: embedded_postgres.stop(folder), kill):
         loses_a_server(place, monkeypatch, asset, stop, lambda: None)  # whoever asks for it next starts it
