@@ -53,13 +53,13 @@ ui: $(HOME_READY) ## Dagster on 127.0.0.1:3000 and the mart page on 127.0.0.1:80
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 sql: $(HOME_READY) ## The marts in psql, wherever they are
-	$(BIN)/python -m pipeline_assets.psql
+	$(BIN)/python -m pipeline_assets.cli.sql
 
 mlflow-ui: $(HOME_READY) ## MLflow on 127.0.0.1:5000, over the embedded registry
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/.pipeline/mlflow/mlflow.db --host 127.0.0.1 --port 5000
 
 run: $(HOME_READY) ## Run one batch: make run TASK=flight_delays STAGE=predict BATCH=2013-10
-	$(BIN)/python -m pipeline_assets.run $(TASK) $(STAGE) $(BATCH)
+	$(BIN)/python -m pipeline_assets.cli.run $(TASK) $(STAGE) $(BATCH)
 
 stack: $(READY) ## Start every real server on this machine; their variables go to .env.stack
 	@$(BIN)/python -m pipeline_assets.stack up
@@ -99,5 +99,5 @@ lock: $(READY) ## Resolve requirements.lock and requirements-airflow.lock anew f
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow.lock
 
 clean: stack-down ## Remove what the pipeline made: data/ and .pipeline/ (its servers are stopped first)
-	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.embedded_postgres stop $(CURDIR)/.pipeline/postgres
+	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.marts.embedded_postgres stop $(CURDIR)/.pipeline/postgres
 	rm -rf data .pipeline .env.stack

@@ -6,9 +6,9 @@ from benchmarks import features_in
 from benchmarks.features_in import connect, space
 from benchmarks.ground import BATCH, Ground, drain
 from benchmarks.measure import LIMIT, OURS, Line, Work
-from pipeline_assets.ml.spec import Stage
-from pipeline_assets.stores.tarantool import TarantoolFeatureStore
-from pipeline_assets.stores.tarantool_session import Session
+from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
+from pipeline_assets.stores.features.tarantool_session import Session
+from pipeline_assets.task.spec import Stage
 
 _PAGE_ROWS = 10_000
 _SINGLE_ROWS = 5_000

@@ -7,9 +7,9 @@ import tarantool
 
 from benchmarks.ground import BATCH, Ground
 from benchmarks.measure import LIMIT, OURS, Line, Work
-from pipeline_assets.ml.spec import Stage
 from pipeline_assets.settings import TarantoolSettings
-from pipeline_assets.stores.tarantool import TarantoolFeatureStore
+from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
+from pipeline_assets.task.spec import Stage
 
 _SINGLE_ROWS = 5_000
 # The store's own spaces; a benchmark of loads starts from nothing, not from a batch to be collected.

@@ -12,18 +12,18 @@ import yaml
 
 import pipeline_assets.defs
 from pipeline_assets.demo import flights
-from pipeline_assets.ml import sql
-from pipeline_assets.ml.batch import BatchRef
-from pipeline_assets.ml.preparation import features_query, features_schema, input_mart_query
-from pipeline_assets.ml.spec import STAGES, Stage, TaskSpec
-from pipeline_assets.ml.trainer import FittedModel, trainer
+from pipeline_assets.engine.duckdb import raw_batch as raw
+from pipeline_assets.ml.trainers.base import FittedModel, trainer
 from pipeline_assets.settings import DatabaseSettings, TarantoolSettings
-from pipeline_assets.stores import raw
-from pipeline_assets.stores.features import FeatureTable
-from pipeline_assets.stores.files import Area
-from pipeline_assets.stores.local_files import LocalFiles
-from pipeline_assets.stores.parquet_features import ParquetFeatureStore
-from pipeline_assets.stores.parquet_file import parquet_sink
+from pipeline_assets.stores.features.base import FeatureTable
+from pipeline_assets.stores.features.parquet import ParquetFeatureStore
+from pipeline_assets.stores.files.base import Area
+from pipeline_assets.stores.files.local import LocalFiles
+from pipeline_assets.stores.files.parquet_file import parquet_sink
+from pipeline_assets.task import sql
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.preparation import features_query, features_schema, input_mart_query
+from pipeline_assets.task.spec import STAGES, Stage, TaskSpec
 
 BATCH = "flights"
 _FILE = "ground.json"
@@ -161,7 +161,7 @@ class Ground:
                 connection.execute(f"copy ({query}) to {target} (format parquet, compression zstd)")
 
     def _make_model(self) -> None:
-        from pipeline_assets.ml.frames import training_frame
+        from pipeline_assets.ml.dataset import training_frame
         from pipeline_assets.ml.training import train
 
         table = self.features.read(self.table("train"), BATCH).read_all().slice(0, _ROWS_TO_FIT)

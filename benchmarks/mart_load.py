@@ -14,10 +14,10 @@ from psycopg2.sql import SQL, Identifier
 
 from benchmarks.ground import BATCH, Ground, parquet
 from benchmarks.measure import LIMIT, OURS, Line, Work
-from pipeline_assets.ml.spec import Stage
-from pipeline_assets.stores import embedded_postgres
-from pipeline_assets.stores.greenplum import MartStore
-from pipeline_assets.stores.mart_tables import input_mart
+from pipeline_assets.stores.marts import embedded_postgres
+from pipeline_assets.stores.marts.greenplum import MartStore
+from pipeline_assets.stores.marts.tables import input_mart
+from pipeline_assets.task.spec import Stage
 
 SCHEMA = "marts"
 # A peer that takes minutes a hundred thousand rows does so many.

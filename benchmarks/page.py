@@ -14,15 +14,15 @@ from psycopg2.sql import SQL
 from benchmarks import report
 from benchmarks.ground import BATCH, Ground, parquet
 from benchmarks.mart_load import SCHEMA, connect
-from pipeline_assets.mart_page import catalogue
-from pipeline_assets.mart_page.catalogue import Mart
+from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page.catalog import Mart
 from pipeline_assets.mart_page.database import ReadOnlyDatabase
-from pipeline_assets.mart_page.place import Place
-from pipeline_assets.mart_page.queries import marts
-from pipeline_assets.mart_page.queries.filters import filters_of
-from pipeline_assets.mart_page.queries.marts import Asked
-from pipeline_assets.stores.greenplum import MartStore
-from pipeline_assets.stores.mart_tables import input_mart
+from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.views.marts import queries as marts
+from pipeline_assets.mart_page.views.marts.filters import filters_of
+from pipeline_assets.mart_page.views.marts.queries import Asked
+from pipeline_assets.stores.marts.greenplum import MartStore
+from pipeline_assets.stores.marts.tables import input_mart
 
 STEP = "mart page"
 WITHIN = 2.0  # seconds

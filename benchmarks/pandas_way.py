@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from pipeline_assets.ml.spec import Stage
+from pipeline_assets.task.spec import Stage
 
 _KEY = ["flight_date", "carrier", "flight", "origin"]
 _REQUIRED = [*_KEY, "sched_dep_time", "sched_arr_time", "dest", "distance"]

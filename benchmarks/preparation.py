@@ -2,11 +2,11 @@
 
 from benchmarks.ground import BATCH, Ground, drain
 from benchmarks.measure import LIMIT, OURS, Line, Work
-from pipeline_assets.ml import sql
-from pipeline_assets.ml.contract import bits, of_file
-from pipeline_assets.ml.preparation import AcceptedRows, features_query, input_mart_query
-from pipeline_assets.ml.spec import Stage
-from pipeline_assets.stores.scan import ROWS_PER_BATCH, scan
+from pipeline_assets.engine.duckdb.scan import ROWS_PER_BATCH, scan
+from pipeline_assets.task import sql
+from pipeline_assets.task.contract import bits, of_file
+from pipeline_assets.task.preparation import AcceptedRows, features_query, input_mart_query
+from pipeline_assets.task.spec import Stage
 
 
 def _ours(ground: Ground) -> Work:

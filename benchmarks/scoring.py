@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from benchmarks.ground import BATCH, Ground
 from benchmarks.measure import LIMIT, OURS, Line, Work
-from pipeline_assets.ml.frames import scoring_frame
-from pipeline_assets.ml.preparation import raw_query
+from pipeline_assets.ml.dataset import scoring_frame
 from pipeline_assets.ml.scoring import SCORES_SCHEMA, ScoredRows, Scorer
-from pipeline_assets.stores.files import Area
+from pipeline_assets.stores.files.base import Area
+from pipeline_assets.task.preparation import raw_query
 
 
 def _ours(ground: Ground) -> Work:

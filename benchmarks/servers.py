@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline_assets.settings import DatabaseSettings, TarantoolSettings
-from pipeline_assets.stores import embedded_postgres
+from pipeline_assets.stores.marts import embedded_postgres
 from tests.fixtures.tarantool import GRANTS, TarantoolServer
 
 # Ten million rows, twice: while a batch is replaced there are two of them.

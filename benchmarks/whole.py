@@ -15,7 +15,7 @@ import yaml
 from benchmarks import features_back, features_in, mart_load, preparation, scoring
 from benchmarks.ground import BATCH, Ground
 from benchmarks.measure import LIMIT, OURS, Line, Work
-from pipeline_assets.ml.spec import STAGES, TaskSpec
+from pipeline_assets.task.spec import STAGES, TaskSpec
 
 _ITERATIONS = 100
 
@@ -35,8 +35,8 @@ def _ours(ground: Ground) -> Work:
 
     from pipeline_assets.assets.definitions import task_definitions
     from pipeline_assets.assets.graph import TaskGraph
+    from pipeline_assets.cli.run import failures, run_batch
     from pipeline_assets.resources import resources
-    from pipeline_assets.run import failures, run_batch
     from pipeline_assets.settings import Settings
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -100,7 +100,7 @@ def _bare_fit(ground: Ground) -> Work:
     """CatBoost's fit on Pools that have been made, with the task's split and parameters."""
     from catboost import CatBoostClassifier, Pool
 
-    from pipeline_assets.ml.frames import training_frame
+    from pipeline_assets.ml.dataset import training_frame
     from pipeline_assets.ml.split import split
 
     task = _task(ground)

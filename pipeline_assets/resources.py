@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import TypedDict
 
 from pipeline_assets.settings import Settings
-from pipeline_assets.stores.features import FeatureStore
-from pipeline_assets.stores.files import FileStore, file_store
-from pipeline_assets.stores.greenplum import MartStore
-from pipeline_assets.stores.parquet_features import ParquetFeatureStore
-from pipeline_assets.stores.registry import Registry
-from pipeline_assets.stores.tarantool import TarantoolFeatureStore
+from pipeline_assets.stores.features.base import FeatureStore
+from pipeline_assets.stores.features.parquet import ParquetFeatureStore
+from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
+from pipeline_assets.stores.files.base import FileStore, file_store
+from pipeline_assets.stores.marts.greenplum import MartStore
+from pipeline_assets.stores.registry.registry import Registry
 
 
 class Resources(TypedDict):

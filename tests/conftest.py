@@ -8,9 +8,9 @@ import dagster as dg
 import pytest
 from hypothesis import settings
 
-from pipeline_assets.stores import embedded_postgres
+from pipeline_assets.stores.marts import embedded_postgres
 from tests.examples import shop
-from tests.place import Place
+from tests.workbench import Place
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("any machine", deadline=None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.task.spec import TaskSpec
 
 SHOP: dict[str, Any] = {
     "name": "shop",

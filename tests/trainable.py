@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline_assets.ml.frames import TrainingFrame, training_frame
-from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.ml.dataset import TrainingFrame, training_frame
 from pipeline_assets.ml.training import Trained, train
+from pipeline_assets.task.spec import TaskSpec
 
 ROWS = 900
 CARRIERS = ("AA", "", "Аэрофлот", "UA")

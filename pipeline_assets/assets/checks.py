@@ -7,16 +7,16 @@ import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.io_managers.faults import for_people
-from pipeline_assets.ml.batch import BatchRef, Manifest
+from pipeline_assets.engine.duckdb.raw_batch import key_rule, manifest_of
+from pipeline_assets.io_managers.errors import for_people
 from pipeline_assets.ml.metrics import reaches
-from pipeline_assets.ml.spec import Stage
-from pipeline_assets.stores.features import FeatureStore, feature_table
-from pipeline_assets.stores.files import Area, FileStore
-from pipeline_assets.stores.greenplum import MartStore
-from pipeline_assets.stores.mart_tables import input_mart, lineage, output_mart
-from pipeline_assets.stores.raw import key_rule, manifest_of
-from pipeline_assets.stores.registry import Registry
+from pipeline_assets.stores.features.base import FeatureStore, feature_table
+from pipeline_assets.stores.files.base import Area, FileStore
+from pipeline_assets.stores.marts.greenplum import MartStore
+from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
+from pipeline_assets.stores.registry.registry import Registry
+from pipeline_assets.task.batch import BatchRef, Manifest
+from pipeline_assets.task.spec import Stage
 
 Check = dg.AssetChecksDefinition
 

@@ -17,7 +17,7 @@ from pipeline_assets.io_managers.features import features_io_manager
 from pipeline_assets.io_managers.marts import mart_io_manager
 from pipeline_assets.io_managers.predictions import predictions_io_manager
 from pipeline_assets.io_managers.raw import raw_io_manager
-from pipeline_assets.ml.spec import STAGES, Stage
+from pipeline_assets.task.spec import STAGES, Stage
 
 
 def task_definitions(graph: TaskGraph) -> dg.Definitions:

@@ -6,13 +6,13 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline_assets.ml.batch import Manifest
-from pipeline_assets.ml.expressions import read
-from pipeline_assets.ml.preparation import features_schema as schema_of_features
-from pipeline_assets.ml.spec import FEATURE_PREFIX, LABEL, SPLIT_BY, Stage, TaskSpec
-from pipeline_assets.ml.task_check import OUTPUT_TYPES, common_types, stage_types
-from pipeline_assets.ml.types import contract_name
-from pipeline_assets.stores.greenplum import MartTable
+from pipeline_assets.stores.marts.greenplum import MartTable
+from pipeline_assets.task.batch import Manifest
+from pipeline_assets.task.expressions import read
+from pipeline_assets.task.preparation import features_schema as schema_of_features
+from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, SPLIT_BY, Stage, TaskSpec
+from pipeline_assets.task.types import contract_name
+from pipeline_assets.task.validation import OUTPUT_TYPES, common_types, stage_types
 
 SCHEMA = "dagster/column_schema"
 LINEAGE = "dagster/column_lineage"

@@ -5,10 +5,10 @@ import pyarrow as pa
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.io_managers.faults import for_people
-from pipeline_assets.ml.preparation import features_query
-from pipeline_assets.ml.spec import Stage
-from pipeline_assets.stores.raw import RawBatch
+from pipeline_assets.engine.duckdb.raw_batch import RawBatch
+from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.task.preparation import features_query
+from pipeline_assets.task.spec import Stage
 
 
 def features_asset(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:

@@ -7,8 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline_assets.ml.batch import BatchRef
-from pipeline_assets.ml.spec import Stage, TaskSpec
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.spec import Stage, TaskSpec
 
 Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 

@@ -5,11 +5,11 @@ import pyarrow as pa
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.io_managers.faults import for_people
-from pipeline_assets.ml.preparation import input_mart_query
-from pipeline_assets.ml.spec import Stage
-from pipeline_assets.stores.mart_tables import input_mart
-from pipeline_assets.stores.raw import RawBatch
+from pipeline_assets.engine.duckdb.raw_batch import RawBatch
+from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.stores.marts.tables import input_mart
+from pipeline_assets.task.preparation import input_mart_query
+from pipeline_assets.task.spec import Stage
 
 
 def input_mart_asset(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:

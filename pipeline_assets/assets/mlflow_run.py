@@ -8,7 +8,7 @@ from typing import Any, Literal
 import dagster as dg
 from dagster import BetaWarning
 
-from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.io_managers.errors import for_people
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 _OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]

@@ -8,18 +8,18 @@ import pyarrow as pa
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.code import code_commit, lock_sha256
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.io_managers.faults import for_people
-from pipeline_assets.ml.frames import training_frame
+from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.ml.dataset import training_frame
 from pipeline_assets.ml.selection import Choice, Comparison, choose, fitting_champion
-from pipeline_assets.ml.spec import TaskSpec
-from pipeline_assets.ml.trainer import Progress
+from pipeline_assets.ml.trainers.base import Progress
 from pipeline_assets.ml.training import Trained, judge, train
-from pipeline_assets.stores.files import FileStore
-from pipeline_assets.stores.greenplum import MartStore
-from pipeline_assets.stores.mart_tables import choice_row, model_choices
-from pipeline_assets.stores.raw import manifest_of
-from pipeline_assets.stores.registry import Registry
-from pipeline_assets.stores.registry_log import Provenance
+from pipeline_assets.stores.files.base import FileStore
+from pipeline_assets.stores.marts.greenplum import MartStore
+from pipeline_assets.stores.marts.tables import choice_row, model_choices
+from pipeline_assets.stores.registry.log import Provenance
+from pipeline_assets.stores.registry.registry import Registry
+from pipeline_assets.task.spec import TaskSpec
 
 
 def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:

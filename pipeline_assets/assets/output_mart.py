@@ -9,7 +9,7 @@ import pyarrow as pa
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.io_managers.predictions import StoredScores
-from pipeline_assets.stores.mart_tables import output_mart
+from pipeline_assets.stores.marts.tables import output_mart
 
 
 def output_mart_asset(graph: TaskGraph) -> dg.AssetsDefinition:

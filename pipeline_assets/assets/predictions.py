@@ -7,18 +7,18 @@ import pyarrow as pa
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.engine.duckdb.raw_batch import RawBatch
+from pipeline_assets.io_managers.errors import for_people
 from pipeline_assets.io_managers.predictions import ScoredBatch
-from pipeline_assets.ml.batch import BatchRef
-from pipeline_assets.ml.frames import scoring_frame
-from pipeline_assets.ml.preparation import raw_query
+from pipeline_assets.ml.dataset import scoring_frame
 from pipeline_assets.ml.scoring import Scorer
 from pipeline_assets.ml.selection import Choice, choose
-from pipeline_assets.ml.spec import TaskSpec
-from pipeline_assets.stores.greenplum import MartStore
-from pipeline_assets.stores.mart_tables import choice_row, model_choices
-from pipeline_assets.stores.raw import RawBatch
-from pipeline_assets.stores.registry import Registry
+from pipeline_assets.stores.marts.greenplum import MartStore
+from pipeline_assets.stores.marts.tables import choice_row, model_choices
+from pipeline_assets.stores.registry.registry import Registry
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.preparation import raw_query
+from pipeline_assets.task.spec import TaskSpec
 
 
 def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:

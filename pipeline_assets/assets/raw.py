@@ -6,11 +6,11 @@ import dagster as dg
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.engine.duckdb.raw_batch import CheckedBatch, check
+from pipeline_assets.io_managers.errors import for_people
 from pipeline_assets.io_managers.progress import Progress
-from pipeline_assets.ml.spec import Stage
-from pipeline_assets.stores.files import FileStore
-from pipeline_assets.stores.raw import CheckedBatch, check
+from pipeline_assets.stores.files.base import FileStore
+from pipeline_assets.task.spec import Stage
 
 
 def raw_asset(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:

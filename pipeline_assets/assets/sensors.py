@@ -10,8 +10,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.errors import PipelineError
-from pipeline_assets.ml.spec import Stage
-from pipeline_assets.stores.files import FileStore, Found
+from pipeline_assets.stores.files.base import FileStore, Found
+from pipeline_assets.task.spec import Stage
 
 # Runs asked for in one tick; the rest follow in the next, so a folder of a thousand files does not flood the queue.
 RUNS_PER_TICK = 25

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from pipeline_assets.assets.definitions import task_definitions
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.task.spec import TaskSpec
 
 
 class MLTask(dg.Component):

@@ -11,19 +11,19 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from pipeline_assets.cli.run import failures, home, run_batch
 from pipeline_assets.demo.flights import PREDICT, TASK, TRAIN, write
 from pipeline_assets.demo.progress import SHOWN, shown
 from pipeline_assets.demo.truth import Comparison, compare, demo_task, truth
+from pipeline_assets.engine.duckdb.raw_batch import manifest_of
 from pipeline_assets.errors import PipelineError
 from pipeline_assets.io_managers.predictions import read_scores
-from pipeline_assets.ml.batch import BatchRef
-from pipeline_assets.ml.spec import LABEL
-from pipeline_assets.run import failures, home, run_batch
 from pipeline_assets.settings import Settings
-from pipeline_assets.stores.features import feature_table
-from pipeline_assets.stores.files import Area, file_store
-from pipeline_assets.stores.mart_tables import input_mart, lineage, model_choices, output_mart
-from pipeline_assets.stores.raw import manifest_of
+from pipeline_assets.stores.features.base import feature_table
+from pipeline_assets.stores.files.base import Area, file_store
+from pipeline_assets.stores.marts.tables import input_mart, lineage, model_choices, output_mart
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.spec import LABEL
 
 _STYLE: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
 

@@ -19,9 +19,9 @@ from types import MappingProxyType
 import duckdb
 
 from pipeline_assets.errors import PipelineError
-from pipeline_assets.ml import sql
-from pipeline_assets.ml.spec import Stage
-from pipeline_assets.stores.whole_file import whole_file
+from pipeline_assets.stores.files.atomic_file import whole_file
+from pipeline_assets.task import sql
+from pipeline_assets.task.spec import Stage
 
 TASK = "flight_delays"
 TRAIN = "2013-01_2013-09"

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from pipeline_assets.demo.flights import ORDER, PREDICT, TASK, source
 from pipeline_assets.errors import DataError, PipelineError
-from pipeline_assets.ml import metrics, sql
-from pipeline_assets.ml.spec import LABEL, ROW_ADDRESS, SCORES, TaskSpec
+from pipeline_assets.ml import metrics
+from pipeline_assets.task import sql
+from pipeline_assets.task.spec import LABEL, ROW_ADDRESS, SCORES, TaskSpec
 
 _ROW_NUMBER = ROW_ADDRESS[1]
 _PROBABILITY, _DECISION = SCORES

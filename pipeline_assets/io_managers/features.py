@@ -4,12 +4,12 @@ import dagster as dg
 import pyarrow as pa
 
 from pipeline_assets.errors import located
-from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.io_managers.errors import for_people
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
-from pipeline_assets.ml.batch import BatchRef
-from pipeline_assets.ml.spec import TaskSpec
-from pipeline_assets.stores.features import FeatureStore, FeatureTable, feature_table
+from pipeline_assets.stores.features.base import FeatureStore, FeatureTable, feature_table
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.spec import TaskSpec
 
 
 class FeaturesIOManager(dg.IOManager):

@@ -6,12 +6,12 @@ import dagster as dg
 import pyarrow as pa
 
 from pipeline_assets.errors import located
-from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.io_managers.errors import for_people
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
-from pipeline_assets.ml.spec import TaskSpec
-from pipeline_assets.stores.greenplum import MartStore, MartTable
-from pipeline_assets.stores.mart_tables import input_mart, lineage, output_mart
+from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
+from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
+from pipeline_assets.task.spec import TaskSpec
 
 
 class MartIOManager(dg.IOManager):

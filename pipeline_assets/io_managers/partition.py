@@ -4,8 +4,8 @@ from typing import cast
 
 import dagster as dg
 
-from pipeline_assets.ml.batch import BatchRef
-from pipeline_assets.ml.spec import Stage
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.spec import Stage
 
 
 def ref_of(context: dg.OutputContext | dg.InputContext) -> BatchRef:

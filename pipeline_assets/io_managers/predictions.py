@@ -7,12 +7,12 @@ import dagster as dg
 import pyarrow as pa
 
 from pipeline_assets.errors import DataError, PassingFault, located
-from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.io_managers.errors import for_people
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
-from pipeline_assets.ml.batch import BatchRef
 from pipeline_assets.ml.scoring import SCORES_SCHEMA, ScoredRows
-from pipeline_assets.stores.files import Area, FileStore
+from pipeline_assets.stores.files.base import Area, FileStore
+from pipeline_assets.task.batch import BatchRef
 
 PREFIX = "pipeline_assets."
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipeline_assets.engine.duckdb import raw_batch as raw
 from pipeline_assets.errors import ContractError, located
-from pipeline_assets.io_managers.faults import for_people
+from pipeline_assets.io_managers.errors import for_people
 from pipeline_assets.io_managers.partition import ref_of
-from pipeline_assets.ml.spec import TaskSpec
-from pipeline_assets.stores import raw
-from pipeline_assets.stores.files import Area, FileStore
+from pipeline_assets.stores.files.base import Area, FileStore
+from pipeline_assets.task.spec import TaskSpec
 
 
 class RawIOManager(dg.IOManager):

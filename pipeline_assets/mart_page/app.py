@@ -14,19 +14,20 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from pipeline_assets.errors import PassingFault
-from pipeline_assets.mart_page import catalogue, parts
+from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page.database import Pulse, ReadOnlyDatabase
 from pipeline_assets.mart_page.downloads import Downloads
 from pipeline_assets.mart_page.guard import Guard
 from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts, ViewTexts, language_of
 from pipeline_assets.mart_page.page import House, Links, Page
-from pipeline_assets.mart_page.place import Place
-from pipeline_assets.mart_page.views.batches import batches_server, batches_ui
-from pipeline_assets.mart_page.views.drift import drift_server, drift_ui
-from pipeline_assets.mart_page.views.lineage import lineage_server, lineage_ui
-from pipeline_assets.mart_page.views.marts import input_server, input_ui, output_server, output_ui
-from pipeline_assets.mart_page.views.models import models_server, models_ui
-from pipeline_assets.mart_page.views.passport import passport_server, passport_ui
+from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.views.batches.page import batches_server, batches_ui
+from pipeline_assets.mart_page.views.drift.page import drift_server, drift_ui
+from pipeline_assets.mart_page.views.lineage.page import lineage_server, lineage_ui
+from pipeline_assets.mart_page.views.marts.page import input_server, input_ui, output_server, output_ui
+from pipeline_assets.mart_page.views.models.page import models_server, models_ui
+from pipeline_assets.mart_page.views.passport.page import passport_server, passport_ui
 from pipeline_assets.settings import Settings
 
 STATIC = Path(__file__).parent / "static"

@@ -14,8 +14,8 @@ from psycopg2.sql import SQL, Identifier
 
 from pipeline_assets.errors import PassingFault, StoreError
 from pipeline_assets.settings import DatabaseSettings
-from pipeline_assets.stores import database as server_of
-from pipeline_assets.stores.mart_sql import reader_role
+from pipeline_assets.stores.marts import database as server_of
+from pipeline_assets.stores.marts.sql import reader_role
 
 _log = logging.getLogger(__name__)
 

@@ -18,12 +18,12 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline_assets.errors import PassingFault, PipelineError
-from pipeline_assets.mart_page import catalogue
+from pipeline_assets.mart_page import catalog as catalogue
 from pipeline_assets.mart_page.language import Texts, language_of
 from pipeline_assets.mart_page.page import House
-from pipeline_assets.mart_page.place import Place
-from pipeline_assets.mart_page.queries import marts
-from pipeline_assets.mart_page.views.marts import Side, asked_of, columns_of, which_mart
+from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.views.marts import queries as marts
+from pipeline_assets.mart_page.views.marts.page import Side, asked_of, columns_of, which_mart
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

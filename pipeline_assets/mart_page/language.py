@@ -16,6 +16,8 @@ from starlette.requests import HTTPConnection
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "ru": "Русский"}
 COOKIE = "pipeline_assets_language"
+# The page around the views has texts of its own.
+SHELL = "shell"
 
 _DEFAULT = "en"
 _DIGITS = 5  # of a number that is no integer: as many as people compare
@@ -35,7 +37,10 @@ def language_of(connection: HTTPConnection) -> str:
 
 @cache
 def _read(view: str, language: str) -> Mapping[str, Any]:
-    text = files("pipeline_assets.mart_page.texts").joinpath(f"{view}.{language}.yaml").read_text(encoding="utf-8")
+    folder = files("pipeline_assets.mart_page")
+    if view != SHELL:
+        folder = folder.joinpath("views", view)
+    text = folder.joinpath(f"texts.{language}.yaml").read_text(encoding="utf-8")
     read: Mapping[str, Any] = yaml.safe_load(text)
     return read
 
@@ -141,5 +146,5 @@ class Texts:
     language: str
 
     def __call__(self, view: str) -> ViewTexts:
-        """The texts of ``texts/<view>.<language>.yaml``."""
+        """The texts of ``views/<view>/texts.<language>.yaml``, or of the shell."""
         return ViewTexts(view, self.language)

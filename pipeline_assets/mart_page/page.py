@@ -13,16 +13,16 @@ from shiny.session import Session
 from shiny.types import SafeException, SilentException
 
 from pipeline_assets.errors import PassingFault, PipelineError
-from pipeline_assets.mart_page import catalogue
-from pipeline_assets.mart_page.catalogue import Mart, Tasks, Which
+from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page.catalog import Mart, Tasks, Which
 from pipeline_assets.mart_page.database import Pulse, ReadOnlyDatabase, TooSlow
-from pipeline_assets.mart_page.explanation import Models
 from pipeline_assets.mart_page.language import Formats, Texts
-from pipeline_assets.mart_page.place import Place
-from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.views.passport.explanation import Models
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
-from pipeline_assets.stores.files import FileStore
+from pipeline_assets.stores.files.base import FileStore
+from pipeline_assets.task.spec import TaskSpec
 
 P = ParamSpec("P")
 T = TypeVar("T")

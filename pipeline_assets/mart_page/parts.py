@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from htmltools import Tag, TagChild, div, h2, p, tags
 
-from pipeline_assets.mart_page.place import Place
+from pipeline_assets.mart_page.route import Place
 
 
 def heading(title: str, says: str = "") -> TagChild:

@@ -1,1 +1,1 @@
-"""Pure logic: contract, preparation, training, selection, scoring. No Dagster, no input or output."""
+"""Pure machine learning: dataset, split, training, selection, scoring. No Dagster, no input or output."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml.spec import Metric
+from pipeline_assets.task.spec import Metric
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 GREATER_IS_BETTER: dict[Metric, bool] = {

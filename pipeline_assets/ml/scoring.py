@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml import sql
-from pipeline_assets.ml.contract import Contract
-from pipeline_assets.ml.spec import ROW_ADDRESS
+from pipeline_assets.task import sql
+from pipeline_assets.task.contract import Contract
+from pipeline_assets.task.spec import ROW_ADDRESS
 
 SCORES_SCHEMA = pa.schema(
     [

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pipeline_assets.errors import SelectionError
 from pipeline_assets.ml.metrics import GREATER_IS_BETTER, gain, reaches
-from pipeline_assets.ml.spec import Features, Metric, Stage, TaskSpec
+from pipeline_assets.task.spec import Features, Metric, Stage, TaskSpec
 
 FeatureKind = Literal["numeric", "categorical"]
 FeatureColumns = tuple[tuple[str, FeatureKind], ...]

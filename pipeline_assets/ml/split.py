@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml.frames import LabelledRows
-from pipeline_assets.ml.spec import SPLIT_BY, Validation
+from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.task.spec import SPLIT_BY, Validation
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError, located
 from pipeline_assets.ml import metrics
-from pipeline_assets.ml.frames import LabelledRows, TrainingFrame
+from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
 from pipeline_assets.ml.metrics import AtThreshold
-from pipeline_assets.ml.spec import Metric, TaskSpec
 from pipeline_assets.ml.split import split
-from pipeline_assets.ml.trainer import Fit, FittedModel, OnProgress, trainer
+from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
+from pipeline_assets.task.spec import Metric, TaskSpec
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def train(task: TaskSpec, frame: TrainingFrame, on_progress: OnProgress | None =
     Args:
         task: whose ``training`` says how.
         frame: the batch.
-        on_progress: as :meth:`pipeline_assets.ml.trainer.Trainer.fit` has it.
+        on_progress: as :meth:`pipeline_assets.ml.trainers.base.Trainer.fit` has it.
 
     Raises:
         DataError: there are no labelled rows, one label only, or a side of the split lacks rows or a label.

@@ -11,7 +11,7 @@ from pipeline_assets.settings import DatabaseSettings, S3Settings, TarantoolSett
 from pipeline_assets.stack.ports import free_ports
 from pipeline_assets.stack.postgres import ROOT
 from pipeline_assets.stack.s3 import SERVICES
-from pipeline_assets.stores.whole_file import whole_file
+from pipeline_assets.stores.files.atomic_file import whole_file
 
 HOST = "127.0.0.1"
 DATA_BUCKET, MODELS_BUCKET = "pipeline", "mlflow"

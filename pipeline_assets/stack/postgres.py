@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.stores import embedded_postgres
+from pipeline_assets.stores.marts import embedded_postgres
 
 ROOT = "root"
 

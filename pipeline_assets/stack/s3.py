@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.stores.whole_file import whole_file
+from pipeline_assets.stores.files.atomic_file import whole_file
 
 SERVICES = ("master", "volume", "filer", "s3")
 ALL = ("Admin", "Read", "Write", "List", "Tagging")

@@ -6,7 +6,7 @@ import pytest
 from pipeline_assets.assets.definitions import task_definitions
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.demo.truth import demo_task
-from tests.place import Place
+from tests.workbench import Place
 
 KEYS = {
     "flight_delays/train_raw": [],

@@ -3,10 +3,10 @@ from dataclasses import replace
 import dagster as dg
 
 from pipeline_assets.assets.sensors import RUNS_PER_TICK, Seen, fingerprint, look
-from pipeline_assets.ml.batch import Part
-from pipeline_assets.stores.files import Found
+from pipeline_assets.stores.files.base import Found
+from pipeline_assets.task.batch import Part
 from tests.examples import orders
-from tests.place import Place
+from tests.workbench import Place
 
 
 def found(*batches: str, stamp: str = "1") -> dict[str, Found]:

@@ -19,11 +19,11 @@ import yaml
 
 from pipeline_assets.demo import flights
 from pipeline_assets.demo.flights import OUTCOME, PREDICT, TASK, TRAIN, Written, write
+from pipeline_assets.engine.duckdb.scan import scan
 from pipeline_assets.errors import PipelineError, StoreError
-from pipeline_assets.ml.contract import BROKEN, UNLABELLED, of_file
-from pipeline_assets.ml.preparation import AcceptedRows, features_query, features_schema
-from pipeline_assets.ml.spec import TaskSpec
-from pipeline_assets.stores.scan import scan
+from pipeline_assets.task.contract import BROKEN, UNLABELLED, of_file
+from pipeline_assets.task.preparation import AcceptedRows, features_query, features_schema
+from pipeline_assets.task.spec import TaskSpec
 
 BATCHES = {TRAIN: 252_484, "2013-10": 28_889, "2013-11": 27_268, "2013-12": 28_135}
 

@@ -16,8 +16,8 @@ from pipeline_assets.settings import Settings, TarantoolSettings
 from pipeline_assets.stack import s3, tarantool
 from pipeline_assets.stack.plan import Plan
 from pipeline_assets.stack.ports import free_ports
-from pipeline_assets.stores.features import FeatureTable
-from pipeline_assets.stores.tarantool import TarantoolFeatureStore
+from pipeline_assets.stores.features.base import FeatureTable
+from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())

@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.demo.flights import TASK, TRAIN, write
 from pipeline_assets.demo.truth import compare, demo_task, truth
-from pipeline_assets.ml.batch import BatchRef
 from pipeline_assets.resources import Resources, resources
-from pipeline_assets.run import failures, run_batch
 from pipeline_assets.settings import Settings
-from pipeline_assets.stores import embedded_postgres
+from pipeline_assets.stores.marts import embedded_postgres
+from pipeline_assets.task.batch import BatchRef
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -143,8 +143,8 @@ def test_training_again_gives_the_same_model(flights: Flights, monkeypatch: pyte
         result = run_batch(defs(), instance, BatchRef(TASK, "train", TRAIN), quiet)
     assert result.success, failures(result)
     first, second = (flights.stores["registry"].load(TASK, version) for version in (1, 2))
-    from pipeline_assets.ml.frames import scoring_frame
-    from pipeline_assets.stores.features import feature_table
+    from pipeline_assets.ml.dataset import scoring_frame
+    from pipeline_assets.stores.features.base import feature_table
 
     rows = flights.stores["features"].read(feature_table(demo_task(), "train"), TRAIN).read_all()
     frame = scoring_frame(rows, demo_task().features)

@@ -16,17 +16,17 @@ import dagster as dg
 import psutil
 import pytest
 
+from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.demo.flights import TASK, TRAIN
 from pipeline_assets.errors import StoreError
-from pipeline_assets.ml.batch import BatchRef
 from pipeline_assets.resources import Resources, resources
-from pipeline_assets.run import failures, run_batch
 from pipeline_assets.settings import Settings
 from pipeline_assets.stack import tarantool
 from pipeline_assets.stack.airflow import LOGIN, PROGRAMS
 from pipeline_assets.stack.supervisor import Supervisor
-from pipeline_assets.stores import embedded_postgres
-from pipeline_assets.stores.files import Area
+from pipeline_assets.stores.files.base import Area
+from pipeline_assets.stores.marts import embedded_postgres
+from pipeline_assets.task.batch import BatchRef
 from tests.end_to_end.test_flights import INSTANCE, Flights
 from tests.fixtures.airflow import Rest, require_airflow
 from tests.waiting import eventually

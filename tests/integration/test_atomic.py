@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from pipeline_assets.settings import DatabaseSettings, TarantoolSettings
-from pipeline_assets.stores import embedded_postgres
-from pipeline_assets.stores.registry import Registry
+from pipeline_assets.stores.marts import embedded_postgres
+from pipeline_assets.stores.registry.registry import Registry
 from tests.examples import orders, shop
 from tests.fixtures import runs
 from tests.fixtures.mlflow import MlflowServer
@@ -20,8 +20,8 @@ from tests.fixtures.postgres import Marts, PostgresServer, drop
 from tests.fixtures.runs import BATCH, content, put, writers
 from tests.fixtures.s3 import fresh_uri
 from tests.fixtures.tarantool import GRANTS, TarantoolServer
-from tests.place import Place
 from tests.waiting import eventually
+from tests.workbench import Place
 
 ASSETS = ("predict_features", "predict_input_mart", "predictions", "predict_output_mart")
 FORMER, NEW = orders(40, stage="predict"), orders(70, stage="predict").slice(10)

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_assets.run import failures, outcome
-from pipeline_assets.stores.registry import Registry
+from pipeline_assets.cli.run import failures, outcome
+from pipeline_assets.stores.registry.registry import Registry
 from tests.examples import orders, shop, with_column
-from tests.place import Place
+from tests.workbench import Place
 
 
 def test_a_batch_goes_from_file_to_mart(place: Place) -> None:

@@ -3,11 +3,11 @@ from typing import Any
 import pytest
 
 from pipeline_assets.io_managers import predictions
-from pipeline_assets.ml.batch import BatchRef
-from pipeline_assets.stores.files import Area, FileStore
+from pipeline_assets.stores.files.base import Area, FileStore
+from pipeline_assets.task.batch import BatchRef
 from tests.examples import orders
 from tests.fixtures.runs import BATCH, writers
-from tests.place import Place
+from tests.workbench import Place
 
 
 @pytest.mark.parametrize("when", ["beside the output", "under the mart"])

@@ -10,13 +10,13 @@ from urllib.parse import urlencode
 import dagster as dg
 import pytest
 
+from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.demo.flights import TASK, TRAIN
-from pipeline_assets.ml.batch import BatchRef
-from pipeline_assets.run import failures, run_batch
 from pipeline_assets.stack import postgres
 from pipeline_assets.stack.plan import HOST
 from pipeline_assets.stack.ports import free_ports
-from pipeline_assets.stores import embedded_postgres
+from pipeline_assets.stores.marts import embedded_postgres
+from pipeline_assets.task.batch import BatchRef
 from tests.end_to_end.test_flights import Flights
 from tests.fixtures.postgres import embedded_server, marts, own_tcp_server, tcp_server
 from tests.mart_page.site import served

@@ -13,7 +13,7 @@ from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stack.ports import free_ports
 from tests.examples import shop
 from tests.fixtures.postgres import Marts, make_login
-from tests.mart_page.queries.filled import put_output
+from tests.mart_page.filled import put_output
 from tests.waiting import eventually
 
 TASK = shop()

@@ -7,15 +7,21 @@ from typing import Any
 import pytest
 import yaml
 
-VIEWS = sorted(
-    {file.name.split(".")[0] for file in files("pipeline_assets.mart_page.texts").iterdir()}
-    - {"__init__", "__pycache__"}
-)
+PAGE = files("pipeline_assets.mart_page")
+FOLDERS = {
+    "shell": PAGE,
+    **{
+        folder.name: folder
+        for folder in sorted(PAGE.joinpath("views").iterdir(), key=lambda folder: folder.name)
+        if folder.is_dir() and folder.name != "__pycache__"
+    },
+}
+VIEWS = list(FOLDERS)
 PLURALS = {"en": {"one", "other"}, "ru": {"one", "few", "many", "other"}}
 
 
 def read(view: str, language: str) -> dict[str, Any]:
-    path = files("pipeline_assets.mart_page.texts").joinpath(f"{view}.{language}.yaml")
+    path = FOLDERS[view].joinpath(f"texts.{language}.yaml")
     texts: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return texts
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml import metrics
-from pipeline_assets.ml.spec import Metric
+from pipeline_assets.task.spec import Metric
 
 LABEL: NDArray[np.int8] = np.array([0, 0, 1, 1], np.int8)
 PROBABILITY = np.array([0.1, 0.6, 0.4, 0.9])

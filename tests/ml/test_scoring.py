@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml.contract import of_file
 from pipeline_assets.ml.scoring import SCORES_SCHEMA, Scorer, aligned
-from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.task.contract import of_file
+from pipeline_assets.task.spec import TaskSpec
 from tests.examples import orders, shop
-from tests.ml.test_contract import found
+from tests.task.test_contract import found
 
 
 def stream(table: pa.Table, sizes: Sequence[int] = ()) -> pa.RecordBatchReader:

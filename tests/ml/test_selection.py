@@ -16,7 +16,7 @@ from pipeline_assets.ml.selection import (
     feature_columns,
     fitting_champion,
 )
-from pipeline_assets.ml.spec import TaskSpec
+from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
 
 FITTING = feature_columns(trainable.task().features)

@@ -9,9 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml.frames import LabelledRows
-from pipeline_assets.ml.spec import Validation
+from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.split import split
+from pipeline_assets.task.spec import Validation
 
 FRACTIONS = st.floats(0.05, 0.95)
 

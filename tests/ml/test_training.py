@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml.frames import training_frame
+from pipeline_assets.ml.dataset import training_frame
 from pipeline_assets.ml.training import judge, train
 from tests import trainable
 

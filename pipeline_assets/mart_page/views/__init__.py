@@ -1,16 +1,16 @@
-"""The views of the page, a module each, and how one is written.
+"""The views of the page, a folder each, and how one is written.
 
-A view is five files of one name, and a line in :data:`pipeline_assets.mart_page.app.VIEWS`:
+A view is a folder of its name, and a line in :data:`pipeline_assets.mart_page.app.VIEWS`:
 
-- ``views/<view>.py``: ``<view>_ui(id, texts, formats)`` and ``<view>_server(id, page)``, a Shiny module;
-- ``queries/<view>.py``: what it asks, as functions whose first argument is a psycopg2 cursor and which return plain
+- ``page.py``: ``<view>_ui(id, texts, formats)`` and ``<view>_server(id, page)``, a Shiny module;
+- ``queries.py``: what it asks, as functions whose first argument is a psycopg2 cursor and which return plain
   dataclasses, Arrow or pandas. Values are parameters (``%s``); names of tables and columns come from
-  :mod:`~pipeline_assets.mart_page.catalogue` alone (``mart.sql``, ``column.sql``), composed by ``psycopg2.sql``.
+  :mod:`~pipeline_assets.mart_page.catalog` alone (``mart.sql``, ``column.sql``), composed by ``psycopg2.sql``.
   Tested against a real PostgreSQL;
-- ``pictures/<view>.py``: plotly figures of those values, wrapped in :class:`~pipeline_assets.mart_page.render.Picture`
+- ``charts.py``: plotly figures of those values, wrapped in :class:`~pipeline_assets.mart_page.render.Picture`
   with the words that say the same; pure. Text from data goes through ``render.plain``. No colours for text, grid and
   background: the page gives them, light or dark. Colour is never alone: there is a word, a sign or a place as well;
-- ``texts/<view>.en.yaml`` and ``texts/<view>.ru.yaml``: every word that the view says, by the same keys.
+- ``texts.en.yaml`` and ``texts.ru.yaml``: every word that the view says, by the same keys.
 
 What the server gets is a :class:`~pipeline_assets.mart_page.page.Page`:
 

@@ -13,13 +13,13 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pipeline_assets.ml.spec import TaskSpec
 from pipeline_assets.settings import TarantoolSettings
-from pipeline_assets.stores import embedded_postgres
+from pipeline_assets.stores.marts import embedded_postgres
+from pipeline_assets.task.spec import TaskSpec
 from tests.examples import orders, shop, with_column
 from tests.fixtures.tarantool import tarantool_server, tarantool_settings
 from tests.mart_page.site import served
-from tests.place import Place
+from tests.workbench import Place
 
 __all__ = ["tarantool_server", "tarantool_settings"]
 

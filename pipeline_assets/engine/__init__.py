@@ -1,0 +1,1 @@
+"""Who does row work over the pieces of a batch."""

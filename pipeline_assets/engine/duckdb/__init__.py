@@ -1,0 +1,1 @@
+"""Row work on this machine, by DuckDB."""

@@ -1,0 +1,1 @@
+"""The view ``batches``: page, queries, charts and texts."""

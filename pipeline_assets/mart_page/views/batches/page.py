@@ -1,0 +1,229 @@
+"""Batches: what came in, what was set aside and why, what was made of it, and whether it is fresh."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from htmltools import Tag, TagChild, TagList, div, h3, p, span, tags
+from shiny import Inputs, Outputs, Session, module, reactive, render, req, ui
+
+from pipeline_assets.errors import PipelineError
+from pipeline_assets.mart_page import parts
+from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
+from pipeline_assets.mart_page.page import Page
+from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
+from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.views.batches import charts as pictures
+from pipeline_assets.mart_page.views.batches.queries import Truth, truth
+from pipeline_assets.mart_page.views.batches.status import SHOWN, BatchRecord, batch_records
+from pipeline_assets.mart_page.views.models.queries import record
+from pipeline_assets.ml.metrics import METRICS, scores
+from pipeline_assets.task.spec import STAGES, TaskSpec
+
+_SIGNS = {"done": "✓", "waiting": "●", "changed": "↻", "unfinished": "…", "gone": "∅", "damaged": "⚠"}
+
+
+@module.ui
+def batches_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every view is given both
+    """The places of the view's outputs."""
+    says = texts("batches")
+    return div(
+        parts.heading(says("title"), says("lead")),
+        ui.output_ui("summary"),
+        ui.output_ui("listed"),
+        ui.output_ui("one"),
+        output_picture("reasons", "14rem"),
+        ui.output_ui("quality"),
+    )
+
+
+@module.server
+def batches_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901 - Shiny's way
+    """Files say what came, marts what was made of it."""
+    says, formats = page.texts("batches"), page.formats
+
+    @reactive.calc
+    async def records() -> list[BatchRecord]:
+        known = await page.ask(record, page.schema, page.task())
+        return await page.work(batch_records, page.files, page.task(), known)
+
+    @reactive.calc
+    async def chosen() -> BatchRecord:
+        """The batch that the address names."""
+        place = page.place()
+        stage = place.more.get("stage", "predict")
+        there = [one for one in await records() if one.ref.batch == place.batch and one.ref.stage == stage]
+        req(place.view in (None, "batches") and there)
+        return there[0]
+
+    @reactive.calc
+    async def known_truth() -> Truth | None:
+        task, one = page.task(), await chosen()
+        req(one.ref.stage == "predict" and one.version is not None and task.key)
+        output = await page.mart(task, "predict_output")
+        inputs, trains = await page.mart(task, "predict_input"), await page.mart(task, "train_input")
+        if output is None or inputs is None or trains is None:
+            return None
+        return await page.ask(truth, task, one.ref.batch, output=output, inputs=inputs, trains=trains)
+
+    @render.ui
+    async def summary() -> TagChild:
+        return _summary(await records(), datetime.now(UTC), says, formats)
+
+    @render.ui
+    async def listed() -> TagChild:
+        there, task = await records(), page.task()
+        if not there:
+            return parts.empty(says("none"), says("none_do", task=task.name, folder=f"{page.files.uri}/{task.name}"))
+        return TagList(
+            *(
+                TagList(h3(says(f"of_{stage}")), _table(page.place(), task, stage_records, says, formats))
+                for stage in STAGES
+                if (stage_records := [one for one in there if one.ref.stage == stage])
+            ),
+            p(says("only_latest", n=SHOWN), class_="hint") if len(there) >= SHOWN else None,
+        )
+
+    @render.ui
+    async def one() -> TagChild:
+        return _one(page, await chosen(), says, formats)
+
+    @render_picture
+    async def reasons() -> Picture | None:
+        found = (await chosen()).manifest
+        return pictures.reasons(found.reasons, says, formats) if found and found.reasons else None
+
+    @render.ui
+    async def quality() -> TagChild:
+        one = await chosen()
+        if one.ref.stage == "train" or one.version is None:
+            return None
+        if not page.task().key:
+            return div(h3(says("quality")), p(says("no_key")))
+        found = await known_truth()
+        head = h3(says("quality"))
+        if found is None:
+            return div(head, p(says("no_truth")))
+        trained = [each for each in await records() if each.ref.stage == "train"]
+        learned = {each.ref.batch for each in trained if each.version == one.version}
+        return div(head, _quality(found, learned, says, formats))
+
+
+def _summary(there: Sequence[BatchRecord], now: datetime, says: ViewTexts, formats: Formats) -> TagChild:
+    """Freshness at a glance: what finished last in each stage, and what waits."""
+    if not there:
+        return None
+    cards = []
+    for stage in STAGES:
+        finished = [one for one in there if one.ref.stage == stage and one.finished]
+        latest = max(finished, key=lambda one: one.finished or now, default=None)
+        cards.append(
+            div(
+                span(says(f"last_{stage}"), class_="hint"),
+                tags.strong(formats.ago(latest.finished, now) if latest and latest.finished else says("never")),
+                span(latest.ref.batch if latest else ""),
+                class_="card-of-facts",
+            )
+        )
+    waiting = [one for one in there if one.state not in ("done", "gone")]
+    cards.append(
+        div(
+            span(says("to_do"), class_="hint"),
+            tags.strong(says("nothing_waits") if not waiting else says("wait", n=len(waiting))),
+            span(", ".join(one.ref.batch for one in waiting[:3]) + (" …" if len(waiting) > 3 else "")),  # noqa: PLR2004
+            class_="card-of-facts",
+        )
+    )
+    return div(*cards, class_="cards")
+
+
+def _table(place: Place, task: TaskSpec, there: Sequence[BatchRecord], says: ViewTexts, formats: Formats) -> Tag:
+    stage = there[0].ref.stage
+    quality = says("metric_of", metric=task.training.metric) if stage == "train" else says("written")
+    head = [says(name) for name in ("batch", "state", "rows", "rejected", "version")]
+
+    def row(one: BatchRecord) -> list[TagChild]:
+        found = one.manifest
+        number = formats.number
+        value = one.metric if stage == "train" else one.written
+        there_too = place.at(view="batches", task=task.name, batch=one.ref.batch, stage=stage, row=None)
+        return [
+            tags.a(one.ref.batch, href=there_too),
+            span(span(_SIGNS[one.state], aria_hidden="true", class_="sign"), " ", says(f"state_{one.state}")),
+            "" if found is None else number(found.rows),
+            "" if found is None else _rejected(found.rejected, found.rows, formats),
+            "" if one.version is None else number(one.version),
+            "" if value is None else number(value),
+            "" if one.finished is None else formats.moment(one.finished),
+        ]
+
+    return parts.table([*head, quality, says("when")], map(row, there), says(f"of_{stage}"), numbers=(2, 3, 4, 5))
+
+
+def _rejected(rejected: int, rows: int, formats: Formats) -> str:
+    if not rejected:
+        return formats.number(0)
+    return f"{formats.number(rejected)} ({formats.share(rejected / rows)})"
+
+
+def _one(page: Page, one: BatchRecord, says: ViewTexts, formats: Formats) -> Tag:
+    found, task, place = one.manifest, page.task(), page.place()
+    told: dict[str, TagChild] = {says("state"): f"{_SIGNS[one.state]} {says(f'state_{one.state}')}"}
+    if one.problem:
+        told[says("problem")] = tags.pre(one.problem)
+    if found is not None:
+        told |= {
+            says("file"): found.uri,
+            says("sha256"): tags.code(found.sha256),
+            says("rows"): formats.number(found.rows),
+            says("accepted"): formats.number(found.accepted),
+            says("rejected"): _rejected(found.rejected, found.rows, formats),
+        }
+        if one.ref.stage == "train":
+            told[says("unlabelled")] = formats.number(found.unlabelled)
+        if found.unexpected:
+            told[says("unexpected")] = ", ".join(found.unexpected)
+    if one.run_id and page.links.dagster:
+        told[says("run")] = tags.a(one.run_id, href=f"{page.links.dagster}/runs/{one.run_id}", rel="noreferrer")
+    stage = {"stage": "train"} if one.ref.stage == "train" else {}
+    sides = ("input",) if one.ref.stage == "train" else ("input", "output")
+    links = [
+        tags.a(
+            says(f"to_{side}"),
+            href=Place(side, task.name, one.ref.batch, None, stage).query(),
+            class_="btn btn-sm btn-outline-primary",
+        )
+        for side in sides
+        if one.version is not None
+    ]
+    close = tags.a(says("close"), href=place.at(batch=None, stage=None), class_="btn btn-sm btn-outline-secondary")
+    todo = {"waiting", "changed", "unfinished"}
+    line = f"make run TASK={task.name} STAGE={one.ref.stage} BATCH={one.ref.batch}"
+    return div(
+        h3(says("one", batch=one.ref.batch, stage=one.ref.stage)),
+        p(says("run_it"), " ", tags.code(line)) if one.state in todo else None,
+        div(*links, close, class_="tools"),
+        parts.facts(told),
+        p(says("none_rejected"), class_="hint") if found and not found.rejected else None,
+        class_="one-batch",
+    )
+
+
+def _quality(found: Truth, learned: set[str], says: ViewTexts, formats: Formats) -> TagChild:
+    try:
+        values = scores(found.label, found.probability)
+    except PipelineError as error:
+        return p(str(error))
+    hits = int(found.label[found.decision].sum())
+    taken, ones = int(found.decision.sum()), int(found.label.sum())
+    told: dict[str, TagChild] = {
+        says("truth_rows"): formats.number(len(found.label)),
+        says("truth_from"): ", ".join(found.batches),
+        **{metric: formats.number(values[metric]) for metric in METRICS},
+        says("precision"): formats.share(hits / taken) if taken else says("no_decision"),
+        says("recall"): formats.share(hits / ones),
+    }
+    return TagList(
+        p("⚠ ", says("seen_before")) if learned & set(found.batches) else None,
+        p(says("partly")) if found.partly else None,
+        parts.facts(told),
+    )

@@ -1,0 +1,65 @@
+"""What the marts say of batches: how a predicted batch compares with the truth that came later."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
+from psycopg2.sql import SQL
+
+from pipeline_assets.mart_page.catalog import Mart
+from pipeline_assets.task.spec import TaskSpec
+
+_MOST_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Predicted rows whose label is known by now, from a train batch with the same keys.
+
+    Attributes:
+        label: 0 or 1, a value a row.
+        probability: as the model said.
+        decision: whether the output file took the row.
+        batches: train batches that the labels came in.
+        partly: whether there are more such rows than were looked at.
+    """
+
+    label: npt.NDArray[np.int8]
+    probability: npt.NDArray[np.float64]
+    decision: npt.NDArray[np.bool_]
+    batches: tuple[str, ...]
+    partly: bool
+
+
+def truth(cursor: Cursor, task: TaskSpec, batch: str, *, output: Mart, inputs: Mart, trains: Mart) -> Truth | None:
+    """The truth of a predicted batch, as far as train batches know it; the latest batch where several do.
+
+    Args:
+        task: which has a key, by which rows are the same.
+        batch: that was predicted.
+        output: the mart of predictions.
+        inputs: the mart of rows to predict.
+        trains: the mart of rows with labels.
+
+    Returns:
+        ``None`` where no label is known.
+    """
+    same = SQL(" AND ").join(SQL("t.{0} = i.{0}").format(inputs.columns[name].sql) for name in task.key)
+    query = SQL(
+        "SELECT DISTINCT ON (o.row_number) t.label, o.probability, o.decision, t.batch FROM {} o"
+        " JOIN {} i ON i.batch = o.batch AND i.row_number = o.row_number JOIN {} t ON {}"
+        " WHERE o.batch = %s AND t.label IS NOT NULL ORDER BY o.row_number, t.batch DESC LIMIT %s"
+    ).format(output.sql, inputs.sql, trains.sql, same)
+    cursor.execute(query, [batch, _MOST_ROWS + 1])
+    rows = cursor.fetchall()
+    if not rows:
+        return None
+    label, probability, decision, batches = zip(*rows[:_MOST_ROWS], strict=True)
+    return Truth(
+        np.array(label, np.int8),
+        np.array(probability, np.float64),
+        np.array(decision, bool),
+        tuple(sorted(set(batches))),
+        len(rows) > _MOST_ROWS,
+    )

@@ -1,0 +1,1 @@
+"""The view ``drift``: page, queries, charts and texts."""

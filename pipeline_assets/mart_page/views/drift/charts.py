@@ -1,0 +1,141 @@
+"""Drift in pictures: the index of every column, one column bin by bin, and how scores lie batch by batch."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
+from pipeline_assets.mart_page.language import Formats, ViewTexts
+from pipeline_assets.mart_page.render import Picture, plain
+from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Scores
+from pipeline_assets.monitoring.drift import MUCH, SOME, Bin, Shift
+
+_SHOWN = 25  # columns; the table has all
+_NAMED = 3
+SIGNS = {Shift.LITTLE: "○", Shift.SOME: "◐", Shift.MUCH: "●"}
+_COLOURS = {Shift.LITTLE: QUIET, Shift.SOME: REFERENCE, Shift.MUCH: OTHERS}
+_LONGEST = 24
+
+
+def indexes(shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) -> Picture:
+    """A bar a column, worst first; a click on one picks the column."""
+    shown = shifts[:_SHOWN]
+    places = list(range(len(shown)))
+    figure = go.Figure(
+        go.Bar(
+            orientation="h",
+            y=places,
+            x=[shift.stability.index for shift in shown],
+            text=[_sign(shift, formats) for shift in shown],
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": [_COLOURS[shift.stability.shift] for shift in shown]},
+            customdata=[shift.column.name for shift in shown],
+            hovertext=[f"{plain(shift.column.name)}: {_sign(shift, formats)}" for shift in shown],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+    )
+    for limit in (SOME, MUCH):
+        figure.add_vline(x=limit, line={"color": QUIET, "width": 1, "dash": "dash"})
+    figure.update_xaxes(title=says("psi"), rangemode="tozero")
+    figure.update_yaxes(
+        tickvals=places,
+        ticktext=[plain(shift.column.name) for shift in shown],
+        autorange="reversed",
+        showgrid=False,
+    )
+    listed = "; ".join(f"{shift.column.name} {_sign(shift, formats)}" for shift in shown[:_NAMED])
+    return Picture(bare(figure), says("picture_indexes", n=len(shifts), most=listed))
+
+
+def bins(shift: ColumnShift, train: str, predict: str, says: ViewTexts, formats: Formats) -> Picture:
+    """The shares of both batches in each bin; predict is hatched."""
+    stability = shift.stability
+    names = [bin_name(each, says, formats) for each in stability.bins]
+    places = list(range(len(names)))
+    figure = go.Figure(
+        [
+            go.Bar(
+                name=plain(f"{label} {batch}"),
+                x=places,
+                y=shares,
+                marker={"color": colour, "pattern": {"shape": pattern}},
+                customdata=[plain(name) for name in names],
+                hovertemplate="%{customdata}: %{y:.1%}<extra></extra>",
+            )
+            for label, batch, shares, colour, pattern in (
+                (says("train"), train, [each.reference for each in stability.bins], REFERENCE, ""),
+                (says("predict"), predict, [each.others for each in stability.bins], OTHERS, "/"),
+            )
+        ]
+    )
+    bare(figure, barmode="group", bargap=0.25)
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
+    figure.update_xaxes(tickvals=places, ticktext=[plain(_short(name)) for name in names], showgrid=False)
+    figure.update_yaxes(title=says("share"), tickformat=".0%", rangemode="tozero")
+    grown = max(zip(stability.bins, names, strict=True), key=lambda pair: abs(pair[0].others - pair[0].reference))
+    return Picture(
+        figure,
+        says(
+            "picture_bins",
+            column=shift.column.name,
+            bin=grown[1],
+            train=formats.share(grown[0].reference),
+            predict=formats.share(grown[0].others),
+        ),
+    )
+
+
+def scores(found: Sequence[Scores], says: ViewTexts, formats: Formats) -> Picture:
+    """A box a batch: the middle half of its scores, and whiskers from 5 to 95 %."""
+    places = list(range(len(found)))
+    five, quarter, half, three_quarters, most = zip(*(each.quantiles for each in found), strict=True)
+    figure = go.Figure(
+        go.Box(
+            x=places,
+            lowerfence=five,
+            q1=quarter,
+            median=half,
+            q3=three_quarters,
+            upperfence=most,
+            marker={"color": REFERENCE},
+            line={"color": REFERENCE},
+            hoverinfo="y",
+        )
+    )
+    figure.update_xaxes(tickvals=places, ticktext=[plain(_short(each.made.batch)) for each in found], showgrid=False)
+    figure.update_yaxes(title=says("probability"), tickformat=".0%", rangemode="tozero")
+    first, last = found[0], found[-1]
+    return Picture(
+        bare(figure),
+        says(
+            "picture_scores",
+            first=first.made.batch,
+            last=last.made.batch,
+            before=formats.share(first.quantiles[2]),
+            after=formats.share(last.quantiles[2]),
+        ),
+    )
+
+
+def bin_name(each: Bin, says: ViewTexts, formats: Formats) -> str:
+    """What is in a bin."""
+    if each.kind == "missing":
+        return says("missing")
+    if each.kind == "others":
+        return says("others")
+    if each.kind == "value":
+        return formats.value(each.value)
+    if each.low is None:
+        return f"≤ {formats.value(each.high)}"
+    if each.high is None:
+        return f"> {formats.value(each.low)}"
+    return f"{formats.value(each.low)} … {formats.value(each.high)}"
+
+
+def _sign(shift: ColumnShift, formats: Formats) -> str:
+    return f"{SIGNS[shift.stability.shift]} {formats.number(round(shift.stability.index, 3))}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,0 +1,249 @@
+"""Drift: is the new input like the one the model learned from, and how do its scores lie?"""
+
+from collections.abc import Sequence
+
+from htmltools import Tag, TagChild, TagList, div, h3, p, tags
+from shiny import Inputs, Outputs, Session, module, reactive, render, ui
+
+from pipeline_assets.mart_page import parts
+from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
+from pipeline_assets.mart_page.page import Page
+from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
+from pipeline_assets.mart_page.views.drift import charts as pictures
+from pipeline_assets.mart_page.views.drift import queries
+from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Drift, Scores
+from pipeline_assets.mart_page.views.models import queries as models
+
+_KINDS = ("feature", "raw", "all")
+_BATCHES = 24  # whose scores are shown: two years of months
+
+
+@module.ui
+def drift_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every view is given both
+    """The places of the view's outputs."""
+    says = texts("drift")
+    return div(
+        parts.heading(says("title"), says("lead")),
+        ui.output_ui("picker"),
+        ui.output_ui("sampled"),
+        output_picture("indexes", height="34rem"),
+        ui.output_ui("column_head"),
+        output_picture("bins", height="22rem"),
+        ui.output_ui("table"),
+        tags.details(tags.summary(says("how")), p(says("how_text"))),
+        ui.output_ui("scores_head"),
+        output_picture("scores", height="22rem"),
+        ui.output_ui("scores_table"),
+        class_="reads",
+    )
+
+
+@module.server
+def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901
+    """Compares the picked batches; by default the one predicted last with the one that its version learned from."""
+    says, formats = page.texts("drift"), page.formats
+
+    @reactive.calc
+    async def record() -> models.Record:
+        return await page.ask(models.record, page.schema, page.task())
+
+    @reactive.calc
+    async def batches() -> tuple[str | None, str | None]:
+        """Train and predict."""
+        place, known = page.place(), await record()
+        predict = place.batch or max(known.batches, key=lambda each: each.predicted_at, default=None)
+        train = place.more.get("train") or _learned_from(known, predict)
+        return train, predict if isinstance(predict, str) or predict is None else predict.batch
+
+    @reactive.calc
+    async def found() -> Drift | None:
+        task, (train, predict) = page.task(), await batches()
+        before, after = await page.mart(task, "train_input"), await page.mart(task, "predict_input")
+        if before is None or after is None or train is None or predict is None:
+            return None
+        return await page.ask(queries.drift, before, after, train, predict)
+
+    @reactive.calc
+    async def shifts() -> list[ColumnShift]:
+        compared, kind = await found(), _kind(page)
+        columns = compared.columns if compared is not None else ()
+        return [shift for shift in columns if kind in ("all", shift.column.role)]
+
+    @reactive.calc
+    async def shown() -> ColumnShift | None:
+        wanted, there = page.place().more.get("column"), await shifts()
+        return next((shift for shift in there if shift.column.name == wanted), there[0] if there else None)
+
+    @render.ui
+    async def picker() -> TagChild:
+        known, (train, predict) = await record(), await batches()
+        return _picker(page, says, known, train, predict)
+
+    @render.ui
+    async def sampled() -> TagChild:
+        train, predict = await batches()
+        if train is None or predict is None:
+            return parts.empty(says("none"), says("none_do"))
+        compared = await found()
+        if compared is None:
+            return parts.empty(says("no_rows"), says("no_rows_do"))
+        return p(_sampled(compared, says, formats), class_="says")
+
+    @render_picture
+    async def indexes() -> Picture | None:
+        there = await shifts()
+        return pictures.indexes(there, says, formats) if there else None
+
+    @reactive.effect
+    @reactive.event(input.indexes_click)
+    async def _pick() -> None:
+        name = input.indexes_click()
+        if any(shift.column.name == name for shift in await shifts()):
+            await page.go(page.place().at(column=name))
+
+    @render.ui
+    async def column_head() -> TagChild:
+        shift, there = await shown(), await shifts()
+        if shift is None:
+            return None
+        options = {each.column.name: each.column.name for each in there}
+        return TagList(
+            h3(says("bins", column=shift.column.name)),
+            p(shift.column.description, class_="says"),
+            div(
+                parts.form(
+                    page.place(), parts.chosen(options, name="column", label=says("pick"), selected=shift.column.name)
+                ),
+                class_="tools",
+            ),
+        )
+
+    @render_picture
+    async def bins() -> Picture | None:
+        shift, (train, predict) = await shown(), await batches()
+        return None if shift is None else pictures.bins(shift, str(train), str(predict), says, formats)
+
+    @render.ui
+    async def table() -> TagChild:
+        shift, there = await shown(), await shifts()
+        return None if shift is None else TagList(_bins(shift, says, formats), _table(page, there, says, formats))
+
+    @reactive.calc
+    async def lying() -> list[Scores]:
+        output_mart = await page.mart(page.task(), "predict_output")
+        latest = sorted((await record()).batches, key=lambda each: each.predicted_at)[-_BATCHES:]
+        if output_mart is None or not latest:
+            return []
+        return await page.ask(queries.scores, output_mart, sorted(latest, key=lambda each: each.batch))
+
+    @render.ui
+    async def scores_head() -> TagChild:
+        there = await lying()
+        if not there:
+            return TagList(h3(says("scores")), parts.empty(says("no_scores"), says("no_scores_do")))
+        lead = says("scores_lead", batches=formats.number(len(there)), rows=formats.number(queries.SCORES))
+        return TagList(h3(says("scores")), p(lead, class_="says"))
+
+    @render_picture
+    async def scores() -> Picture | None:
+        there = await lying()
+        return pictures.scores(there, says, formats) if there else None
+
+    @render.ui
+    async def scores_table() -> TagChild:
+        there = await lying()
+        return _scores(there, says, formats) if there else None
+
+
+def _kind(page: Page) -> str:
+    wanted = page.place().more.get("columns")
+    return wanted if wanted in _KINDS else _KINDS[0]
+
+
+def _learned_from(known: models.Record, predict: object) -> str | None:
+    """The train batch of the version that made a prediction; the latest one where that is not known."""
+    name = predict if isinstance(predict, str) else getattr(predict, "batch", None)
+    version = next((each.model_version for each in known.batches if each.batch == name), None)
+    crowned = None if version is None else known.crowned(version)
+    if crowned is not None:
+        return crowned.batch
+    return known.trainings[0].batch if known.trainings else None
+
+
+def _picker(page: Page, says: ViewTexts, known: models.Record, train: str | None, predict: str | None) -> TagChild:
+    predicts = [each.batch for each in known.batches]
+    trains = sorted({each.batch for each in known.trainings})
+    form = parts.form(
+        page.place(),
+        parts.chosen(_with(predicts, predict), name="batch", label=says("predict_batch"), selected=predict),
+        parts.chosen(_with(trains, train), name="train", label=says("train_batch"), selected=train),
+        parts.chosen(
+            {kind: says(f"columns_{kind}") for kind in _KINDS},
+            name="columns",
+            label=says("columns"),
+            selected=_kind(page),
+        ),
+    )
+    return div(form, class_="tools")
+
+
+def _with(names: Sequence[str], picked: str | None) -> dict[str, str]:
+    """Options, with the picked one among them though it may not be there."""
+    wanted = [] if picked is None or picked in names else [picked]
+    return {name: name for name in [*wanted, *names]}
+
+
+def _sampled(found: Drift, says: ViewTexts, formats: Formats) -> str:
+    return says(
+        "sampled",
+        train=found.train.batch,
+        train_rows=formats.number(found.train.rows),
+        train_of=formats.number(found.train.of),
+        predict=found.predict.batch,
+        predict_rows=formats.number(found.predict.rows),
+        predict_of=formats.number(found.predict.of),
+    )
+
+
+def _bins(shift: ColumnShift, says: ViewTexts, formats: Formats) -> Tag:
+    rows: list[list[TagChild]] = [
+        [pictures.bin_name(each, says, formats), formats.share(each.reference), formats.share(each.others)]
+        for each in shift.stability.bins
+    ]
+    title = says("bins", column=shift.column.name)
+    head = [says("bin"), says("train"), says("predict")]
+    return tags.details(tags.summary(title), parts.table(head, rows, title, numbers=(1, 2)))
+
+
+def _table(page: Page, shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) -> TagChild:
+    rows: list[list[TagChild]] = [
+        [
+            page.link(shift.column.name, page.place().at(column=shift.column.name)),
+            tags.data(formats.number(round(shift.stability.index, 4)), value=repr(shift.stability.index)),
+            says(f"shift_{shift.stability.shift.value}"),
+            formats.share(shift.stability.bins[-1].reference),
+            formats.share(shift.stability.bins[-1].others),
+            shift.column.description,
+        ]
+        for shift in shifts
+    ]
+    head = [
+        says("column"), "PSI", says("shift"), says("missing_train"), says("missing_predict"), says("meaning"),
+    ]  # fmt: skip
+    return TagList(h3(says("all")), parts.table(head, rows, says("all"), numbers=(1, 3, 4)))
+
+
+def _scores(found: Sequence[Scores], says: ViewTexts, formats: Formats) -> Tag:
+    rows: list[list[TagChild]] = [
+        [
+            each.made.batch,
+            str(each.made.model_version),
+            formats.number(each.rows),
+            *(formats.share(value) for value in each.quantiles),
+            formats.share(each.decided),
+        ]
+        for each in found
+    ]
+    quantiles = [f"{formats.share(share)}" for share in queries.QUANTILES]
+    head = [says("batch"), says("version"), says("rows"), *quantiles, says("decided")]
+    return parts.table(head, rows, says("scores"), numbers=range(1, len(head)))

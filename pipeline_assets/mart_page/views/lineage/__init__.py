@@ -1,0 +1,1 @@
+"""The view ``lineage``: page, queries, charts and texts."""

@@ -1,0 +1,130 @@
+"""A task's columns and what goes into what, from left to right; the path of a picked column stands out."""
+
+from collections.abc import Iterable, Sequence
+
+import plotly.graph_objects as go
+
+from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
+from pipeline_assets.mart_page.language import ViewTexts
+from pipeline_assets.mart_page.render import Picture, plain
+from pipeline_assets.task.column_lineage import Columns, Edge, Node
+from pipeline_assets.task.spec import SCORES
+
+# Where each kind of column is entered and left, on an axis from left to right: its name stands between.
+_SIDES = {"raw": (-1.0, 0.0), "feature": (1.0, 1.9), "label": (1.0, 1.9), "score": (2.9, 3.55)}
+_LAST = (4.2, 4.8)  # the decision stands behind the probability that it is made of
+_SYMBOLS = {"raw": "square", "feature": "circle", "label": "diamond", "score": "star"}
+
+
+def lineage(columns: Columns, picked: str | None, says: ViewTexts) -> Picture:
+    """The drawing. Points carry the columns' keys, so that a click picks one.
+
+    Args:
+        picked: key of the column whose path is shown; ``None`` shows all alike.
+    """
+    layers = _layers(columns)
+    places = {node.key: at for layer in layers for node, at in _spread(layer, max(map(len, layers)))}
+    path = columns.path(picked) if picked else set(columns.nodes)
+    on_path = columns.edges_of(picked) if picked else set()
+    figure = go.Figure(
+        [
+            _lines((edge for edge in columns.edges if edge not in on_path), columns, places, on_path=False),
+            _lines((edge for edge in columns.edges if edge in on_path), columns, places, on_path=True),
+            _ports(columns, places),
+            *(_points(layer, places, path if picked else None, picked) for layer in layers if layer),
+        ]
+    )
+    figure.update_xaxes(visible=False, range=[-1.05, 4.85])
+    figure.update_yaxes(visible=False, range=[max(places.values()) + 0.8, -0.8])
+    bare(figure, hovermode="closest", hoverdistance=40)
+    return Picture(figure, _words(columns, picked, says))
+
+
+def _layers(columns: Columns) -> list[list[Node]]:
+    """Raw columns that go anywhere, ordered by where they go; then features and label; then the scores."""
+    nodes = columns.nodes.values()
+    middle = [node for node in nodes if node.kind in ("feature", "label")]
+    at = {node.key: place for place, node in enumerate(middle)}
+    goes: dict[str, list[int]] = {}
+    for edge in columns.edges:
+        goes.setdefault(edge.source, []).append(at.get(edge.target, len(at)))
+    raw = [node for node in nodes if node.kind == "raw" and node.key in goes]
+    ends = {edge.target for edge in columns.edges}
+    scores = [[node] for node in nodes if node.kind == "score" and node.key in ends]
+    return [sorted(raw, key=lambda node: sum(goes[node.key]) / len(goes[node.key])), middle, *scores]
+
+
+def _sides(node: Node) -> tuple[float, float]:
+    return _LAST if node.name == SCORES[1] and node.kind == "score" else _SIDES[node.kind]
+
+
+def _spread(layer: Sequence[Node], rows: int) -> Iterable[tuple[Node, float]]:
+    """Even heights for a layer, over the height of the longest one."""
+    step = rows / len(layer) if layer else 0
+    return [(node, step * (place + 0.5) - 0.5) for place, node in enumerate(layer)]
+
+
+def _lines(edges: Iterable[Edge], columns: Columns, places: dict[str, float], *, on_path: bool) -> go.Scatter:
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for edge in edges:
+        x += [_sides(columns.nodes[edge.source])[1], _sides(columns.nodes[edge.target])[0], None]
+        y += [places[edge.source], places[edge.target], None]
+    line = {"color": OTHERS, "width": 2.5} if on_path else {"color": QUIET, "width": 0.8, "dash": "dot"}
+    return go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip")
+
+
+def _ports(columns: Columns, places: dict[str, float]) -> go.Scatter:
+    """A dot where lines leave a column whose name stands before it."""
+    left = [node for node in columns.nodes.values() if node.key in places and node.kind != "raw"]
+    sources = {edge.source for edge in columns.edges}
+    ports = [(_sides(node)[1], places[node.key]) for node in left if node.key in sources]
+    return go.Scatter(
+        x=[x for x, _ in ports],
+        y=[y for _, y in ports],
+        mode="markers",
+        marker={"size": 4, "color": QUIET},
+        hoverinfo="skip",
+    )
+
+
+def _points(layer: Sequence[Node], places: dict[str, float], path: set[str] | None, picked: str | None) -> go.Scatter:
+    """Names of one layer, with a mark at the side where lines go on; the scores' where they come in."""
+    kind = layer[0].kind
+    there = [path is None or node.key in path for node in layer]
+    return go.Scatter(
+        x=[_sides(node)[1 if kind == "raw" else 0] for node in layer],
+        y=[places[node.key] for node in layer],
+        mode="markers+text",
+        text=[_name(node, bold=path is not None and node.key in path) for node in layer],
+        textposition="middle left" if kind == "raw" else "middle right",
+        cliponaxis=False,
+        marker={
+            "symbol": [_SYMBOLS[node.kind] for node in layer],
+            "size": [14 if node.key == picked else 9 for node in layer],
+            "color": [OTHERS if path is not None and node.key in path else REFERENCE for node in layer],
+            "opacity": [1.0 if shown else 0.35 for shown in there],
+        },
+        customdata=[node.key for node in layer],
+        hovertext=[plain(node.expression or node.description or node.name) for node in layer],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def _name(node: Node, *, bold: bool) -> str:
+    name = plain(node.name)
+    return f"<b>{name}</b>" if bold else name
+
+
+def _words(columns: Columns, picked: str | None, says: ViewTexts) -> str:
+    if picked is None:
+        counts = {kind: sum(node.kind == kind for node in columns.nodes.values()) for kind in ("raw", "feature")}
+        return says("picture_all", raw=counts["raw"], features=counts["feature"])
+    before = [columns.nodes[key].name for key in columns.nodes if key in columns.upstream(picked)]
+    after = [columns.nodes[key].name for key in columns.nodes if key in columns.downstream(picked)]
+    return says(
+        "picture_path",
+        column=columns.nodes[picked].name,
+        before=", ".join(before) or says("nothing"),
+        after=", ".join(after) or says("nothing"),
+    )

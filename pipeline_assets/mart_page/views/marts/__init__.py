@@ -1,0 +1,1 @@
+"""The view ``marts``: page, queries, charts and texts."""

@@ -1,0 +1,1 @@
+"""The view ``models``: page, queries, charts and texts."""

@@ -1,0 +1,1 @@
+"""The view ``passport``: page, queries, charts and texts."""

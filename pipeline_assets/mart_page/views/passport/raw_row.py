@@ -1,0 +1,175 @@
+"""A row as it came: which file, which place in it, its values, and what its contract says of it."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.engine.duckdb.scan import computable, scan
+from pipeline_assets.errors import PipelineError
+from pipeline_assets.mart_page.problem import Problem, attempt
+from pipeline_assets.stores.files.base import Area, FileStore
+from pipeline_assets.stores.files.listing import unusable
+from pipeline_assets.task.batch import BatchRef, Manifest
+from pipeline_assets.task.contract import of_file
+from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.types import arrow_type
+
+_ADDED = ("row_number", "reason")  # what the rejected file has beside the row as it came
+
+
+@dataclass(frozen=True)
+class RawValue:
+    """One value of a raw row.
+
+    Attributes:
+        kind: its type in the file: the contract's name where it is the contract's type, else Arrow's.
+        expected: its contract type; ``None`` for a column that the contract does not know.
+        description: the contract's.
+    """
+
+    column: str
+    value: Any
+    kind: str
+    expected: str | None
+    description: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule of the contract, applied to the row now.
+
+    Attributes:
+        rule: its name, as the counts of reasons have it.
+        broken: the sentence that a rejected row would get; ``None`` if the row keeps the rule.
+    """
+
+    rule: str
+    broken: str | None
+
+
+@dataclass(frozen=True)
+class NotChecked:
+    """There is no such batch, or it was not checked yet.
+
+    Attributes:
+        others: batches of the stage that are there, the latest first, as batches are mostly named by date.
+    """
+
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NoRow:
+    """The batch has no such row.
+
+    Attributes:
+        rows: that it has; they count from 0.
+    """
+
+    rows: int
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """A row as it came.
+
+    Attributes:
+        manifest: of its batch.
+        file: the part that has it.
+        row_in_file: its place there, from 0.
+        reason: why it was rejected; ``None`` if it was accepted.
+        values: in the order of the file, or why they cannot be read.
+        checks: the task's rules as they are now; or why they cannot be applied.
+    """
+
+    manifest: Manifest
+    file: str
+    row_in_file: int
+    reason: str | None
+    values: tuple[RawValue, ...] | Problem
+    checks: tuple[Check, ...] | Problem
+
+    @property
+    def accepted(self) -> bool:
+        """It kept the contract when the batch was checked."""
+        return self.reason is None
+
+
+def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: Path) -> RawRow | NoRow | NotChecked:
+    """Reads one row of a batch that was checked before: the row group that has it, and no other.
+
+    Args:
+        row: its number in the batch, from 0.
+        scratch: folder for what the checks put down.
+
+    Raises:
+        PassingFault: the store does not answer.
+        StoreError: it refuses.
+        DataError: the record of the check is damaged.
+    """
+    stored = None if unusable(ref.batch) else files.read(Area.REJECTED, ref)
+    if stored is None:
+        return NotChecked(tuple(files.batches(task.name, ref.stage))[::-1])
+    manifest = manifest_of(files, ref)
+    if not 0 <= row < manifest.rows:
+        return NoRow(manifest.rows)
+    starts = [0, *accumulate(manifest.rows_of_parts)]
+    place = bisect_right(starts, row) - 1
+    part, at = manifest.parts[place], row - starts[place]
+    rejected = stored.find("row_number", row)
+    record = _as_it_came(rejected) if rejected is not None else attempt(lambda: files.part(part).row(at))
+    values: tuple[RawValue, ...] | Problem
+    checks: tuple[Check, ...] | Problem
+    if isinstance(record, Problem):
+        values = checks = record
+    elif record is None:
+        values = checks = Problem(f"{part.uri} has no row {at}")
+    else:
+        values = _values(record, task, ref)
+        checks = attempt(_checks, record, task, ref, scratch)
+    reason = None if rejected is None else str(rejected.column("reason")[0])
+    return RawRow(manifest, part.uri, at, reason, values, checks)
+
+
+def _as_it_came(rejected: pa.RecordBatch) -> pa.RecordBatch:
+    """The rejected file keeps the row whole, whatever became of the input since."""
+    return rejected.select([name for name in rejected.schema.names if name not in _ADDED])
+
+
+def _values(record: pa.RecordBatch, task: TaskSpec, ref: BatchRef) -> tuple[RawValue, ...]:
+    contract = task.columns_of(ref.stage)
+    return tuple(
+        RawValue(
+            column=field.name,
+            value=column[0].as_py(),
+            kind=known.type if known is not None and arrow_type(known.type) == field.type else str(field.type),
+            expected=None if known is None else known.type,
+            description="" if known is None else known.description,
+        )
+        for field, column in zip(record.schema, record.columns, strict=True)
+        for known in [contract.get(field.name)]
+    )
+
+
+def _checks(record: pa.RecordBatch, task: TaskSpec, ref: BatchRef, scratch: Path) -> tuple[Check, ...]:
+    scratch.mkdir(parents=True, exist_ok=True)
+    # By way of a file, so that the values meet the rules in the types that the pipeline's own scan gives them.
+    with TemporaryDirectory(dir=scratch) as folder:
+        file = Path(folder) / "row.parquet"
+        pq.write_table(pa.Table.from_batches([record]), file)
+        with scan([file], scratch) as view, computable("a check of the task"):
+            contract = of_file(task, ref.stage, view.columns)
+            found = view.connection.execute(contract.verdicts_query()).fetchone()
+    if found is None:
+        raise PipelineError("a row was lost on the way to its checks", **ref.facts())
+    return tuple(
+        Check(rule.name, None if verdict is None else str(verdict))
+        for rule, verdict in zip(contract.rules, found, strict=False)
+    )

@@ -1,0 +1,165 @@
+"""Arrow record batches as the pandas frames that models take: strings by code, numbers without copies."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline_assets.errors import DataError
+from pipeline_assets.task.spec import LABEL, ROW_ADDRESS, SPLIT_BY, Features, TaskSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ROW_NUMBER = ROW_ADDRESS[1]
+_CODED = pa.dictionary(pa.int32(), pa.string())
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows that a model learns from or is judged by, in one order.
+
+    Attributes:
+        features: a column a feature, as :func:`scoring_frame` makes them.
+        label: int8, 0 or 1, a value a row.
+        split_by: the values that a split by time orders, a value a row; ``None`` where the task has none.
+    """
+
+    features: "pd.DataFrame"
+    label: NDArray[np.int8]
+    split_by: pa.ChunkedArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, rows: NDArray[np.int64]) -> "LabelledRows":
+        """The rows at these positions; what they are split by is no longer needed."""
+        return LabelledRows(features=self.features.iloc[rows], label=self.label[rows])
+
+
+@dataclass(frozen=True)
+class TrainingFrame:
+    """A batch ready to train on, by row number, whatever order the store gave it in.
+
+    Attributes:
+        rows: the labelled rows.
+        unlabelled: rows left out, for they have no label.
+    """
+
+    rows: LabelledRows
+    unlabelled: int
+
+
+def scoring_frame(batch: pa.RecordBatch | pa.Table, features: Features) -> "pd.DataFrame":
+    """The features of one batch, in the order of ``features.names``.
+
+    Numeric columns are float64 with NaN for null, categorical ones are categories by code: CatBoost then
+    hashes each distinct string once, not each cell, and predictions stay those of plain strings, to the bit.
+    50 to 100 thousand rows a batch keep the fixed cost of a call small and the memory flat.
+
+    Raises:
+        DataError: a feature is missing, has another type, or is categorical and null somewhere.
+    """
+    import pandas as pd
+
+    _check_columns(batch.schema, features)
+    columns: dict[str, NDArray[np.float64] | pd.Categorical] = {}
+    for name in features.numeric:
+        columns[name] = _numbers(batch.column(name))
+    for name in features.categorical:
+        columns[name] = _categories(name, batch.column(name))
+    return pd.DataFrame(columns, columns=pd.Index(features.names), copy=False)
+
+
+def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFrame:
+    """Reads a whole feature stream of the stage train; strings are coded batch by batch and never pile up.
+
+    Args:
+        stream: ``row_number``, the features, ``label`` and, where the task splits by time, ``split_by``.
+        task: whose features they are.
+
+    Raises:
+        DataError: the stream's columns are not those of the task.
+    """
+    features = task.features
+    by_time = task.training.validation.split == "time"
+    wanted = (_ROW_NUMBER, *features.names, LABEL, *((SPLIT_BY,) if by_time else ()))
+    _check_columns(stream.schema, features, also=(_ROW_NUMBER, LABEL, *((SPLIT_BY,) if by_time else ())))
+    batches, unlabelled = [], 0
+    for batch in stream:
+        labelled = batch.select(wanted).filter(batch.column(LABEL).is_valid())
+        unlabelled += batch.num_rows - labelled.num_rows
+        batches.append(_coded(labelled, features))
+    empty = _coded(pa.RecordBatch.from_pylist([], stream.schema).select(wanted), features)
+    table = pa.Table.from_batches(batches, empty.schema).unify_dictionaries()
+    table = _by_row_number(table)
+    rows = LabelledRows(
+        features=scoring_frame(table, features),
+        label=table.column(LABEL).to_numpy().astype(np.int8, copy=False),
+        split_by=table.column(SPLIT_BY) if by_time else None,
+    )
+    return TrainingFrame(rows=rows, unlabelled=unlabelled)
+
+
+def _by_row_number(table: pa.Table) -> pa.Table:
+    """A model depends on the order of its rows; the order of a store must not show in it."""
+    numbers = table.column(_ROW_NUMBER).to_numpy()
+    return table if bool(np.all(numbers[1:] > numbers[:-1])) else table.take(np.argsort(numbers, kind="stable"))
+
+
+def _check_columns(schema: pa.Schema, features: Features, also: tuple[str, ...] = ()) -> None:
+    again = "materialise the stage's features again: the task has changed since they were made"
+    for name in (*features.names, *also):
+        if schema.get_field_index(name) < 0:
+            raise DataError("the features lack a column", column=name, available=schema.names, do=again)
+    for name in features.numeric:
+        if not pa.types.is_floating(schema.field(name).type):
+            found = schema.field(name).type
+            raise DataError("a numeric feature is no number", column=name, found=found, expected="double", do=again)
+    for name in features.categorical:
+        if not _is_text(schema.field(name).type):
+            found = schema.field(name).type
+            raise DataError("a categorical feature is no text", column=name, found=found, expected="string", do=again)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value))
+
+
+def _coded(batch: pa.RecordBatch, features: Features) -> pa.RecordBatch:
+    """The batch with its categorical columns as codes into their distinct strings."""
+    for name in features.categorical:
+        batch = batch.set_column(batch.schema.get_field_index(name), name, _codes(batch.column(name)))
+    return batch
+
+
+def _codes(column: pa.Array) -> pa.DictionaryArray:
+    if column.type == _CODED:
+        return column
+    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return plain.cast(pa.string()).dictionary_encode()
+
+
+def _numbers(column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+    values = column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()
+    return np.asarray(values, dtype=np.float64)
+
+
+def _categories(name: str, column: pa.Array | pa.ChunkedArray) -> "pd.Categorical":
+    import pandas as pd
+
+    if column.null_count:
+        first = pc.index(column.is_null(), value=True).as_py()
+        raise DataError(
+            "a categorical feature is null",
+            column=name,
+            found=f"{column.null_count} nulls, the first in row {first} of {len(column)} read together",
+            expected="no null: preparation names what is missing",
+        )
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    coded = _codes(whole)
+    return pd.Categorical.from_codes(coded.indices.to_numpy(), pd.Index(coded.dictionary.to_pylist(), dtype=object))

@@ -1,0 +1,1 @@
+"""What fits models: a module a package behind one interface."""

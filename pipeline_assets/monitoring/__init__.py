@@ -1,0 +1,1 @@
+"""How batches and predictions change over time."""

@@ -1,0 +1,1 @@
+"""Prepared rows for models: in parquet files or in Tarantool."""

@@ -1,0 +1,184 @@
+"""What a feature store promises, whichever keeps the rows: the table, the protocol and the rules both stores hold."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_assets.errors import DataError
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.preparation import features_schema
+from pipeline_assets.task.spec import Stage, TaskSpec
+
+ROW_NUMBER = "row_number"
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """The features of one stage of one task.
+
+    Attributes:
+        schema: ``row_number`` (int64) first, then the features (float64 or string); in train also ``label``
+            (int8, nullable) and ``split_by``.
+        engine: how Tarantool keeps it; other stores have no use for it.
+        column_descriptions: by column; those without one are absent.
+    """
+
+    task: str
+    stage: Stage
+    schema: pa.Schema
+    engine: Literal["memtx", "vinyl"] = "memtx"
+    description: str = ""
+    column_descriptions: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def name(self) -> str:
+        """Of the Tarantool space: upper case, so that unquoted SQL finds it."""
+        return f"{self.task}_{self.stage}_features".upper()
+
+    @property
+    def asset(self) -> str:
+        """Key of the Dagster asset that fills it."""
+        return f"{self.task}/{self.stage}_features"
+
+    def ref(self, batch: str) -> BatchRef:
+        """The batch that the rows were prepared from."""
+        return BatchRef(self.task, self.stage, batch)
+
+
+def feature_table(task: TaskSpec, stage: Stage) -> FeatureTable:
+    """Where a stage's features of a task are kept."""
+    return FeatureTable(task.name, stage, features_schema(task, stage), engine=task.feature_store.engine)
+
+
+class FeatureStore(Protocol):
+    """Keeps the prepared rows of every batch; a batch is all there or not there."""
+
+    def replace(
+        self,
+        table: FeatureTable,
+        batch: str,
+        rows: pa.RecordBatchReader,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Makes ``rows`` the content of the batch, atomically: a reader sees the former content or the new one.
+
+        Args:
+            table: what the rows must look like; see :func:`fitting`.
+            batch: name of the batch.
+            rows: in the order of ``row_number``, which starts anywhere and may leave rows out.
+            progress: called now and then with the rows written so far.
+
+        Returns:
+            Rows written.
+
+        Raises:
+            DataError: the rows do not fit the table or are out of order. This and any error of the stream itself,
+                which is raised as it is, leaves the former content in place.
+        """
+        ...
+
+    def read(self, table: FeatureTable, batch: str) -> pa.RecordBatchReader:
+        """The rows of a batch by ``row_number``, under exactly ``table.schema``.
+
+        What is stored beyond the table's columns is left out.
+
+        Raises:
+            DataError: the batch is not there, or was stored without a column of the table or with another type.
+        """
+        ...
+
+    def row(self, table: FeatureTable, batch: str, row_number: int) -> pa.RecordBatch | None:
+        """One row of a batch, under exactly ``table.schema``; ``None`` if the batch has no such row.
+
+        Raises:
+            DataError: as :meth:`read`.
+        """
+        ...
+
+    def count(self, table: FeatureTable, batch: str) -> int | None:
+        """Rows of a batch; ``None`` if it is not there."""
+        ...
+
+    def uri(self, table: FeatureTable, batch: str) -> str:
+        """Where a person finds the rows of the batch."""
+        ...
+
+
+def not_there(table: FeatureTable, batch: str) -> DataError:
+    """The error of reading a batch that was never stored."""
+    return DataError(
+        "the features of this batch are not there",
+        **table.ref(batch).facts(),
+        do=f"materialise {table.asset} for this batch first",
+    )
+
+
+def check_stored(table: FeatureTable, batch: str, stored: pa.Schema) -> None:
+    """Refuses a stored batch that lacks a column of the table, or has it with another type.
+
+    Raises:
+        DataError: names every such column.
+    """
+    misfits = _misfits(table.schema, stored)
+    if misfits:
+        raise DataError(
+            "the stored features were prepared for another set of columns than the task has now",
+            **table.ref(batch).facts(),
+            column=", ".join(misfits),
+            found="; ".join(f"{name}: {_type(stored, name)}" for name in misfits),
+            expected="; ".join(f"{name}: {_type(table.schema, name)}" for name in misfits),
+            do=f"materialise {table.asset} for this batch again",
+        )
+
+
+def fitting(table: FeatureTable, batch: str, rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The batches of ``rows`` under ``table.schema``, each checked as it passes.
+
+    Raises:
+        DataError: another set or order of columns, a null where the schema has none, or a ``row_number`` that is
+            null or not above the one before it.
+    """
+    if rows.schema.names != table.schema.names or _misfits(table.schema, rows.schema):
+        raise DataError(
+            "the prepared rows do not fit the feature table",
+            **table.ref(batch).facts(),
+            found=_columns(rows.schema),
+            expected=_columns(table.schema),
+        )
+    required = {ROW_NUMBER, *(column.name for column in table.schema if not column.nullable)}
+    last: int | None = None
+    for records in rows:
+        if records.num_rows == 0:
+            continue
+        for name in required:
+            if records[name].null_count:
+                raise DataError("a value is missing", **table.ref(batch).facts(), column=name, expected="no null")
+        numbers = records[ROW_NUMBER]
+        first = numbers[0].as_py()
+        rising = pc.all(pc.less(numbers[:-1], numbers[1:]), min_count=0).as_py()
+        if not rising or (last is not None and first <= last):
+            raise DataError(
+                "the prepared rows are out of order",
+                **table.ref(batch).facts(),
+                column=ROW_NUMBER,
+                found=f"a row from {first} on whose number is not above the one before it",
+                expected="strictly rising numbers",
+            )
+        last = numbers[-1].as_py()
+        yield pa.RecordBatch.from_arrays(records.columns, schema=table.schema)
+
+
+def _misfits(wanted: pa.Schema, given: pa.Schema) -> list[str]:
+    return [column.name for column in wanted if _type(given, column.name) != column.type]
+
+
+def _type(schema: pa.Schema, name: str) -> pa.DataType | str:
+    place = schema.get_field_index(name)
+    return "not there" if place < 0 else schema.field(place).type
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{column.name}: {column.type}" for column in schema)

@@ -1,0 +1,251 @@
+"""Features in Tarantool: a batch is a generation of rows, and one pointer says which generation it is.
+
+What is on the server, for a task ``flight_delays`` in train:
+
+- space ``FLIGHT_DELAYS_TRAIN_FEATURES_MEMTX`` (or ``..._VINYL``: the engine is part of the name, so that a task may
+  change it and keep the batches it has): the rows, keyed by ``(__GENERATION, ROW_NUMBER)``, with a typed format.
+  Names are upper case, so that unquoted SQL finds them. :mod:`.tuples` says how a column is kept.
+- space ``FEATURE_BATCHES``: the pointers, keyed by ``(TABLE_NAME, BATCH)``.
+- space ``FEATURE_GENERATIONS``: every generation that may have rows.
+- view ``FLIGHT_DELAYS_TRAIN_FEATURES``: ``BATCH``, ``ROW_NUMBER`` and the columns of the current generation of every
+  batch. It is what people query::
+
+      SELECT * FROM FLIGHT_DELAYS_TRAIN_FEATURES WHERE BATCH = '2013-01' AND "ROW_NUMBER" = 5
+
+  (``ROW_NUMBER`` is a word of Tarantool's SQL and wants quotes.) To the server this is two look-ups by primary key,
+  and a query over everything goes by keys as well, which 3.x demands of queries that do not say ``SEQSCAN``. Only
+  while a table has batches in both engines is the view a union, and to be aggregated ``FROM SEQSCAN ...`` there.
+
+Why a view: a space cannot hold two generations and show one. A generation column in the space itself would have
+every reader, the careless one too, filter by it; copying a finished batch into a clean space would need one
+transaction of millions of rows, in which the server serves nobody else. Without SQL a look-up is two ``get``s:
+``FEATURE_BATCHES:get{table, batch}.GENERATION``, then ``..._MEMTX:get{generation, row_number}``.
+
+A run writes its rows under a new generation and then replaces the pointer; that is the moment the batch changes.
+Sessions lease the generations they write or read. A generation that no pointer names and no living session leases
+is garbage, whether its writer finished, failed or was killed, and each run collects its table's garbage before and
+after its own work. Two runs of one batch write a generation each, and the pointer ends at one of them.
+
+Rights: the Lua side (``tarantool.lua``) is sent by ``eval`` and makes the spaces on first use, so the login needs
+``execute`` on ``universe`` and ``read,write,create`` on ``space``, and ``alter,drop`` as well where another login
+made the spaces. People who only query need ``read`` on the rows' space and on ``FEATURE_BATCHES``.
+"""
+
+import base64
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pyarrow as pa
+from tarantool.error import Error
+
+from pipeline_assets.errors import DataError
+from pipeline_assets.settings import TarantoolSettings
+from pipeline_assets.stores.features.base import FeatureTable, check_stored, fitting, not_there
+from pipeline_assets.stores.features.msgpack_codec import field_type, pack, unpack
+from pipeline_assets.stores.features.tarantool_session import Session, told
+
+# A request carries about this much, and never more rows than the server handles in some 20 ms: it serves nobody
+# else meanwhile.
+_CHUNK_BYTES, _CHUNK_ROWS = 1 << 20, 8_192
+_PAGE_BYTES, _PAGE_ROWS = 2 << 20, 20_000
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The current generation of a batch, leased to a session.
+
+    Attributes:
+        generation: its number.
+        space_id: of the space that its rows are in.
+        rows: how many.
+        size: of the rows as tuples, in bytes.
+        schema: of the fields after the generation.
+    """
+
+    generation: int
+    space_id: int
+    rows: int
+    size: int
+    schema: pa.Schema
+
+
+class TarantoolFeatureStore:
+    """Keeps features in a Tarantool server, 2.6 or later."""
+
+    def __init__(self, settings: TarantoolSettings) -> None:
+        self._settings = settings
+
+    def replace(
+        self,
+        table: FeatureTable,
+        batch: str,
+        rows: pa.RecordBatchReader,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """See :class:`FeatureStore`.
+
+        Raises:
+            PassingFault: the server does not answer.
+            StoreError: it refused: no memory, no rights, a column that has another type there.
+        """
+        with self._session(table, batch) as session:
+            _collect(session, table)
+            columns = [[column.name.upper(), field_type(column)] for column in table.schema]
+            generation, names = session.run("begin", table.name, batch, table.engine, columns[1:])
+            try:
+                schema = _stored_schema(table.schema, names[1:])
+                count, size = _load(session, generation, schema, fitting(table, batch, rows), progress)
+                session.run("flip", generation, count, size, base64.b64encode(schema.serialize()).decode())
+            except BaseException:
+                # The session may be what broke; then the next run collects.
+                with suppress(Error):
+                    session.run("release", generation)
+                    _collect(session, table)
+                raise
+            session.run("release", generation)
+            _collect(session, table)
+        return count
+
+    def read(self, table: FeatureTable, batch: str) -> pa.RecordBatchReader:
+        """See :class:`FeatureStore`; the reader holds a connection until it is read to its end or let go.
+
+        Raises:
+            PassingFault: the server does not answer.
+            StoreError: it refused.
+        """
+        records = self._records(table, batch)
+        # Goes as far as the lease, so that a batch that is not there is an error here.
+        next(records)
+        return pa.RecordBatchReader.from_batches(table.schema, records)
+
+    def row(self, table: FeatureTable, batch: str, row_number: int) -> pa.RecordBatch | None:
+        """One look-up by key; see :class:`FeatureStore`.
+
+        Raises:
+            PassingFault: the server does not answer.
+            StoreError: it refused.
+        """
+        with self._session(table, batch) as session:
+            held = _held_fitting(session, table, batch)
+            rows = session.page(held.space_id, held.generation, row_number - 1, 1)
+        if len(rows) == 0 or rows.last()[1] != row_number:
+            return None
+        return _under(table, unpack(rows, held.generation, held.schema))
+
+    def count(self, table: FeatureTable, batch: str) -> int | None:
+        """See :class:`FeatureStore`."""
+        with self._session(table, batch) as session:
+            held = _hold(session, table, batch)
+        return None if held is None else held.rows
+
+    def uri(self, table: FeatureTable, batch: str) -> str:
+        """Server and view, as ``tarantool://host:port/VIEW?batch=...``."""
+        return f"tarantool://{self._settings.host}:{self._settings.port}/{table.name}?batch={quote(batch, safe='')}"
+
+    @contextmanager
+    def _session(self, table: FeatureTable, batch: str) -> Iterator[Session]:
+        with told(self._settings, table.ref(batch).facts()), Session(self._settings) as session:
+            yield session
+
+    def _records(self, table: FeatureTable, batch: str) -> Iterator[pa.RecordBatch]:
+        """Nothing in a record batch of its own, then the rows; the next page comes while one is unpacked."""
+        with self._session(table, batch) as session, ThreadPoolExecutor(1) as ahead:
+            held = _held_fitting(session, table, batch)
+            yield pa.RecordBatch.from_pylist([], schema=table.schema)
+            limit = _within(_PAGE_BYTES, held.size, held.rows, _PAGE_ROWS)
+            left = held.rows
+            page = ahead.submit(session.page, held.space_id, held.generation, None, min(limit, left))
+            while left:
+                rows = page.result()
+                if len(rows) != min(limit, left):
+                    raise DataError(
+                        "stored rows are gone",
+                        **table.ref(batch).facts(),
+                        found=f"{held.rows - left + len(rows)} rows",
+                        expected=f"{held.rows} rows",
+                        do=f"materialise {table.asset} for this batch again",
+                    )
+                left -= len(rows)
+                if left:
+                    last = rows.last()[1]
+                    page = ahead.submit(session.page, held.space_id, held.generation, last, min(limit, left))
+                yield _under(table, unpack(rows, held.generation, held.schema))
+
+
+def _hold(session: Session, table: FeatureTable, batch: str) -> _Held | None:
+    generation, *record = session.run("hold", table.name, batch) or (None,)
+    if generation is None:
+        return None
+    space_id, rows, size, schema = record
+    return _Held(generation, space_id, rows, size, pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema))))
+
+
+def _held_fitting(session: Session, table: FeatureTable, batch: str) -> _Held:
+    held = _hold(session, table, batch)
+    if held is None:
+        raise not_there(table, batch)
+    check_stored(table, batch, pa.schema(column for column in held.schema if not pa.types.is_null(column.type)))
+    return held
+
+
+def _under(table: FeatureTable, records: pa.RecordBatch) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([records[name] for name in table.schema.names], schema=table.schema)
+
+
+def _collect(session: Session, table: FeatureTable) -> None:
+    """Deletes the table's garbage, a bounded piece a request."""
+    while session.run("collect", table.name) != [True]:
+        pass
+
+
+def _stored_schema(schema: pa.Schema, names: list[str]) -> pa.Schema:
+    """The table's columns in the order of the space's fields; a field without a column is ``null``."""
+    columns = {column.name.upper(): column for column in schema}
+    return pa.schema([columns.get(name, pa.field(name, pa.null())) for name in names])
+
+
+def _load(
+    session: Session,
+    generation: int,
+    schema: pa.Schema,
+    batches: Iterator[pa.RecordBatch],
+    progress: Callable[[int], None] | None,
+) -> tuple[int, int]:
+    """Rows into a generation, the next chunk packed while one is inserted; rows and bytes written."""
+    count = size = 0
+    with ThreadPoolExecutor(1) as sender:
+        sent: Future[list[object]] | None = None
+        for records in _chunks(batches, schema):
+            tuples, lengths = pack(records, generation)
+            if sent is not None:
+                sent.result()
+                if progress is not None:
+                    progress(count)
+            sent = sender.submit(session.run, "append", generation, tuples, lengths)
+            count += records.num_rows
+            size += len(tuples)
+        if sent is not None:
+            sent.result()
+            if progress is not None:
+                progress(count)
+    return count, size
+
+
+def _chunks(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Pieces of a size to send, with the columns in the order of the schema."""
+    for batch in batches:
+        arrays = [
+            pa.nulls(batch.num_rows) if pa.types.is_null(column.type) else batch[column.name] for column in schema
+        ]
+        records = pa.RecordBatch.from_arrays(arrays, schema=schema)
+        step = _within(_CHUNK_BYTES, records.nbytes, records.num_rows, _CHUNK_ROWS)
+        for start in range(0, records.num_rows, step):
+            yield records.slice(start, step)
+
+
+def _within(budget: int, size: int, rows: int, most: int) -> int:
+    """How many rows of the average size a budget of bytes allows."""
+    return max(1, min(most, budget * rows // max(size, 1)))

@@ -1,0 +1,1 @@
+"""Batches as parquet files: in a local folder or on S3."""

@@ -1,0 +1,236 @@
+"""Inputs, outputs and rejected rows as parquet files, in a local folder or on S3 behind one interface."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline_assets.errors import ContractError
+from pipeline_assets.settings import Settings
+from pipeline_assets.stores.files.listing import (
+    SUFFIX,
+    Entry,
+    Found,
+    batch_at,
+    check_name,
+    check_readable,
+    listed,
+    places,
+)
+from pipeline_assets.stores.files.parquet_file import Sink, StoredFile
+from pipeline_assets.task.batch import BatchRef, Part
+from pipeline_assets.task.spec import Stage, did_you_mean
+
+__all__ = ["Area", "Fetched", "FileStore", "Found", "Sink", "StoredFile", "file_store", "sha256_of"]
+
+# Of the batches there are, how many an error names: the latest, as batches are mostly named by date.
+_NAMED = 20
+
+
+class Area(Enum):
+    """Where the pipeline keeps a batch's own files."""
+
+    OUTPUT = "predictions"
+    REJECTED = "rejected"
+    SCORES = "scores"
+
+    def path(self, ref: BatchRef) -> str:
+        """Of a batch's file, below the store's uri.
+
+        Raises:
+            ContractError: the batch's name could lead out of the folder.
+        """
+        check_name(ref)
+        folder = f"{self.value}/{ref.stage}" if self is Area.REJECTED else self.value
+        return f"{ref.task}/{folder}/{ref.batch}{SUFFIX}"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A batch within reach.
+
+    Attributes:
+        paths: local files, in the order of the batch's parts.
+        sha256: of the one file; of the lines ``name sha256`` of all files for a folder.
+    """
+
+    paths: tuple[Path, ...]
+    sha256: str
+
+
+class FileStore(ABC):
+    """Files below one uri: inputs as others put them there, and what the pipeline writes beside them.
+
+    Attributes:
+        uri: ``s3://bucket/prefix`` or a folder, without a ``/`` at the end.
+    """
+
+    uri: str
+
+    def batches(self, task: str, stage: Stage) -> dict[str, Found]:
+        """Every batch there is by name, in the order of names.
+
+        Folders that are still being written are left out; whatever else is wrong with a batch, :meth:`find` says.
+        """
+        return listed(f"{self.uri}/{task}/{stage}", self._entries(f"{task}/{stage}", ""))
+
+    def find(self, ref: BatchRef) -> Found:
+        """One batch.
+
+        Raises:
+            ContractError: it is not there (says what is), is still being written, or cannot be one batch of parquet.
+        """
+        check_name(ref)
+        below = f"{ref.task}/{ref.stage}"
+        folder = f"{self.uri}/{below}"
+        entries = [
+            entry for start in (f"{ref.batch}{SUFFIX}", f"{ref.batch}/") for entry in self._entries(below, start)
+        ]
+        there = places(entries).get(ref.batch)
+        if there is None:
+            names = list(self.batches(ref.task, ref.stage))
+            earlier = [f"{len(names) - _NAMED} earlier ones"] if len(names) > _NAMED else []
+            raise ContractError(
+                f"there is no such batch{did_you_mean(ref.batch, names)}",
+                **ref.facts(),
+                expected=f"{folder}/{ref.batch}{SUFFIX}, or a folder {ref.batch} of part files there",
+                available=[*earlier, *names[-_NAMED:]],
+            )
+        check_readable(ref, folder, there)
+        return batch_at(folder, there)
+
+    def uri_of(self, area: Area, ref: BatchRef) -> str:
+        """Where the pipeline's file of a batch is, or will be."""
+        return f"{self.uri}/{area.path(ref)}"
+
+    @abstractmethod
+    def fetch(self, found: Found) -> AbstractContextManager[Fetched]:
+        """The batch as local files, fingerprinted.
+
+        Raises:
+            ContractError: the batch is not the one that was found.
+        """
+
+    @abstractmethod
+    def open(self, found: Found) -> AbstractContextManager[tuple[Path, ...]]:
+        """The batch as local files, for the steps after the one that fetched it.
+
+        Raises:
+            ContractError: the batch is not the one that was found.
+        """
+
+    @abstractmethod
+    def part(self, part: Part) -> StoredFile:
+        """One file of an input in place, for those who want a row or two of it: nothing is copied.
+
+        Raises:
+            ContractError: it is not the one that was found.
+            DataError: it is damaged.
+        """
+
+    @abstractmethod
+    def sink(self, area: Area, ref: BatchRef, schema: pa.Schema) -> AbstractContextManager[Sink]:
+        """A file to write. It appears whole at the end of the block; an error in the block changes nothing.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+
+    @abstractmethod
+    def read(self, area: Area, ref: BatchRef) -> StoredFile | None:
+        """A file that the pipeline wrote; ``None`` if it is not there.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+
+    @abstractmethod
+    def put(self, ref: BatchRef, path: Path) -> bool:
+        """Puts a local parquet file in place as the input of a batch: it appears whole or not at all.
+
+        Args:
+            ref: the batch, of one file.
+            path: of the file to copy.
+
+        Returns:
+            Whether it was written; an input that this method wrote with the same content is left alone, so that
+            sensors see no change.
+
+        Raises:
+            ContractError: the batch's name could lead out of the folder.
+            StoreError: the file cannot be written.
+        """
+
+    @abstractmethod
+    def _entries(self, folder: str, start: str) -> Iterator[Entry]:
+        """What lies below a folder at any depth: all, or at least what ``start``, a file or ``folder/``, names."""
+
+    def _check_unchanged(self, known: Found) -> None:
+        below = known.uri.removeprefix(f"{self.uri}/")
+        task, stage, top = below.split("/", 2) if below != known.uri else ("", "", "")
+        again = f"materialise {task}/{stage}_raw for this batch again"
+        if not top:
+            raise ContractError(
+                "the batch was checked in another place",
+                found=known.uri,
+                expected=f"a file below {self.uri}",
+                do="set DATA_URI to that place, or check the batch again: materialise its *_raw asset",
+            )
+        now = [place for there in places(self._entries(f"{task}/{stage}", top)).values() for place in there.items()]
+        parts = {part for name, place in now if name == top for part in place.parts}
+        changed = parts ^ set(known.parts)
+        if changed:
+            names = sorted({part.uri for part in changed})
+            raise ContractError(
+                "the batch changed since it was found",
+                file=known.uri,
+                found=", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else ""),  # noqa: PLR2004
+                do=again,
+            )
+
+
+def part_changed(part: Part) -> ContractError:
+    """The error of a file that is another one, or gone, since it was found."""
+    return ContractError(
+        "the file changed since it was found",
+        file=part.uri,
+        do="materialise the *_raw asset of its batch again",
+    )
+
+
+def file_store(settings: Settings) -> FileStore:
+    """The store that the environment names; nothing is asked of it yet."""
+    if settings.s3 is None:
+        from pipeline_assets.stores.files.local import LocalFiles
+
+        return LocalFiles(Path(settings.data_uri))
+    from pipeline_assets.stores.files.s3 import S3Files
+
+    return S3Files(settings.data_uri, settings.s3, settings.state / "spool")
+
+
+def input_path(ref: BatchRef) -> str:
+    """Of a batch's one input file, below the store's uri.
+
+    Raises:
+        ContractError: the batch's name could lead out of the folder.
+    """
+    check_name(ref)
+    return f"{ref.task}/{ref.stage}/{ref.batch}{SUFFIX}"
+
+
+def sha256_of(batch: Found, paths: Sequence[Path]) -> str:
+    """The fingerprint of a batch's files."""
+    sums = []
+    for path in paths:
+        with path.open("rb") as file:
+            sums.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if not batch.uri.endswith("/"):
+        return sums[0]
+    lines = [f"{path.name} {digest}\n" for path, digest in zip(paths, sums, strict=True)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,188 @@
+"""Which batches a listing amounts to: one file or one folder of part files each, and what speaks against it."""
+
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pipeline_assets.errors import ContractError
+from pipeline_assets.task.batch import BatchRef, Part
+
+SUFFIX = ".parquet"
+_log = logging.getLogger(__name__)
+
+# What stores, logs or Dagster's partitions choke on: separators, control characters, what XML (S3's listings)
+# cannot carry, and bytes that are no UTF-8 (Python shows them as surrogates).
+_FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]|\.\.\.")
+# File systems stop at 255, suffix included.
+_MAX_BYTES = 240
+_HIDDEN = ("_", ".")
+# Folders that hold a table's own journal: the parquet files in them include rows that the table has deleted.
+_JOURNALS = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
+_BEING_WRITTEN = "_temporary"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A batch as it lies in the store.
+
+    Attributes:
+        uri: the file, or the folder with a ``/`` at the end.
+        parts: in the order of their names: the order that row numbers follow.
+    """
+
+    uri: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing below a stage's folder.
+
+    Attributes:
+        name: relative to that folder, separated by ``/``.
+        part: the file, as a part would have it; ``None`` for a folder.
+    """
+
+    name: str
+    part: Part | None
+
+
+@dataclass
+class Place:
+    """One file or one folder that goes by a batch's name."""
+
+    parts: list[Part] = field(default_factory=list)
+    nested: list[str] = field(default_factory=list)
+    journal: str | None = None
+    being_written: bool = False
+
+
+Places = dict[str, Place]
+
+
+def unusable(batch: str) -> str | None:
+    """Why a name cannot be a batch's; ``None`` if it can.
+
+    >>> unusable("2013/../10")
+    "contains '/'"
+    >>> unusable("2013 Октябрь; 'v2'.1")
+    """
+    if not batch:
+        return "is empty"
+    if batch.startswith(_HIDDEN):
+        return f"starts with {batch[0]!r}, as files do that are none of the data"
+    forbidden = _FORBIDDEN.search(batch)
+    if forbidden:
+        return f"contains {forbidden[0]!a}"
+    if len(batch.encode()) > _MAX_BYTES:
+        return f"has more than {_MAX_BYTES} bytes"
+    return None
+
+
+def check_name(ref: BatchRef) -> None:
+    """Refuses a batch whose name could lead out of its folder, or into trouble.
+
+    Raises:
+        ContractError: says what is wrong with the name.
+    """
+    why = unusable(ref.batch)
+    if why:
+        raise ContractError(
+            f"the batch's name {why}",
+            task=ref.task,
+            stage=ref.stage,
+            found=ascii(ref.batch),
+            expected=f"1 to {_MAX_BYTES} bytes without / \\ ... or control characters; not _ or . first",
+        )
+
+
+def places(entries: Iterable[Entry]) -> dict[str, Places]:
+    """Sorts the entries of a stage's folder by batch, and by the file or folder (``name/``) it goes by.
+
+    A folder may carry the suffix too, as Spark's ``write.parquet("2013-10.parquet")`` leaves it. Names that start
+    with ``_`` or ``.`` are none of the data.
+    """
+    batches: dict[str, Places] = {}
+    for entry in entries:
+        top, *inner = entry.name.split("/")
+        is_file = not inner and entry.part is not None
+        if not top or top.startswith(_HIDDEN) or (is_file and not top.endswith(SUFFIX)):
+            continue
+        by_place = batches.setdefault(top.removesuffix(SUFFIX), {})
+        place = by_place.setdefault(top if is_file else f"{top}/", Place())
+        if inner:
+            place.being_written |= inner[0] == _BEING_WRITTEN
+            place.journal = place.journal or _JOURNALS.get(inner[0])
+        if entry.part is not None and entry.name.endswith(SUFFIX) and not any(n.startswith(_HIDDEN) for n in inner):
+            place.parts.append(entry.part)
+            if len(inner) > 1:
+                place.nested.append("/".join(inner))
+    # A folder with nothing in it, such as a console leaves, competes with nothing.
+    return {
+        batch: {top: place for top, place in there.items() if place.parts or place.being_written} or there
+        for batch, there in batches.items()
+    }
+
+
+def batch_at(folder: str, there: Places) -> Found:
+    """The batch that goes by these places below ``folder``."""
+    parts = [part for place in there.values() for part in place.parts]
+    return Found(f"{folder}/{min(there)}", tuple(sorted(parts, key=lambda part: part.uri)))
+
+
+def listed(folder: str, entries: Iterable[Entry]) -> dict[str, Found]:
+    """Every batch below ``folder`` by name, in the order of names.
+
+    Left out are folders that hold nothing (yet) and, with a warning, names that cannot be batches. What
+    :func:`check_readable` refuses is listed all the same: its run says why.
+    """
+    batches = {}
+    for batch, there in sorted(places(entries).items()):
+        why = unusable(batch)
+        if why:
+            _log.warning("%s: left out, its name %s", ascii(f"{folder}/{min(there)}"), why)
+        elif not any(place.being_written for place in there.values()) and any(place.parts for place in there.values()):
+            batches[batch] = batch_at(folder, there)
+    return batches
+
+
+def check_readable(ref: BatchRef, folder: str, there: Places) -> None:
+    """Refuses what cannot be one batch of plain parquet.
+
+    Raises:
+        ContractError: two places go by the name, a folder is still being written, is another kind of table, has
+            its files in folders of their own, or has none.
+    """
+    if len(there) > 1:
+        raise ContractError(
+            "two things go by the batch's name",
+            **ref.facts(),
+            found=" and ".join(f"{folder}/{top}" for top in sorted(there)),
+            do="remove or rename one of them",
+        )
+    ((top, place),) = there.items()
+    facts = {**ref.facts(), "file": f"{folder}/{top}"}
+    if place.being_written:
+        raise ContractError(
+            "the batch is still being written",
+            **facts,
+            found=_BEING_WRITTEN,
+            do=f"wait for the writer; if it died, let it write the batch again or remove {_BEING_WRITTEN}",
+        )
+    if place.journal:
+        raise ContractError(
+            f"the folder is {place.journal}: its files hold rows that the table has deleted",
+            **facts,
+            do="write the batch as plain parquet",
+        )
+    if place.nested:
+        raise ContractError(
+            "the folder has parquet files in folders of their own; the columns in those folders' names would be lost",
+            **facts,
+            found=place.nested[0],
+            expected="part files directly in the folder",
+            do="write the batch without partitionBy",
+        )
+    if not place.parts:
+        raise ContractError("the folder holds no parquet file", **facts, expected=f"part files named *{SUFFIX}")

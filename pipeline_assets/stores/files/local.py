@@ -1,0 +1,117 @@
+"""The file store in a local folder: inputs are read in place."""
+
+import errno
+import filecmp
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline_assets.errors import StoreError
+from pipeline_assets.stores.files.atomic_file import whole_file
+from pipeline_assets.stores.files.base import Area, Fetched, FileStore, input_path, part_changed, sha256_of
+from pipeline_assets.stores.files.listing import Entry, Found
+from pipeline_assets.stores.files.parquet_file import Sink, StoredFile, open_stored, parquet_sink
+from pipeline_assets.task.batch import BatchRef, Part
+
+
+class LocalFiles(FileStore):
+    """Files below a folder, which need not exist yet.
+
+    A part's stamp is its modification time. The inode would notice more, but network and FUSE mounts give a file
+    another one each time, and every step on such a mount would take its input for changed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.uri = str(folder)
+
+    @contextmanager
+    def fetch(self, found: Found) -> Iterator[Fetched]:
+        """The files in place, hashed."""
+        with self.open(found) as paths:
+            with _readable(found.uri):
+                sha256 = sha256_of(found, paths)
+            yield Fetched(paths, sha256)
+
+    @contextmanager
+    def open(self, found: Found) -> Iterator[tuple[Path, ...]]:
+        """The files in place; at the end of the block they must still be the ones that were found."""
+        self._check_unchanged(found)
+        yield tuple(Path(part.uri) for part in found.parts)
+        self._check_unchanged(found)
+
+    def part(self, part: Part) -> StoredFile:
+        """The file in place."""
+        path = Path(part.uri)
+        with _readable(part.uri):
+            if part not in (entry.part for entry in _entry(path.parent, path)):
+                raise part_changed(part)
+        return open_stored(path, part.uri)
+
+    @contextmanager
+    def sink(self, area: Area, ref: BatchRef, schema: pa.Schema) -> Iterator[Sink]:
+        """Written aside, synced, renamed."""
+        uri = self.uri_of(area, ref)
+        with whole_file(Path(uri)) as aside, parquet_sink(aside, schema, uri) as sink:
+            yield sink
+
+    def read(self, area: Area, ref: BatchRef) -> StoredFile | None:
+        """The file in place."""
+        uri = self.uri_of(area, ref)
+        try:
+            return open_stored(Path(uri), uri)
+        except FileNotFoundError:
+            return None
+
+    def put(self, ref: BatchRef, path: Path) -> bool:
+        """Copied aside, synced, renamed."""
+        target = Path(self.uri, input_path(ref))
+        if target.is_file() and filecmp.cmp(path, target, shallow=False):
+            return False
+        with whole_file(target) as aside:
+            shutil.copyfile(path, aside)
+        return True
+
+    def _entries(self, folder: str, start: str) -> Iterator[Entry]:
+        root = Path(self.uri, folder)
+        with _readable(str(root)):
+            if not (root / start).is_dir():
+                yield from _entry(root, root / start)
+                return
+            for parent, _, files in os.walk(root / start, followlinks=True, onerror=_refuse):
+                yield Entry(str(Path(parent).relative_to(root)), None)
+                for name in files:
+                    yield from _entry(root, Path(parent, name))
+
+
+def _entry(root: Path, path: Path) -> Iterator[Entry]:
+    """The file as an entry, unless it is gone meanwhile or a link that leads nowhere."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return
+        raise
+    yield Entry(str(path.relative_to(root)), Part(str(path), status.st_size, str(status.st_mtime_ns)))
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # gone since its parent was listed
+        raise error
+
+
+@contextmanager
+def _readable(uri: str) -> Iterator[None]:
+    """Turns the system's refusal to read into a StoreError that names the place."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            "the files cannot be read",
+            file=error.filename or uri,
+            found=error.strerror or str(error),
+            do="check the permissions, or set DATA_URI to another place",
+        ) from error

@@ -1,0 +1,225 @@
+"""Parquet files of the pipeline's own: written a row group at a time, metadata last; read back as a stream."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from io import RawIOBase
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline_assets.errors import DataError, PipelineError
+from pipeline_assets.stores.files.atomic_file import writable
+from pipeline_assets.stores.files.prefetch import ahead
+from pipeline_assets.task.spec import ROW_ADDRESS
+
+# A row group: what a reader has to hold at once. Wide rows end one earlier, by their bytes in memory.
+ROWS_PER_GROUP = 122_880
+_BYTES_PER_GROUP = 64 << 20
+# Columns of the pipeline's own in which hardly a value comes twice: a dictionary of them would be built in vain.
+_ALL_DIFFERENT = {ROW_ADDRESS[1], "probability"}
+# What is decoded at once on the way to a single row.
+_ROWS_ON_THE_WAY = 8_192
+
+
+class Sink:
+    """A parquet file that is being written.
+
+    Attributes:
+        metadata: key-value metadata of the file; may be set until the end.
+        rows: written so far.
+    """
+
+    def __init__(self, writer: pq.ParquetWriter, uri: str, thread: ThreadPoolExecutor) -> None:
+        self.metadata: dict[str, str] = {}
+        self.rows = 0
+        self._writer, self._uri, self._thread = writer, uri, thread
+        self._under_way: Future[None] | None = None
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = self._waiting_bytes = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Adds rows; they reach the file a row group at a time, in a thread while the next ones are made.
+
+        Raises:
+            StoreError: rows that were added before cannot be written.
+        """
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        self._waiting_bytes += batch.nbytes
+        self.rows += batch.num_rows
+        if self._waiting_rows >= ROWS_PER_GROUP or self._waiting_bytes >= _BYTES_PER_GROUP:
+            self._flush()
+
+    def finish(self) -> None:
+        """Writes what waits, and the metadata."""
+        self._flush()
+        self._wait()
+        with writable(self._uri):
+            self._writer.add_key_value_metadata(self.metadata)
+            self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting_rows:
+            rows = pa.Table.from_batches(self._waiting, self._writer.schema)
+            self._wait()
+            self._under_way = self._thread.submit(self._writer.write_table, rows, row_group_size=ROWS_PER_GROUP)
+        self._waiting.clear()
+        self._waiting_rows = self._waiting_bytes = 0
+
+    def _wait(self) -> None:
+        """One row group is written at a time."""
+        if self._under_way is not None:
+            with writable(self._uri):
+                self._under_way.result()
+            self._under_way = None
+
+
+@contextmanager
+def parquet_sink(where: Path | RawIOBase, schema: pa.Schema, uri: str) -> Iterator[Sink]:
+    """A parquet file under ``schema``, complete at the end of the block.
+
+    Args:
+        where: what to write to; a file object stays open.
+        schema: of the batches; its own metadata stays out of the file, its columns' metadata goes in.
+        uri: of the file, for errors.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    coded = [field.name for field in schema if field.name not in _ALL_DIFFERENT]
+    with writable(uri):
+        writer = pq.ParquetWriter(where, schema.remove_metadata(), compression="zstd", use_dictionary=coded)
+    try:
+        # The thread has ended when the writer is closed: it never writes to a file that is being thrown away.
+        with ThreadPoolExecutor(1, thread_name_prefix="parquet") as thread:
+            sink = Sink(writer, uri, thread)
+            yield sink
+            sink.finish()
+    finally:
+        if writer.is_open:
+            # The block's error is on its way, and the file will be thrown away: a footer that cannot be written
+            # neither matters nor may it be tried again when the writer is collected.
+            with suppress(OSError, pa.ArrowException, PipelineError):
+                writer.close()
+            writer.is_open = False
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A parquet file as it was when it was opened, though another may take its place while it is read.
+
+    Attributes:
+        metadata: key-value metadata, without what Arrow keeps there for itself.
+        rows: in the file.
+    """
+
+    uri: str
+    schema: pa.Schema
+    metadata: dict[str, str]
+    rows: int
+    _file: pq.ParquetFile = field(repr=False, compare=False)
+
+    def batches(self, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+        """The rows, in file order.
+
+        Args:
+            columns: to read, in the order wanted; all when left out.
+
+        Raises:
+            DataError: there is no such column, or the file is damaged.
+        """
+        names = self.schema.names if columns is None else list(columns)
+        for name in names:
+            if name not in self.schema.names:
+                raise DataError("no such column", file=self.uri, column=name, available=self.schema.names)
+        schema = pa.schema([self.schema.field(name) for name in names])
+        return pa.RecordBatchReader.from_batches(schema, ahead(self._stream(names)))
+
+    def row(self, number: int) -> pa.RecordBatch | None:
+        """One row by its place in the file, from 0; ``None`` if there are fewer.
+
+        Only its row group is read, and of that no more is decoded than what comes before it.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        left = number
+        with _intact(self.uri):
+            for group in range(self._file.num_row_groups if number >= 0 else 0):
+                rows = self._file.metadata.row_group(group).num_rows
+                if left < rows:
+                    return self._row_of(group, left)
+                left -= rows
+        return None
+
+    def find(self, column: str, value: int) -> pa.RecordBatch | None:
+        """The first row that has a value in a column of integers; ``None`` if there is none.
+
+        Row groups whose statistics rule the value out are not read; of the others, that column first.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        leaves = [self._file.schema.column(leaf).path for leaf in range(len(self._file.schema))]
+        place = leaves.index(column)
+        with _intact(self.uri):
+            for group in range(self._file.num_row_groups):
+                known = self._file.metadata.row_group(group).column(place).statistics
+                if known is not None and known.has_min_max and not known.min <= value <= known.max:
+                    continue
+                values = self._file.read_row_group(group, columns=[column]).column(0)
+                at = pc.index(values, pa.scalar(value, values.type)).as_py()
+                if at >= 0:
+                    return self._row_of(group, at)
+        return None
+
+    def _row_of(self, group: int, at: int) -> pa.RecordBatch:
+        for batch in self._file.iter_batches(_ROWS_ON_THE_WAY, row_groups=[group]):
+            if at < batch.num_rows:
+                return batch.slice(at, 1)
+            at -= batch.num_rows
+        raise pa.ArrowInvalid("a row group has fewer rows than its metadata says")
+
+    def _stream(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        with _intact(self.uri):
+            # Group by group: told to read all, Arrow would fetch all ahead.
+            for group in range(self._file.num_row_groups):
+                for batch in self._file.iter_batches(ROWS_PER_GROUP, row_groups=[group], columns=names):
+                    yield batch.select(names)
+
+
+def open_stored(where: Path | RawIOBase, uri: str) -> StoredFile:
+    """Opens a parquet file to read it.
+
+    Args:
+        where: a path, or a file object where each read is a round trip: that one is read a row group at once.
+        uri: of the file, for errors.
+
+    Raises:
+        FileNotFoundError: there is no such path.
+        DataError: the file is damaged.
+    """
+    with _intact(uri):
+        file = pq.ParquetFile(where, pre_buffer=not isinstance(where, Path))
+        metadata = {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items()}
+    metadata.pop("ARROW:schema", None)
+    return StoredFile(uri, file.schema_arrow.remove_metadata(), metadata, file.metadata.num_rows, file)
+
+
+@contextmanager
+def _intact(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            "a file that the pipeline wrote cannot be read: it is damaged, or was written by something else",
+            file=uri,
+            found=str(error).splitlines()[0],
+            do="materialise the asset that writes it again",
+        ) from error

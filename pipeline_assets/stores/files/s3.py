@@ -1,0 +1,119 @@
+"""The file store on S3: inputs are copied to a local spool once, outputs appear by multipart upload."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline_assets.settings import S3Settings
+from pipeline_assets.stores.files.base import Area, Fetched, FileStore, input_path, part_changed, sha256_of
+from pipeline_assets.stores.files.download_cache import Spool
+from pipeline_assets.stores.files.listing import Entry, Found
+from pipeline_assets.stores.files.parquet_file import Sink, StoredFile, open_stored, parquet_sink
+from pipeline_assets.stores.files.s3_bucket import STALE_AFTER, Bucket, Object
+from pipeline_assets.stores.files.s3_objects import ObjectReader, download, uploaded
+from pipeline_assets.task.batch import BatchRef, Part
+
+# Beside the copies in the spool; a part's name cannot start with a dot.
+_SHA256 = ".sha256"
+# Beside an object that the pipeline put: an ETag tells nothing of what was uploaded by parts.
+_NOTED = "sha256"
+
+
+class S3Files(FileStore):
+    """Files below ``s3://bucket/prefix``. A part's stamp is its ETag.
+
+    Args:
+        uri: of the store.
+        settings: of the endpoint.
+        spool: folder for local copies of inputs; see :class:`Spool` for how it is emptied.
+        stale_after: uploads older than this are dead writers', and the next write of the same file collects them.
+    """
+
+    def __init__(self, uri: str, settings: S3Settings, spool: Path, stale_after: timedelta = STALE_AFTER) -> None:
+        self.uri = uri
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        self._bucket = Bucket(settings, bucket)
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._spool = Spool(spool)
+        self._stale_after = stale_after
+
+    @contextmanager
+    def fetch(self, found: Found) -> Iterator[Fetched]:
+        """The files in the spool, hashed when they came."""
+        with self._spooled(found) as folder:
+            yield Fetched(_paths(found, folder), (folder / _SHA256).read_text())
+
+    @contextmanager
+    def open(self, found: Found) -> Iterator[tuple[Path, ...]]:
+        """The files in the spool: what was found, even if the objects are replaced while the block runs."""
+        with self._spooled(found) as folder:
+            yield _paths(found, folder)
+
+    def part(self, part: Part) -> StoredFile:
+        """The object, read by ranges."""
+        reader = ObjectReader.at(self._bucket, part.uri.removeprefix(self._bucket.uri("")))
+        if reader is None or reader.etag != part.stamp:
+            raise part_changed(part)
+        return open_stored(reader, part.uri)
+
+    @contextmanager
+    def sink(self, area: Area, ref: BatchRef, schema: pa.Schema) -> Iterator[Sink]:
+        """Uploaded by parts, completed at the end, aborted on an error."""
+        key = self._prefix + area.path(ref)
+        self._bucket.collect(key, self._stale_after)
+        with uploaded(self._bucket, key) as upload, parquet_sink(upload, schema, self._bucket.uri(key)) as sink:
+            yield sink
+
+    def read(self, area: Area, ref: BatchRef) -> StoredFile | None:
+        """The object, read by ranges; a read fails (passingly) once another object has taken its place."""
+        key = self._prefix + area.path(ref)
+        reader = ObjectReader.at(self._bucket, key)
+        return None if reader is None else open_stored(reader, self._bucket.uri(key))
+
+    def put(self, ref: BatchRef, path: Path) -> bool:
+        """Uploaded by parts. The object's sha256 is noted beside it, for the next put to compare with."""
+        key = self._prefix + input_path(ref)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if (self._bucket.notes(key) or {}).get(_NOTED) == digest:
+                return False
+            file.seek(0)
+            self._bucket.collect(key, self._stale_after)
+            with uploaded(self._bucket, key, {_NOTED: digest}) as upload:
+                shutil.copyfileobj(file, upload)
+        return True
+
+    def _entries(self, folder: str, start: str) -> Iterator[Entry]:
+        below = f"{self._prefix}{folder}/"
+        for known in self._bucket.objects(below + start):
+            name = known.key.removeprefix(below)
+            if name.endswith("/"):  # an object that stands for a folder
+                yield Entry(name.rstrip("/"), None)
+            else:
+                yield Entry(name, Part(self._bucket.uri(known.key), known.size, known.etag))
+
+    @contextmanager
+    def _spooled(self, found: Found) -> Iterator[Path]:
+        self._check_unchanged(found)
+        lines = "\n".join(f"{part.uri} {part.size} {part.stamp}" for part in found.parts)
+        key = hashlib.sha256(f"{found.uri}\n{lines}".encode()).hexdigest()[:32]
+
+        def fill(folder: Path) -> None:
+            paths = _paths(found, folder)
+            objects = [
+                Object(part.uri.removeprefix(self._bucket.uri("")), part.size, part.stamp) for part in found.parts
+            ]
+            download(self._bucket, objects, paths)
+            (folder / _SHA256).write_text(sha256_of(found, paths))
+
+        with self._spool.copy(key, sum(part.size for part in found.parts), fill) as folder:
+            yield folder
+
+
+def _paths(found: Found, folder: Path) -> tuple[Path, ...]:
+    return tuple(folder / part.uri.rpartition("/")[2] for part in found.parts)

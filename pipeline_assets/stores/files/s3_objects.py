@@ -1,0 +1,160 @@
+"""S3 objects as files: read by ranges, written by parts, copied to a local path."""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from io import SEEK_CUR, SEEK_SET, RawIOBase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline_assets.stores.files.s3_bucket import Bucket, Object
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+# One request's share of an object. S3 takes 10,000 parts of an upload: files up to 160 GB.
+_CHUNK = 16 << 20
+_THREADS = 4
+# Enough for the footer of most files, so that their metadata cost one request.
+_TAIL = 64 << 10
+
+
+class ObjectReader(RawIOBase):
+    """An object as it was when it was opened; a read of it fails once another has taken its place."""
+
+    def __init__(self, bucket: Bucket, known: Object, tail: bytes) -> None:
+        super().__init__()
+        self._bucket, self._object, self._tail = bucket, known, tail
+        self._at = 0
+
+    @classmethod
+    def at(cls, bucket: Bucket, key: str) -> "ObjectReader | None":
+        """Opens an object; ``None`` if it is not there."""
+        answer = bucket.tail(key, _TAIL)
+        return None if answer is None else cls(bucket, *answer)
+
+    @property
+    def etag(self) -> str:
+        """Of the object."""
+        return self._object.etag
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """The place of the next read."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        """Moves there without a request."""
+        start = {SEEK_SET: 0, SEEK_CUR: self._at}.get(whence, self._object.size)
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fills the buffer by one request, or by none where the tail has it."""
+        view = memoryview(buffer).cast("B")
+        end = min(self._at + len(view), self._object.size)
+        if self._at >= end:
+            return 0
+        skipped = self._at - (self._object.size - len(self._tail))
+        content = (
+            self._tail[skipped : skipped + end - self._at]
+            if skipped >= 0
+            else self._bucket.content(self._object, self._at, end)
+        )
+        view[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+
+class Upload(RawIOBase):
+    """An object to be: parts go out while the next is filled, a few at a time, so memory stays flat."""
+
+    def __init__(self, bucket: Bucket, key: str, notes: Mapping[str, str] | None) -> None:
+        super().__init__()
+        self._bucket, self._key, self._notes = bucket, key, notes
+        self._filling = bytearray()
+        self._id: str | None = None
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3-upload")
+        self._sending: deque[Future[dict[str, Any]]] = deque()
+        self._sent: list[dict[str, Any]] = []
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, content: "ReadableBuffer") -> int:
+        """Takes all of it."""
+        view = memoryview(content).cast("B")
+        self._filling += view
+        while len(self._filling) >= _CHUNK:
+            self._send(bytes(memoryview(self._filling)[:_CHUNK]))
+            del self._filling[:_CHUNK]
+        return len(view)
+
+    def complete(self) -> None:
+        """Makes the object appear."""
+        if self._id is None:
+            self._bucket.put(self._key, bytes(self._filling), self._notes)
+        else:
+            if self._filling:
+                self._send(bytes(self._filling))
+            while self._sending:
+                self._wait()
+            self._bucket.complete(self._key, self._id, self._sent)
+        self._pool.shutdown()
+
+    def abort(self) -> None:
+        """Leaves the store as it was."""
+        self._pool.shutdown(cancel_futures=True)
+        if self._id is not None:
+            self._bucket.abort(self._key, self._id)
+
+    def _send(self, content: bytes) -> None:
+        if self._id is None:
+            self._id = self._bucket.begin(self._key, self._notes)
+        while len(self._sending) >= _THREADS:
+            self._wait()
+        number = len(self._sent) + len(self._sending) + 1
+        self._sending.append(self._pool.submit(self._bucket.send, self._key, self._id, number, content))
+
+    def _wait(self) -> None:
+        self._sent.append(self._sending.popleft().result())
+
+
+@contextmanager
+def uploaded(bucket: Bucket, key: str, notes: Mapping[str, str] | None = None) -> Iterator[Upload]:
+    """An object, with notes beside it, that appears whole at the end of the block, or not at all."""
+    upload = Upload(bucket, key, notes)
+    try:
+        yield upload
+        upload.complete()
+    except BaseException:
+        upload.abort()
+        raise
+
+
+def download(bucket: Bucket, objects: Sequence[Object], paths: Sequence[Path]) -> None:
+    """Copies objects to local files, several ranges at once, and syncs them."""
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="s3-download") as pool:
+        for known, path in zip(objects, paths, strict=True):
+            with path.open("xb") as file:
+                _copy(bucket, known, file.fileno(), pool)
+                os.fsync(file.fileno())
+
+
+def _copy(bucket: Bucket, known: Object, descriptor: int, pool: ThreadPoolExecutor) -> None:
+    def copy(start: int) -> None:
+        content = bucket.content(known, start, min(start + _CHUNK, known.size))
+        os.pwrite(descriptor, content, start)
+
+    for _ in pool.map(copy, range(0, known.size, _CHUNK)):
+        pass

@@ -1,0 +1,1 @@
+"""Tables made to be looked at: in Greenplum or PostgreSQL."""

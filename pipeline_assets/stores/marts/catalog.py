@@ -1,0 +1,105 @@
+"""What the server's catalog says of marts: schema, tables, views and who may read them."""
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
+from psycopg2.sql import SQL, Identifier
+
+from pipeline_assets.stores.marts.sql import Dialect, MartView, RelationState, SchemaState, reader_role
+
+_SCHEMA = """
+SELECT n.oid IS NOT NULL, r.oid IS NOT NULL,
+       COALESCE(has_schema_privilege(r.oid, n.oid, 'USAGE'), false), me.rolcreaterole OR me.rolsuper
+FROM pg_roles me
+LEFT JOIN pg_namespace n ON n.nspname = %(schema)s
+LEFT JOIN pg_roles r ON r.rolname = %(reader)s
+WHERE me.rolname = current_user
+"""
+_RELATION = """
+SELECT c.oid, COALESCE(obj_description(c.oid, 'pg_class'), ''),
+       COALESCE(has_table_privilege(r.oid, c.oid, 'SELECT'), false)
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_roles r ON r.rolname = %(reader)s
+WHERE n.nspname = %(schema)s AND c.relname = %(name)s
+"""
+_COLUMNS = """
+SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum)
+FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+_KEY = """
+SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+WHERE i.indrelid = %s AND i.indisprimary
+"""
+_INDEXES = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %s"
+_VIEW = """
+SELECT pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'v'
+"""
+_VIEWS_ON = """
+SELECT DISTINCT v.relname
+FROM pg_depend d
+JOIN pg_rewrite w ON w.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+JOIN pg_class v ON v.oid = w.ev_class AND v.relkind = 'v'
+JOIN pg_class t ON t.oid = d.refobjid AND d.refclassid = 'pg_class'::regclass AND t.relnamespace = v.relnamespace
+JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE n.nspname = %s AND t.relname = %s ORDER BY v.relname
+"""
+
+
+def dialect(cursor: Cursor) -> Dialect:
+    """Whose SQL the server speaks."""
+    cursor.execute("SELECT version()")
+    return Dialect.of(cursor.fetchall()[0][0])
+
+
+def schema_state(cursor: Cursor, schema: str) -> SchemaState:
+    """Whether the schema and its readers are there, and what we may do about it."""
+    cursor.execute(_SCHEMA, {"schema": schema, "reader": reader_role(schema)})
+    return SchemaState(*cursor.fetchall()[0])
+
+
+def relation_state(cursor: Cursor, schema: str, name: str) -> RelationState | None:
+    """What is there under the name of a table or view; ``None`` if nothing is."""
+    cursor.execute(_RELATION, {"schema": schema, "name": name, "reader": reader_role(schema)})
+    found = cursor.fetchone()
+    if found is None:
+        return None
+    oid, comment, reader_selects = found
+    cursor.execute(_COLUMNS, [oid])
+    columns = cursor.fetchall()
+    cursor.execute(_KEY, [oid])
+    key = frozenset(column for (column,) in cursor.fetchall())
+    cursor.execute(_INDEXES, [oid])
+    return RelationState(
+        types={column: kind for column, kind, _ in columns},
+        comment=comment,
+        comments={column: text for column, _, text in columns if text},
+        reader_selects=reader_selects,
+        key=key,
+        indexes=frozenset(index for (index,) in cursor.fetchall()),
+    )
+
+
+def has_values(cursor: Cursor, schema: str, table: str, column: str) -> bool:
+    """Whether any row has a value in a column."""
+    query = SQL("SELECT 1 FROM {} WHERE {} IS NOT NULL LIMIT 1")
+    cursor.execute(query.format(Identifier(schema, table), Identifier(column)))
+    return cursor.fetchone() is not None
+
+
+def view_definition(cursor: Cursor, schema: str, name: str) -> str | None:
+    """A view's query as the server understood it; ``None`` if there is no such view."""
+    cursor.execute(_VIEW, [schema, name])
+    found = cursor.fetchone()
+    return None if found is None else str(found[0])
+
+
+def views_on(cursor: Cursor, schema: str, table: str) -> list[tuple[MartView, RelationState]]:
+    """The views of a schema that look on one of its tables, with all that it takes to make them again."""
+    cursor.execute(_VIEWS_ON, [schema, table])
+    views = []
+    for (name,) in cursor.fetchall():
+        state = relation_state(cursor, schema, name)
+        query = view_definition(cursor, schema, name)
+        if state is not None and query is not None:
+            views.append((MartView(name, (), query, state.comment, state.comments), state))
+    return views

@@ -1,0 +1,250 @@
+"""Arrow record batches as the CSV of ``COPY ... FROM STDIN WITH (FORMAT csv)``, exact or refused.
+
+Arrow's own writer does the work (null is bare, every text is quoted, so the empty one is told from null).
+What it cannot render so that PostgreSQL reads the same value back is converted first, whole columns at a
+time; a value that PostgreSQL cannot hold is refused with its column and row.
+"""
+
+import datetime as dt
+import io
+import json
+import math
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pat
+from pyarrow import csv
+
+from pipeline_assets.errors import StoreError
+from pipeline_assets.stores.marts.sql_types import is_nested, plain_type, sql_type
+
+# PostgreSQL's limit for one value, and for a row as COPY reads it.
+MAX_VALUE_BYTES = 2**30 - 1
+
+# Small blocks keep the server busy while the next one is being written.
+_WRITING = csv.WriteOptions(include_header=False, quoting_style="needed", batch_size=1024)
+_FIRST_DAY = dt.date(1, 1, 1)
+_LAST_DAY = dt.date(9999, 12, 31)
+_HEX_MARK, _NOTHING = pa.scalar("\\x", pa.large_string()), pa.scalar("", pa.large_string())
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_HEX_PAIRS = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), dtype=np.uint16)
+
+
+def sql_types(schema: pa.Schema) -> dict[str, str | None]:
+    """The SQL type of each column; ``None`` for a column of nulls alone, which fits any type.
+
+    Raises:
+        StoreError: a column's type has none.
+    """
+    types = {}
+    for field in schema:
+        try:
+            types[field.name] = sql_type(field.type)
+        except ValueError as error:
+            raise StoreError(
+                "a mart cannot hold a column's type",
+                column=field.name,
+                found=field.type,
+                expected="numbers, bool, text, binary, date, time, timestamp, lists, structs or maps",
+                do="cast it where the column is made, such as a duration to its seconds",
+            ) from error
+    return types
+
+
+def write_rows(
+    batch: pa.RecordBatch, sink: io.RawIOBase | io.BufferedIOBase, key: Sequence[str] = (), first_row: int = 0
+) -> None:
+    r"""Writes the rows of a batch as CSV.
+
+    Times keep microseconds, nested values become JSON in the rendering of PostgreSQL's own ``to_json``
+    (numbers that JSON lacks, NaN and the infinities, and dates as strings, binary as ``"\\x..."``).
+
+    Args:
+        batch: columns of types that :func:`sql_types` knows.
+        sink: takes UTF-8 bytes; what it raises comes through.
+        key: columns that name a row in an error.
+        first_row: number of the batch's first row in its stream, which names it where the key does not.
+
+    Raises:
+        StoreError: a value that PostgreSQL cannot hold: NUL in a text, a text too long, digits below the
+            microsecond, a year outside 1 to 9999.
+    """
+
+    def refuse(column: str, row: int, found: str, expected: str) -> NoReturn:
+        named = [f"{name} = {batch.column(name)[row]}" for name in key if name in batch.schema.names]
+        raise StoreError(
+            "a value cannot be stored",
+            column=column,
+            found=f"{found}, in the row {' and '.join(named) or first_row + row}",
+            expected=expected,
+        )
+
+    columns = [
+        _storable(column, partial(refuse, name)) for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    csv.write_csv(pa.record_batch(columns, names=batch.schema.names), sink, _WRITING)
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """The values themselves, without dictionary, run-end encoding or extension around them."""
+    while column.type != plain_type(column.type):
+        if isinstance(column, pa.ExtensionArray):
+            column = column.storage
+        elif pat.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        else:
+            column = pc.run_end_decode(column)
+    return column
+
+
+_Refuse = Callable[[int, str, str], NoReturn]  # row, found, expected
+
+
+def _storable(column: pa.Array, refuse: _Refuse) -> pa.Array:
+    """The column in a type whose CSV rendering PostgreSQL reads back exactly."""
+    column = plain(column)
+    kind = column.type
+    if sql_type(kind) == "text":
+        return _text(column, refuse)
+    if pat.is_floating(kind) and not pat.is_float64(kind):
+        # Shortest digits of a float32 are read as a double first by Greenplum 6, and rounded twice: off by
+        # one in rare cases (7.038531e-26). All digits of the double are exact.
+        return column.cast(pa.float64())
+    if pat.is_temporal(kind):
+        return _moment(column, refuse)
+    if sql_type(kind) == "bytea":
+        return _hex(column, refuse)
+    if is_nested(kind):
+        return _text(_json(column, refuse), refuse)
+    return column
+
+
+def _first(mask: pa.Array) -> int | None:
+    """The first row where a mask is true."""
+    row = pc.index(mask, value=True).as_py()
+    return None if row < 0 else row
+
+
+def _text(column: pa.Array, refuse: _Refuse) -> pa.Array:
+    if pat.is_string_view(column.type):
+        column = column.cast(pa.large_string())
+    row = _first(pc.match_substring(column, "\0"))
+    if row is not None:
+        refuse(row, "the character NUL (U+0000)", "text without it: PostgreSQL has no such character")
+    _refuse_long(column, MAX_VALUE_BYTES, refuse)
+    return column
+
+
+def _refuse_long(column: pa.Array, limit: int, refuse: _Refuse) -> None:
+    if column.nbytes <= limit:
+        return
+    lengths = pc.binary_length(column)
+    row = _first(pc.greater(lengths, limit))
+    if row is not None:
+        refuse(row, f"{lengths[row]} bytes", f"at most {limit}, PostgreSQL's limit")
+
+
+def _moment(column: pa.Array, refuse: _Refuse) -> pa.Array:
+    kind = column.type
+    bounds: tuple[object, object]
+    if pat.is_date(kind):
+        stored = pa.date32()
+        bounds = (_FIRST_DAY, _LAST_DAY)
+    elif pat.is_time(kind):
+        stored = pa.time64("us")
+        bounds = (dt.time.min, dt.time.max)
+    else:
+        stored = pa.timestamp("us", "UTC" if kind.tz else None)
+        zone = dt.UTC if kind.tz else None
+        bounds = (
+            dt.datetime.combine(_FIRST_DAY, dt.time.min, zone),
+            dt.datetime.combine(_LAST_DAY, dt.time.max, zone),
+        )
+    try:
+        moments = column.cast(stored)
+    except pa.ArrowInvalid:
+        # Digits below the microsecond, or a number of seconds beyond what microseconds can count.
+        row = next(row for row in range(len(column)) if not _casts(column[row : row + 1], stored))
+        expected = "whole microseconds, as PostgreSQL keeps time, of the years 1 to 9999"
+        refuse(row, f"{_counted(column, row)} of {kind}", expected)
+    low, high = (pa.scalar(bound, stored) for bound in bounds)
+    outside = _first(pc.or_(pc.less(moments, low), pc.greater(moments, high)))
+    if outside is not None:
+        expected = "a time of day" if pat.is_time(kind) else "a year from 1 to 9999"
+        refuse(outside, f"{_counted(column, outside)} of {kind}", expected)
+    return moments
+
+
+def _counted(column: pa.Array, row: int) -> pa.Scalar:
+    """The count of days, seconds or parts of them that a date or time is: shown where no calendar reaches."""
+    return column[row : row + 1].view(pa.int32() if column.type.bit_width == 32 else pa.int64())[0]  # noqa: PLR2004
+
+
+def _casts(column: pa.Array, kind: pa.DataType) -> bool:
+    try:
+        column.cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _hex(column: pa.Array, refuse: _Refuse) -> pa.Array:
+    r"""Binary in the hexadecimal form of bytea: ``\x00ff``."""
+    column = column.cast(pa.large_binary())
+    _refuse_long(column, (MAX_VALUE_BYTES - 2) // 2, refuse)
+    if len(column) == 0:
+        return column.cast(pa.large_string())
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int64, len(column) + 1, column.offset * 8)
+    content = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
+    digits = pa.LargeStringArray.from_buffers(
+        len(column),
+        pa.py_buffer((ends - ends[0]) * 2),
+        pa.py_buffer(_HEX_PAIRS[content]),
+        column.is_valid().buffers()[1],
+    )
+    return pc.binary_join_element_wise(_HEX_MARK, digits, _NOTHING)
+
+
+def _json(column: pa.Array, refuse: _Refuse) -> pa.Array:
+    texts: list[str | None] = []
+    for row, value in enumerate(column):
+        try:
+            texts.append(_json_text(value.as_py()) if value.is_valid else None)
+        except (ValueError, OverflowError) as error:
+            refuse(row, str(error), "a nested value that JSON can say")
+    return pa.array(texts, pa.large_string())
+
+
+def _json_text(value: Any) -> str:
+    match value:
+        case dict():
+            items = (f"{_json_text(name)}:{_json_text(item)}" for name, item in value.items())
+            return "{" + ",".join(items) + "}"
+        case list():
+            return "[" + ",".join(map(_json_text, value)) + "]"
+        case tuple():  # an entry of a map
+            return f'{{"key":{_json_text(value[0])},"value":{_json_text(value[1])}}}'
+        case Decimal():
+            return format(value, "f")
+    return json.dumps(_json_scalar(value), ensure_ascii=False)
+
+
+def _json_scalar(value: Any) -> bool | float | str | None:
+    match value:
+        case str() if "\0" in value:
+            raise ValueError("the character NUL (U+0000)")
+        case float() if not math.isfinite(value):
+            return _NOT_FINITE[str(value)]
+        case None | bool() | int() | float() | str():
+            return value
+        case bytes():
+            return "\\x" + value.hex()
+        case dt.date() | dt.time():
+            return value.isoformat()
+    return str(value)

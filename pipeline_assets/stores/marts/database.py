@@ -1,0 +1,211 @@
+"""Transactions on the server of the marts, a PostgreSQL or Greenplum or the embedded one, and its faults, told."""
+
+import fcntl
+import io
+import os
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
+from psycopg2.sql import Composed
+
+from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.settings import DatabaseSettings
+from pipeline_assets.stores.marts import embedded_postgres
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+# What makes values read and written the same whatever the server's or the login's own settings are. A load
+# waits for another load of its batch, which may be long; not for ever.
+_SESSION = """
+SET LOCAL datestyle = 'ISO, YMD';
+SET LOCAL timezone = 'UTC';
+SET LOCAL extra_float_digits = 3;
+SET LOCAL bytea_output = 'hex';
+SET LOCAL lock_timeout = '30min';
+"""
+# Classes and codes of SQLSTATE after which asking again may help: connection lost; shutting or starting up;
+# lock time-out, deadlock and serialisation; too many connections; Greenplum's interconnect.
+_PASSING = re.compile("08...|57P0[123]|55P03|40P01|40001|53300|58M01")
+# Errors of connecting carry no SQLSTATE. These words, in the server's English or Russian, are its final no.
+_FINAL = re.compile(
+    "authentication|no password|does not exist|pg_hba|permission denied|not permitted|could not translate host"
+    "|подлинност|парол|не существует|запрещ|привилеги",
+    re.IGNORECASE,
+)
+# As much as Linux gives a plain user: the server goes on working while the next rows are being made.
+_PIPE_BYTES = 1 << 20
+_COPY_BYTES = 1 << 17
+
+T = TypeVar("T")
+
+
+class Database:
+    """A server that is asked one transaction at a time, each on a connection of its own.
+
+    Args:
+        server: where it is, or the folder of the embedded one. Nothing is connected to before it is needed.
+    """
+
+    def __init__(self, server: DatabaseSettings | Path) -> None:
+        self._server = server
+
+    @property
+    def uri(self) -> str:
+        """Where the database is, without login or password; libpq takes it, the embedded one's as well."""
+        if isinstance(self._server, Path):
+            folder = quote(str(self._server.absolute() / "data"), safe="")
+            return f"postgresql://{folder}/{embedded_postgres.DATABASE}"
+        host = f"[{self._server.host}]" if ":" in self._server.host else self._server.host
+        return f"postgresql://{host}:{self._server.port}/{quote(self._server.database)}"
+
+    @contextmanager
+    def transaction(self, doing: str, **facts: object) -> Iterator[Connection]:
+        """One transaction: committed at the end, rolled back if anything at all is raised.
+
+        Args:
+            doing: what for, as an error says it: "loading marts.flights".
+            facts: that an error goes on with.
+
+        Raises:
+            PassingFault: the server does not answer, or a lock was not to be had.
+            StoreError: it refuses.
+        """
+        connection = None
+        try:
+            connection = self.connect()
+            with connection.cursor() as cursor:
+                cursor.execute(_SESSION)
+            yield connection
+            connection.commit()
+        except psycopg2.Error as error:
+            lost = connection is None or bool(connection.closed)
+            raise told(error, f"{doing} on {self.uri}", lost=lost, **facts) from error
+        finally:
+            if connection is not None:
+                connection.close()  # the server rolls back what is not committed
+
+    def connect(self) -> Connection:
+        """A connection of its own, for whoever keeps it.
+
+        Raises:
+            psycopg2.Error: the server does not let us in; :func:`told` says why.
+            PassingFault: the embedded server does not start.
+        """
+        server = self._server
+        target: dict[str, Any]
+        if isinstance(server, Path):
+            target = {**embedded_postgres.use(server)}
+        else:
+            target = {
+                "host": server.host,
+                "port": server.port,
+                "dbname": server.database,
+                "user": server.login,
+                "password": server.password,
+            }
+        connection: Connection = psycopg2.connect(
+            **target,
+            connect_timeout=15,
+            keepalives_idle=60,  # a silent network loss ends in minutes, not hours
+            client_encoding="UTF8",
+            application_name="pipeline_assets",
+        )
+        return connection
+
+
+def told(error: psycopg2.Error, doing: str, *, lost: bool, **facts: object) -> StoreError:
+    """What the server has against us, as an error for people.
+
+    Args:
+        error: of psycopg2.
+        doing: what for, and where.
+        lost: whether there is no connection, or no more.
+        facts: that the error goes on with.
+
+    Returns:
+        A PassingFault where asking again may help.
+    """
+    if error.pgcode is not None:
+        passing = _PASSING.fullmatch(error.pgcode) is not None
+    else:
+        passing = lost and _FINAL.search(str(error)) is None
+    said = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint, error.diag.context)
+    found = "\n".join(text for text in said if text) or str(error).strip()
+    if passing:
+        return PassingFault(f"{doing}: the server did not answer", found=found, **facts)
+    return StoreError(f"{doing}: the server refused", found=found, **facts)
+
+
+def copy_in(cursor: Cursor, statement: Composed, produce: Callable[[io.RawIOBase], T]) -> T:
+    """Runs ``COPY ... FROM STDIN`` on what a function writes, while it writes.
+
+    The function runs in the calling thread, the copying in another, a pipe between them: whichever ends first
+    closes its end of the pipe, so that neither ever waits for the other in vain. What the server has against
+    a row is heard only when everything has been written (libpq does not listen before), so write no more at
+    a time than may be written in vain.
+
+    Args:
+        cursor: of an open transaction; its ``rowcount`` afterwards is the server's count of rows.
+        statement: the COPY.
+        produce: is given the sink to write to.
+
+    Returns:
+        What ``produce`` returns.
+
+    Raises:
+        psycopg2.Error: the server ended the COPY.
+        Exception: whatever ``produce`` raises, as it is. The transaction must then be rolled back.
+    """
+    source, target = os.pipe()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # the user's pipes are many already; a small one works as well
+            fcntl.fcntl(target, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def copy() -> None:
+        with open(source, "rb", buffering=0) as stream:  # noqa: PTH123 - a descriptor is no path
+            cursor.copy_expert(statement, stream, _COPY_BYTES)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="copy") as pool:
+        copied = pool.submit(copy)
+        try:
+            with _Sink(target) as sink:
+                produced = produce(sink)
+        except BrokenPipeError:
+            copied.result()  # raises why the COPY ended before its time; if it did not, the error is the producer's
+            raise
+        except BaseException:
+            with suppress(psycopg2.Error):
+                cursor.connection.cancel()
+            raise
+        copied.result()
+    return produced
+
+
+class _Sink(io.RawIOBase):
+    """The writing end of a pipe, which takes all that it is given; a plain raw file may take a part."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        whole = rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        return whole.nbytes
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()

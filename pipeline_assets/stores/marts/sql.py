@@ -1,0 +1,372 @@
+"""What a mart is, and the SQL that makes it and keeps it fitting, for PostgreSQL and Greenplum alike.
+
+Pure functions: from what is wanted and what the catalog says to the statements still needed. Everything here
+is accepted by PostgreSQL 9.4, on which Greenplum 6 stands.
+"""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+import pyarrow as pa
+from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
+
+from pipeline_assets.errors import StoreError
+from pipeline_assets.stores.marts.copy_csv import sql_types
+from pipeline_assets.stores.marts.sql_types import common_type
+from pipeline_assets.task.spec import ROW_ADDRESS
+
+# PostgreSQL cuts longer names off without a word.
+NAME_BYTES = 63
+
+
+class Dialect(Enum):
+    """Whose SQL the server speaks."""
+
+    POSTGRESQL = "PostgreSQL"
+    GREENPLUM = "Greenplum"
+
+    @classmethod
+    def of(cls, version: str) -> "Dialect":
+        """From what ``select version()`` says; Greenplum's heirs name themselves."""
+        return cls.GREENPLUM if re.search("Greenplum|Greengage|Cloudberry", version) else cls.POSTGRESQL
+
+
+@dataclass(frozen=True)
+class MartTable:
+    """A table made to be looked at.
+
+    Attributes:
+        name: without the schema, which is the store's.
+        schema: columns in order, technical ones first.
+        column_descriptions: by column; those without one are absent.
+        key: identifies a row; never null.
+        indexes: columns that rows are looked up by, beside the key; PostgreSQL only.
+    """
+
+    name: str
+    schema: pa.Schema
+    description: str
+    column_descriptions: Mapping[str, str] = field(hash=False)
+    key: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def looked_up_by(self) -> tuple[str, ...]:
+        """The columns of the key and of the indexes, each once."""
+        return tuple(dict.fromkeys([*self.key, *(column for index in self.indexes for column in index)]))
+
+
+@dataclass(frozen=True)
+class MartView:
+    """A view over marts.
+
+    Attributes:
+        tables: what it reads; those that are not there yet are made, empty.
+        sql: a query in which ``{name}`` stands for a table of ``tables``.
+        column_descriptions: by column; those without one are absent.
+    """
+
+    name: str
+    tables: tuple[MartTable, ...]
+    sql: str
+    description: str
+    column_descriptions: Mapping[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class SchemaState:
+    """What the catalog says of a schema and of its readers' role.
+
+    Attributes:
+        reader_enters: whether the role may use the schema.
+        may_create_roles: whether we may.
+    """
+
+    exists: bool
+    reader_exists: bool
+    reader_enters: bool
+    may_create_roles: bool
+
+
+@dataclass(frozen=True)
+class RelationState:
+    """What the catalog says of a table or view.
+
+    Attributes:
+        types: by column, in order, spelled as ``format_type`` does.
+        comments: of columns that have one.
+        reader_selects: whether the readers' role may select.
+        key: columns of the primary key; empty if there is none.
+        indexes: their names.
+    """
+
+    types: Mapping[str, str]
+    comment: str = ""
+    comments: Mapping[str, str] = field(default_factory=dict)
+    reader_selects: bool = False
+    key: frozenset[str] = frozenset()
+    indexes: frozenset[str] = frozenset()
+
+
+def reader_role(schema: str) -> str:
+    """The role of those who may look at a schema's marts and do nothing else."""
+    return f"{schema}_reader"
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuses names that the database would cut or cannot have.
+
+    Raises:
+        StoreError: a name is empty, longer than 63 bytes, or holds NUL.
+    """
+    for name in names:
+        if not 0 < len(name.encode()) <= NAME_BYTES or "\0" in name:
+            raise StoreError(
+                "a name does not fit the database",
+                found=f"{name!r}, {len(name.encode())} bytes",
+                expected=f"1 to {NAME_BYTES} bytes, which Cyrillic letters take two of",
+            )
+
+
+def prepare_schema(schema: str, state: SchemaState) -> list[Composed]:
+    """Makes the schema and lets its readers in. Without the right to create roles, there may be no readers."""
+    role = Identifier(reader_role(schema))
+    statements = []
+    if not state.exists:
+        statements.append(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
+    if not state.reader_exists and state.may_create_roles:
+        statements.append(SQL("CREATE ROLE {} NOLOGIN").format(role))
+    if (state.reader_exists or state.may_create_roles) and not state.reader_enters:
+        statements.append(SQL("GRANT USAGE ON SCHEMA {} TO {}").format(Identifier(schema), role))
+    return statements
+
+
+def fit_table(
+    schema: str,
+    table: MartTable,
+    state: RelationState | None,
+    dialect: Dialect,
+    *,
+    readers: bool,
+    valueless: Collection[str] = (),
+) -> list[Composed]:
+    """What it takes until a mart is as wanted: nothing, on most days.
+
+    A new mart is made with its key and indexes, on Greenplum as compressed columns spread by the row address
+    (such tables have no keys there). Columns that are missing are added, null in the rows that are there;
+    types that grew are widened; columns no longer wanted stay.
+
+    Args:
+        schema: of the mart.
+        table: what is wanted.
+        state: what is there; ``None`` if nothing is.
+        dialect: of the server.
+        readers: whether there is a readers' role.
+        valueless: those of :func:`conflicting_columns` that hold no value, and so may take any type.
+
+    Raises:
+        StoreError: the key is another one, a change of type would lose values, or a name does not fit.
+    """
+    types = {name: kind or "text" for name, kind in sql_types(table.schema).items()}
+    check_names([table.name, *types])
+    if state is None:
+        statements = [_create(schema, table, types, dialect)]
+        state = RelationState(types=types)
+    else:
+        statements = _alter(schema, table, state, valueless)
+        state = replace(state, types={**types, **state.types})
+    if dialect is Dialect.POSTGRESQL:
+        statements += _create_indexes(schema, table, state)
+    statements += describe(schema, "TABLE", table, state)
+    if readers and not state.reader_selects:
+        statements.append(grant_reading(schema, table.name))
+    return statements
+
+
+def _create(schema: str, table: MartTable, types: Mapping[str, str], dialect: Dialect) -> Composed:
+    columns = [
+        SQL("{} {}{}").format(Identifier(name), SQL(kind), SQL(" NOT NULL" if name in table.key else ""))
+        for name, kind in types.items()
+    ]
+    if dialect is Dialect.GREENPLUM:
+        address = [name for name in table.key if name in ROW_ADDRESS] or table.key
+        storage = SQL(" WITH (appendonly=true, orientation=column, compresstype=zstd) DISTRIBUTED BY ({})").format(
+            _names(address)
+        )
+    else:
+        columns.append(SQL("PRIMARY KEY ({})").format(_names(table.key)))
+        storage = Composed([])
+    made = SQL("CREATE TABLE {} ({})").format(Identifier(schema, table.name), SQL(", ").join(columns))
+    return made + storage
+
+
+def conflicting_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
+    """Columns whose new type cannot hold what the old one may: fine only where they hold no value yet."""
+    return tuple(
+        name
+        for name, kind in sql_types(table.schema).items()
+        if kind is not None and name in state.types and common_type(state.types[name], kind) is None
+    )
+
+
+def retyped_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
+    """Columns that change their type, which no view may look on while they do."""
+    return tuple(
+        name
+        for name, kind in sql_types(table.schema).items()
+        if kind is not None and name in state.types and common_type(state.types[name], kind) != state.types[name]
+    )
+
+
+def _alter(schema: str, table: MartTable, state: RelationState, valueless: Collection[str]) -> list[Composed]:
+    if state.key and state.key != frozenset(table.key):
+        raise StoreError(
+            f"the mart {schema}.{table.name} has another key",
+            found=", ".join(sorted(state.key)),
+            expected=", ".join(table.key),
+            do=f"ALTER TABLE {_quoted(schema, table.name)} RENAME TO another name, and run every batch again",
+        )
+    changes = []
+    for name, kind in sql_types(table.schema).items():
+        kept = state.types.get(name)
+        if kept is None:
+            # Greenplum wants the default said where a table is append-optimised.
+            changes.append(SQL("ADD COLUMN {} {} DEFAULT NULL").format(Identifier(name), SQL(kind or "text")))
+        elif kind is not None and (wanted := common_type(kept, kind)) != kept:
+            if wanted is None and name not in valueless:
+                raise StoreError(
+                    f"the mart {schema}.{table.name} cannot follow a change of type without losing values",
+                    column=name,
+                    found=f"{kept} in the mart",
+                    expected=f"{kind}, as the rows to come have it",
+                    do="give the new column another name, or let the old values go: ALTER TABLE"
+                    f" {_quoted(schema, table.name)} DROP COLUMN {_quoted(name)} CASCADE, and run every batch again",
+                )
+            target = SQL(wanted) if wanted else SQL("{0} USING NULL::{0}").format(SQL(kind))
+            changes.append(SQL("ALTER COLUMN {} TYPE {}").format(Identifier(name), target))
+    if not changes:
+        return []
+    return [SQL("ALTER TABLE {} {}").format(Identifier(schema, table.name), SQL(", ").join(changes))]
+
+
+def _create_indexes(schema: str, table: MartTable, state: RelationState) -> list[Composed]:
+    wanted = {index_name(table.name, columns): columns for columns in table.indexes}
+    return [
+        SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), Identifier(schema, table.name), _names(columns))
+        for name, columns in wanted.items()
+        if name not in state.indexes
+    ]
+
+
+def index_name(table: str, columns: Sequence[str]) -> str:
+    """The name of an index; where it would be too long, a hash stands for its end.
+
+    >>> index_name("flights", ("carrier", "flight"))
+    'flights_carrier_flight_idx'
+    """
+    name = "_".join((table, *columns, "idx"))
+    if len(name.encode()) <= NAME_BYTES:
+        return name
+    start = name.encode()[: NAME_BYTES - 9].decode(errors="ignore")
+    return f"{start}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def describe(schema: str, kind: str, wanted: MartTable | MartView, state: RelationState) -> list[Composed]:
+    """Sets the comments that differ from the descriptions.
+
+    Args:
+        schema: of what is described.
+        kind: ``TABLE`` or ``VIEW``.
+        wanted: whose descriptions.
+        state: the columns that are there, and their comments.
+    """
+    statements = []
+    if wanted.description != state.comment:
+        named = Identifier(schema, wanted.name)
+        statements.append(SQL("COMMENT ON {} {} IS {}").format(SQL(kind), named, _comment(wanted.description)))
+    for column in state.types:
+        text = wanted.column_descriptions.get(column, "")
+        if text != state.comments.get(column, ""):
+            named = Identifier(schema, wanted.name, column)
+            statements.append(SQL("COMMENT ON COLUMN {} IS {}").format(named, _comment(text)))
+    return statements
+
+
+def grant_reading(schema: str, relation: str) -> Composed:
+    """Lets the readers' role select."""
+    return SQL("GRANT SELECT ON {} TO {}").format(Identifier(schema, relation), Identifier(reader_role(schema)))
+
+
+def view_query(schema: str, view: MartView) -> Composed:
+    """The query of a view with its tables' names in place; braces around anything else stay as they are."""
+    names = {f"{{{table.name}}}": Identifier(schema, table.name) for table in view.tables}
+    parts = re.split(f"({'|'.join(map(re.escape, names))})", view.sql) if names else [view.sql]
+    return Composed([names.get(part) or SQL(part) for part in parts])
+
+
+def create_view(schema: str, name: str, view: MartView) -> Composed:
+    """Makes a view under a name of the caller's choice."""
+    return SQL("CREATE VIEW {} AS ").format(Identifier(schema, name)) + view_query(schema, view)
+
+
+def drop_view(schema: str, name: str) -> Composed:
+    """Drops a view on which nothing else depends."""
+    return SQL("DROP VIEW {}").format(Identifier(schema, name))
+
+
+def finish_view(schema: str, view: MartView, state: RelationState, *, readers: bool) -> list[Composed]:
+    """What a view needs once it is there: comments that differ, and its readers."""
+    grants = [grant_reading(schema, view.name)] if readers and not state.reader_selects else []
+    return [*describe(schema, "VIEW", view, state), *grants]
+
+
+def restore_view(schema: str, view: MartView, state: RelationState) -> list[Composed]:
+    """Makes again, with comments and readers, a view that was out of the way for a while."""
+    bare = RelationState(types=state.types)
+    return [
+        create_view(schema, view.name, view),
+        *finish_view(schema, view, bare, readers=state.reader_selects),
+    ]
+
+
+def select(schema: str, name: str, columns: pa.Schema, where: Mapping[str, object], order: Sequence[str]) -> Composed:
+    """Selects columns, as text where Arrow has no closer type, of the rows that have the values given."""
+    wanted = [
+        SQL("{0}::text AS {0}" if column.type == pa.string() else "{0}").format(Identifier(column.name))
+        for column in columns
+    ]
+    query = SQL("SELECT {} FROM {} WHERE {}").format(SQL(", ").join(wanted), Identifier(schema, name), condition(where))
+    return query + SQL(" ORDER BY {}").format(_names(order)) if order else query
+
+
+def condition(where: Mapping[str, object]) -> Composed:
+    """That every column named has its value; no columns, every row."""
+    terms = [
+        SQL("{} IS NULL").format(Identifier(name))
+        if value is None
+        else SQL("{} = {}").format(Identifier(name), Literal(value))
+        for name, value in where.items()
+    ]
+    return SQL(" AND ").join(terms) if terms else Composed([SQL("true")])
+
+
+def lock_key(*parts: object) -> int:
+    """A number for an advisory lock: the same parts, the same 64 bits, in every process."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)
+
+
+def _names(names: Iterable[str]) -> Composed:
+    return SQL(", ").join(Identifier(name) for name in names)
+
+
+def _quoted(*names: str) -> str:
+    """A name as people type it into psql."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def _comment(text: str) -> Composable:
+    return Literal(text or None)

@@ -1,0 +1,141 @@
+"""Which marts a task has: names, columns and what they mean, from the task's own descriptions."""
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pipeline_assets.ml.scoring import SCORES_SCHEMA
+from pipeline_assets.stores.marts.greenplum import MartTable, MartView
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.preparation import input_mart_schema
+from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, Stage, TaskSpec
+
+if TYPE_CHECKING:
+    from pipeline_assets.ml.selection import Choice
+
+_ADDRESS = {
+    "batch": "Input file or folder that the row came in",
+    "row_number": "Place of the row in its batch, from 0",
+}
+_SOMETIMES = ("previous_version", "gain")  # columns of a choice that may have no value
+_SCORES = {
+    "probability": "What the model says: the probability that the label is 1",
+    "decision": "Whether the row is in the output file",
+    "model_version": "Version of the registered model",
+    "run_id": "Dagster run that wrote the row",
+}
+
+
+def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
+    """``<task>_<stage>_input``: accepted rows, the raw columns beside the features made of them."""
+    columns = {name: column.description for name, column in task.columns_of(stage).items()}
+    features = {
+        f"{FEATURE_PREFIX}{name}": f"{feature.description or 'Feature'} ({feature.expression})"
+        for name, feature in task.features.all.items()
+    }
+    label = {LABEL: f"{task.target.description or 'Label'} ({task.target.expression})"} if stage == "train" else {}
+    return MartTable(
+        name=f"{task.name}_{stage}_input",
+        schema=input_mart_schema(task, stage),
+        description=f"{task.name}: accepted rows of {stage}, raw columns and features. {task.description}".strip(),
+        column_descriptions={**_ADDRESS, **columns, **features, **label},
+        key=ROW_ADDRESS,
+        # One for each column of the key, the address in it: rows of any value are found, and found in order.
+        indexes=tuple((column, *ROW_ADDRESS) for column in task.key),
+    )
+
+
+def output_mart(task: TaskSpec) -> MartTable:
+    """``<task>_predict_output``: a row a scored row, whether or not the output file takes it."""
+    return MartTable(
+        name=f"{task.name}_predict_output",
+        schema=pa.schema(
+            [
+                pa.field("batch", pa.string(), nullable=False),
+                *SCORES_SCHEMA,
+                pa.field("model_version", pa.int64(), nullable=False),
+                pa.field("run_id", pa.string(), nullable=False),
+                pa.field("predicted_at", pa.timestamp("us", tz="UTC"), nullable=False),
+            ]
+        ),
+        description=f"{task.name}: every scored row, its score and the decision. {task.description}".strip(),
+        column_descriptions={**_ADDRESS, **_SCORES, "predicted_at": "When the row was written"},
+        key=ROW_ADDRESS,
+        indexes=(("model_version",),),
+    )
+
+
+def model_choices(task: TaskSpec) -> MartTable:
+    """``<task>_model_choices``: a row a choice of champion, kept for every run that made one."""
+    columns: dict[str, tuple[pa.DataType, str]] = {
+        "run_id": (pa.string(), "Dagster run that chose"),
+        "stage": (pa.string(), "train: after a training; predict: before scoring"),
+        "batch": (pa.string(), "Batch of that run"),
+        "policy": (pa.string(), "Selection policy of the task"),
+        "model_version": (pa.int64(), "The champion that was chosen"),
+        "previous_version": (pa.int64(), "The champion before, if there was one"),
+        "reason": (pa.string(), "Why, in one sentence"),
+        "metric": (pa.string(), "Metric of the task, which the choice goes by"),
+        "gain": (pa.float64(), "The challenger's over the champion on the same rows, where they were compared"),
+        "candidates": (
+            pa.string(),
+            "Every version that was looked at, as JSON: metrics, and why it could not be chosen",
+        ),
+        "chosen_at": (pa.timestamp("us", tz="UTC"), "When"),
+    }
+    return MartTable(
+        name=f"{task.name}_model_choices",
+        schema=pa.schema([pa.field(name, kind, nullable=name in _SOMETIMES) for name, (kind, _) in columns.items()]),
+        description=f"{task.name}: the record of choice, one row each time a champion is chosen",
+        column_descriptions={name: text for name, (_, text) in columns.items()},
+        key=("run_id", "stage"),
+    )
+
+
+def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> pa.RecordBatchReader:
+    """One choice as the row of :func:`model_choices`."""
+    row = {
+        "run_id": run_id,
+        "stage": ref.stage,
+        "batch": ref.batch,
+        "policy": choice.policy,
+        "model_version": choice.winner,
+        "previous_version": choice.previous,
+        "reason": choice.reason,
+        "metric": choice.metric,
+        "gain": choice.gain,
+        "candidates": json.dumps(choice.to_json()["candidates"], ensure_ascii=False),
+        "chosen_at": datetime.now(UTC),
+    }
+    schema = model_choices(task).schema
+    return pa.RecordBatchReader.from_batches(schema, [pa.RecordBatch.from_pylist([row], schema=schema)])
+
+
+def lineage(task: TaskSpec) -> MartView:
+    """``<task>_lineage``: every prediction beside its input row and the choice of the version that made it."""
+    inputs, outputs, choices = input_mart(task, "predict"), output_mart(task), model_choices(task)
+    own = [name for name in inputs.schema.names if name not in ROW_ADDRESS]
+    columns = [
+        *(f'o."{name}"' for name in outputs.schema.names),
+        'c."policy" as "choice_policy"',
+        'c."reason" as "choice_reason"',
+        *(f'i."{name.replace(chr(34), chr(34) * 2)}"' for name in own),
+    ]
+    return MartView(
+        name=f"{task.name}_lineage",
+        tables=(outputs, inputs, choices),
+        sql=(
+            f"select {', '.join(columns)} from {{{outputs.name}}} o"
+            f" join {{{inputs.name}}} i on i.batch = o.batch and i.row_number = o.row_number"
+            f" left join {{{choices.name}}} c on c.run_id = o.run_id and c.stage = 'predict'"
+        ),
+        description=f"{task.name}: every prediction with its input row and why its model version was chosen",
+        column_descriptions={
+            **inputs.column_descriptions,
+            **outputs.column_descriptions,
+            "choice_policy": "Policy by which the version was chosen",
+            "choice_reason": "Why the version was chosen",
+        },
+    )

@@ -1,0 +1,74 @@
+"""A training as its MLflow run tells it: what it learned from, with what, and what mattered to it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from pipeline_assets.stores.registry.log import BATCH, DAGSTER_RUN, IMPORTANCE, INPUT_SHA256, INPUT_URI
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True)
+class Training:
+    """The record of one training. What the run does not say is ``None`` or empty.
+
+    Attributes:
+        run_id: of the MLflow run.
+        experiment_id: of the MLflow experiment that the run is in.
+        batch: it learned from.
+        input_uri: of that batch's file.
+        input_sha256: of that file.
+        dagster_run_id: of the run that trained.
+        started: when, with a time zone.
+        parameters: by name, as text.
+        metrics: every number of the run by name, the last of each.
+        importance: of the features by name, most important first, in the package's own unit.
+    """
+
+    run_id: str
+    experiment_id: str
+    batch: str | None
+    input_uri: str | None
+    input_sha256: str | None
+    dagster_run_id: str | None
+    started: datetime
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    importance: Mapping[str, float]
+
+
+def training_of(client: "MlflowClient", run_id: str) -> Training:
+    """The training that a run holds.
+
+    Raises:
+        MlflowException: there is no such run, or no answer.
+    """
+    run = client.get_run(run_id)
+    tags = run.data.tags
+    return Training(
+        run_id=run_id,
+        experiment_id=str(run.info.experiment_id),
+        batch=tags.get(BATCH),
+        input_uri=tags.get(INPUT_URI),
+        input_sha256=tags.get(INPUT_SHA256),
+        dagster_run_id=tags.get(DAGSTER_RUN),
+        started=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+        parameters=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        importance=_importance(client, run_id),
+    )
+
+
+def _importance(client: "MlflowClient", run_id: str) -> dict[str, float]:
+    if not any(file.path == IMPORTANCE for file in client.list_artifacts(run_id)):
+        return {}
+    with TemporaryDirectory() as folder:
+        path = Path(client.download_artifacts(run_id, IMPORTANCE, folder))
+        found = json.loads(path.read_text(encoding="utf-8"))
+    return {name: float(value) for name, value in sorted(found.items(), key=lambda item: -item[1])}

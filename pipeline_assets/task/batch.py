@@ -1,0 +1,87 @@
+"""What names a batch, and what its check found: the values that pass between the steps of a run."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline_assets.task.spec import Stage
+
+
+@dataclass(frozen=True)
+class BatchRef:
+    """One input file, or folder of part files, of one stage of one task."""
+
+    task: str
+    stage: Stage
+    batch: str
+
+    def facts(self) -> dict[str, str]:
+        """As the facts of an error."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One parquet file of a batch.
+
+    Attributes:
+        uri: where it is.
+        size: bytes.
+        stamp: changes whenever the content does (modification time in ns, or an S3 ETag).
+    """
+
+    uri: str
+    size: int
+    stamp: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The record of one check of one batch: what came, and how many of its rows are fit for use.
+
+    Attributes:
+        uri: the file or folder.
+        parts: the files in the order that row numbers follow.
+        rows_of_parts: rows of each part, in the same order.
+        sha256: of the one file; of the lines ``name sha256`` for a folder.
+        accepted: rows that keep the contract.
+        rejected: rows that break it.
+        unlabelled: accepted rows without a label (always 0 in predict).
+        reasons: rows by broken rule, most first; a row may break several.
+        unexpected: columns of the file that the contract does not know.
+    """
+
+    ref: BatchRef
+    uri: str
+    parts: tuple[Part, ...]
+    rows_of_parts: tuple[int, ...]
+    sha256: str
+    accepted: int
+    rejected: int
+    unlabelled: int
+    reasons: dict[str, int]
+    unexpected: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Raw rows: accepted and rejected."""
+        return self.accepted + self.rejected
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; :meth:`from_json` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Manifest":
+        """From what :meth:`to_json` gave."""
+        return cls(
+            ref=BatchRef(**data["ref"]),
+            uri=data["uri"],
+            parts=tuple(Part(**part) for part in data["parts"]),
+            rows_of_parts=tuple(data["rows_of_parts"]),
+            sha256=data["sha256"],
+            accepted=data["accepted"],
+            rejected=data["rejected"],
+            unlabelled=data["unlabelled"],
+            reasons=data["reasons"],
+            unexpected=tuple(data["unexpected"]),
+        )

@@ -1,0 +1,119 @@
+"""The lineage of a task's columns, read off its expressions: raw column, feature or label, score."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline_assets.task.expressions import read
+from pipeline_assets.task.spec import LABEL, SCORES, TaskSpec
+from pipeline_assets.task.validation import SCORE_TYPES, common_types, stage_types
+
+Kind = Literal["raw", "feature", "label", "score"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A column somewhere on the way.
+
+    Attributes:
+        key: ``<kind>:<name>``, as addresses name it: a raw column and a feature may share a name.
+        expression: that makes it; empty for a raw column.
+        trained_only: it is there in train alone.
+    """
+
+    kind: Kind
+    name: str
+    description: str
+    expression: str = ""
+    trained_only: bool = False
+
+    @property
+    def key(self) -> str:
+        """See above."""
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One column goes into another; by way of the fitted model where the model stands between them."""
+
+    source: str
+    target: str
+    by_model: bool = False
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A task's columns and what goes into what.
+
+    Attributes:
+        nodes: by key, in the order of the task.
+    """
+
+    nodes: dict[str, Node]
+    edges: tuple[Edge, ...]
+
+    def upstream(self, key: str) -> set[str]:
+        """Every column that a column is made of, directly or not."""
+        return _reached(key, [(edge.target, edge.source) for edge in self.edges])
+
+    def downstream(self, key: str) -> set[str]:
+        """Every column that a column goes into, directly or not."""
+        return _reached(key, [(edge.source, edge.target) for edge in self.edges])
+
+    def path(self, key: str) -> set[str]:
+        """A column and its path both ways."""
+        return {key} | self.upstream(key) | self.downstream(key)
+
+    def edges_of(self, key: str) -> set[Edge]:
+        """The edges on the path of a column."""
+        before, after = self.upstream(key) | {key}, self.downstream(key) | {key}
+        return {
+            edge for edge in self.edges if {edge.source, edge.target} <= before or {edge.source, edge.target} <= after
+        }
+
+
+def columns(task: TaskSpec) -> Columns:
+    """The lineage of a task's columns.
+
+    Features come of the raw columns that their expressions use, the label of the target's. The probability comes of
+    every feature and, through the training, of the label; the decision of the probability and of the raw columns
+    that the output's rule uses.
+    """
+    raw = [
+        Node("raw", name, each.description, trained_only=each.stage == "train") for name, each in task.columns.items()
+    ]
+    features = [Node("feature", name, each.description, each.expression) for name, each in task.features.all.items()]
+    label = Node("label", LABEL, task.target.description, task.target.expression, trained_only=True)
+    probability = Node("score", SCORES[0], task.description)
+    decision = Node("score", SCORES[1], "", task.output.where or "")
+    edges = [
+        *(
+            Edge(f"raw:{name}", feature.key)
+            for feature in features
+            for name in read(feature.expression, common_types(task)).columns
+        ),
+        *(Edge(f"raw:{name}", label.key) for name in read(label.expression, stage_types(task, "train")).columns),
+        *(Edge(feature.key, probability.key, by_model=True) for feature in features),
+        Edge(label.key, probability.key, by_model=True),
+        *_of_decision(task, decision, probability),
+    ]
+    nodes = {node.key: node for node in (*raw, *features, label, probability, decision)}
+    return Columns(nodes, tuple(edges))
+
+
+def _of_decision(task: TaskSpec, decision: Node, probability: Node) -> list[Edge]:
+    if task.output.where is None:
+        return []
+    used = read(task.output.where, {**stage_types(task, "predict"), **SCORE_TYPES}).columns
+    return [Edge(probability.key if name == probability.name else f"raw:{name}", decision.key) for name in used]
+
+
+def _reached(start: str, steps: list[tuple[str, str]]) -> set[str]:
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        here = waiting.pop()
+        new = {target for source, target in steps if source == here} - reached
+        reached |= new
+        waiting += new
+    return reached

@@ -1,0 +1,332 @@
+"""What a task is: the shape of one ``defs.yaml``, as typed models that know nothing of Dagster."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
+
+from pipeline_assets.task.types import arrow_type
+
+Stage = Literal["train", "predict"]
+STAGES: tuple[Stage, Stage] = ("train", "predict")
+
+# Names that the pipeline itself writes beside a task's own columns.
+ROW_ADDRESS = ("batch", "row_number")
+LABEL = "label"
+SPLIT_BY = "split_by"
+SCORES = ("probability", "decision")
+TECHNICAL = (*ROW_ADDRESS, LABEL, SPLIT_BY, *SCORES, "model_version", "run_id", "reason")
+# Marts hold raw columns and features side by side; the prefix keeps ``distance`` and its feature apart.
+FEATURE_PREFIX = "feature_"
+
+# PostgreSQL cuts identifiers at 63 bytes; the longest suffix a task's tables get is "_predict_output".
+_TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_COLUMN_NAME_BYTES = 63
+
+
+def _task_name(value: str) -> str:
+    if not _TASK_NAME.fullmatch(value):
+        raise ValueError(
+            "a task's name is 1 to 40 of a-z, 0-9 and _, a letter first: it names tables, jobs and folders",
+        )
+    return value
+
+
+def _column_name(value: str) -> str:
+    if value.lower() in TECHNICAL or value.startswith("__"):
+        raise ValueError(
+            f"the name {value!r} is the pipeline's own; reserved are {', '.join(TECHNICAL)}"
+            " and names that start with __"
+        )
+    if not value or len(value.encode()) > _COLUMN_NAME_BYTES or "\0" in value:
+        raise ValueError("a column's name has 1 to 63 bytes, as PostgreSQL has it")
+    return value
+
+
+def _feature_name(value: str) -> str:
+    if len(value.encode()) > _COLUMN_NAME_BYTES - len(FEATURE_PREFIX):
+        raise ValueError(
+            f"a feature's name has at most {_COLUMN_NAME_BYTES - len(FEATURE_PREFIX)} bytes:"
+            f" marts show it as {FEATURE_PREFIX}<name>"
+        )
+    return _column_name(value)
+
+
+def _known_type(value: str) -> str:
+    arrow_type(value)
+    return value
+
+
+ColumnName = Annotated[str, AfterValidator(_column_name)]
+FeatureName = Annotated[str, AfterValidator(_feature_name)]
+Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over one row")]
+
+
+class Problem(NamedTuple):
+    """What is wrong at one place of a task: the keys that lead there, and the sentence."""
+
+    path: tuple[str, ...]
+    message: str
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """The end of a sentence: the nearest known name, or nothing."""
+    near = difflib.get_close_matches(str(given), list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def refuse(title: str, problems: Sequence[Problem], data: Any) -> None:
+    """Raises all problems at once as pydantic's ValidationError, each at its own place; none, nothing.
+
+    Pydantic keeps the places when a validator raises its own error type, and Dagster turns them into lines.
+    """
+    if not problems:
+        return
+
+    def given(path: tuple[str, ...]) -> Any:
+        value = data
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
+        return value
+
+    raise ValidationError.from_exception_data(
+        title,
+        [
+            InitErrorDetails(
+                # Of pydantic's own types, because Dagster makes the error anew, with lines, by the type's name.
+                type="value_error",
+                loc=problem.path,
+                input=given(problem.path),
+                ctx={"error": ValueError(problem.message)},
+            )
+            for problem in problems
+        ],
+    )
+
+
+class SpecModel(BaseModel):
+    """Strict and frozen: an unknown key is an error, and a task does not change once loaded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        """Refuses unknown keys with the known ones named, which pydantic's own message leaves out."""
+        if isinstance(data, dict):
+            refuse(
+                cls.__name__,
+                [
+                    Problem(
+                        (key,),
+                        f"no such key; there are {', '.join(cls.model_fields)}{did_you_mean(key, cls.model_fields)}",
+                    )
+                    for key in data
+                    if key not in cls.model_fields
+                ],
+                data,
+            )
+        return data
+
+
+class Column(SpecModel):
+    """One column of the raw file: part of the contract."""
+
+    type: Annotated[str, AfterValidator(_known_type)]
+    description: str = ""
+    nullable: bool = False
+    check: Sql | None = None
+    allowed: tuple[Any, ...] | None = Field(default=None, min_length=1)
+    stage: Stage | None = Field(default=None, description="Only in this stage's files; in both when left out")
+
+
+class Target(SpecModel):
+    """What the model learns: an expression over the raw columns; null means that the row has no label."""
+
+    expression: Sql
+    kind: Literal["binary"] = "binary"
+    description: str = ""
+
+
+class Feature(SpecModel):
+    """One prepared column: an expression over the raw columns that both stages have."""
+
+    expression: Sql
+    description: str = ""
+
+
+def _as_feature(value: Any) -> Any:
+    return {"expression": value} if isinstance(value, str) else value
+
+
+# ``name: expression`` is short for ``name: {expression: ...}``; Dagster holds a YAML to the schema, so both are in it.
+AnyFeature = Annotated[
+    Feature,
+    BeforeValidator(_as_feature),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {"expression": {"type": "string"}, "description": {"type": "string"}},
+                    "required": ["expression"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+
+
+class Features(SpecModel):
+    """The prepared columns a model sees, numeric (float64, null is missing) and categorical (string, no null)."""
+
+    numeric: dict[FeatureName, AnyFeature] = Field(default_factory=dict)
+    categorical: dict[FeatureName, AnyFeature] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _some_and_distinct(self) -> Self:
+        if not self.numeric and not self.categorical:
+            raise ValueError("a task needs at least one feature")
+        twice = sorted({name.lower() for name in self.numeric} & {name.lower() for name in self.categorical})
+        if twice:
+            raise ValueError(f"{', '.join(twice)}: numeric and categorical at once")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Feature columns in the order the model sees them: numeric first, each group as written."""
+        return (*self.numeric, *self.categorical)
+
+    @property
+    def all(self) -> dict[str, Feature]:
+        """Every feature by name, in the order of :attr:`names`."""
+        return {**self.numeric, **self.categorical}
+
+
+class Validation(SpecModel):
+    """Which labelled rows judge the model: the latest by ``column``, or a seeded random share."""
+
+    split: Literal["time", "share"] = "share"
+    column: str | None = None
+    fraction: float = Field(default=0.2, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _column_goes_with_time(self) -> Self:
+        if (self.split == "time") != (self.column is not None):
+            raise ValueError("split: time needs column, the raw column to order by; split: share takes none")
+        return self
+
+
+Metric = Literal["roc_auc", "average_precision", "log_loss", "brier_score"]
+
+
+class Training(SpecModel):
+    """How a version is made. Seed and threads are fixed: the same batch gives the same model."""
+
+    package: Literal["catboost"] = "catboost"
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    validation: Validation = Validation()
+    metric: Metric = "roc_auc"
+    early_stopping_rounds: int = Field(default=50, ge=1)
+    seed: int = Field(default=0, ge=0)
+    threads: int = Field(default=2, ge=1)
+
+
+class Selection(SpecModel):
+    """The stated algorithm by which the version that predicts is chosen."""
+
+    policy: Literal["champion", "best_metric", "latest", "version"] = "champion"
+    minimum_gain: float = Field(default=0.0, ge=0)
+    version: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _version_alone(cls, data: Any) -> Any:
+        """``{version: 3}`` is short for ``{policy: version, version: 3}``."""
+        if isinstance(data, dict) and "version" in data and "policy" not in data:
+            return {"policy": "version", **data}
+        return data
+
+    @model_validator(mode="after")
+    def _version_with_policy(self) -> Self:
+        if (self.policy == "version") != (self.version is not None):
+            raise ValueError("policy: version and version: N come together")
+        return self
+
+
+class Output(SpecModel):
+    """The output file: the input's own columns of the rows that ``where`` keeps, unless ``select`` is given.
+
+    Attributes:
+        where: over the raw columns and the score columns; null keeps no row; absent keeps every row.
+        append: score columns put after the input's own.
+        select: the file's columns as ``name: expression``, instead of the input's own.
+    """
+
+    where: Sql | None = None
+    append: tuple[Literal["probability", "decision", "model_version"], ...] = ()
+    select: dict[str, Sql] | None = Field(default=None, min_length=1)
+
+
+class Limits(SpecModel):
+    """Bounds that a run is held to.
+
+    Attributes:
+        rejected_share: a larger share of rejected rows stops the run before anything downstream changes.
+        metric: the validation metric that a version must reach to be a candidate at all.
+    """
+
+    rejected_share: float = Field(default=0.1, ge=0, le=1)
+    metric: float | None = None
+
+
+class FeatureStore(SpecModel):
+    """How the task's features are kept in Tarantool: in memory, or on disk for what outgrows it."""
+
+    engine: Literal["memtx", "vinyl"] = "memtx"
+
+
+class TaskSpec(SpecModel):
+    """One ML problem, whole: everything the pipeline knows of it."""
+
+    name: Annotated[str, AfterValidator(_task_name)]
+    description: str = ""
+    owners: tuple[str, ...] = ()
+    tags: dict[str, str] = Field(default_factory=dict)
+    key: tuple[str, ...] = ()
+    columns: dict[ColumnName, Column] = Field(min_length=1)
+    unexpected_columns: Literal["allow", "error"] = "allow"
+    checks: dict[str, Sql] = Field(default_factory=dict, description="Row rules over several columns, by name")
+    target: Target
+    features: Features
+    training: Training = Training()
+    selection: Selection = Selection()
+    output: Output = Output()
+    limits: Limits = Limits()
+    feature_store: FeatureStore = FeatureStore()
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        # Imported here because the check needs this model.
+        from pipeline_assets.task.validation import problems
+
+        refuse("TaskSpec", problems(self), self)
+        return self
+
+    def columns_of(self, stage: Stage) -> dict[str, Column]:
+        """The contract's columns for one stage's files, as written."""
+        return {name: column for name, column in self.columns.items() if column.stage in (None, stage)}

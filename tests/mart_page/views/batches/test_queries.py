@@ -1,0 +1,48 @@
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page.views.batches.queries import Truth, truth
+from tests.examples import orders, shop, with_column
+from tests.fixtures.postgres import Marts
+from tests.mart_page.filled import cursor_of, put_input, put_output
+
+TASK = shop()
+
+
+def put_train(marts: Marts, batch: str, numbers: Sequence[int], labels: Sequence[int | None]) -> None:
+    rows = with_column(orders(len(numbers)), "order_id", list(numbers), pa.int64())
+    put_input(marts, TASK, "train", batch, with_column(rows, "label", list(labels), pa.int8()))
+
+
+def known(marts: Marts, batch: str) -> Truth | None:
+    with cursor_of(marts) as cursor:
+        output, inputs, trains = (
+            catalogue.mart(cursor, marts.schema, TASK, which)
+            for which in ("predict_output", "predict_input", "train_input")
+        )
+        assert output
+        assert inputs
+        assert trains
+        return truth(cursor, TASK, batch, output=output, inputs=inputs, trains=trains)
+
+
+def test_the_latest_label_of_the_same_key_is_the_truth(marts: Marts) -> None:
+    put_input(marts, TASK, "predict", "p", orders(5, stage="predict"))
+    put_output(marts, TASK, "p", [0.1, 0.2, 0.6, 0.7, 0.8], run="r", day=1)
+    put_train(marts, "2026-01", [1, 2, 9], [0, 1, 1])
+    put_train(marts, "2026-02", [2, 3, 4], [0, 1, None])
+    found = known(marts, "p")
+    assert found is not None
+    assert found.label.tolist() == [0, 0, 1]
+    assert found.probability.tolist() == [0.2, 0.6, 0.7]
+    assert found.decision.tolist() == [False, True, True]
+    assert (found.batches, found.partly) == (("2026-01", "2026-02"), False)
+
+
+def test_without_labels_of_these_rows_there_is_no_truth(marts: Marts) -> None:
+    put_input(marts, TASK, "predict", "p", orders(2, stage="predict"))
+    put_output(marts, TASK, "p", [0.1, 0.2], run="r", day=1)
+    put_train(marts, "t", [0, 50], [None, 1])
+    assert known(marts, "p") is None

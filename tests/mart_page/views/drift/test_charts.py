@@ -1,0 +1,69 @@
+from collections.abc import Sequence
+from datetime import date
+
+import pyarrow as pa
+import pytest
+
+from pipeline_assets.mart_page.catalog import Column
+from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts
+from pipeline_assets.mart_page.predicted import Predicted
+from pipeline_assets.mart_page.views.drift import charts as drift
+from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Scores
+from pipeline_assets.monitoring.drift import compare
+from tests.mart_page.filled import START
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def shift(name: str, before: Sequence[object], after: Sequence[object]) -> ColumnShift:
+    return ColumnShift(Column(name, "text", "", "raw", key=False), compare(pa.array(before), pa.array(after)))
+
+
+SHIFTS = [
+    shift("moved", ["a"] * 4, ["b"] * 4),
+    shift(SCRIPT, [SCRIPT, "a"] * 10, [SCRIPT] * 14 + ["a"] * 6),
+    shift("same", [1, 2], [1, 2]),
+]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_bar_says_its_verdict_by_a_sign_too(language: str) -> None:
+    picture = drift.indexes(SHIFTS, Texts(language)("drift"), Formats(language))
+    (bars,) = picture.figure.data
+    assert [text[0] for text in bars.text] == ["●", "◐", "○"]
+    assert list(bars.x) == [each.stability.index for each in SHIFTS]
+    assert list(bars.customdata) == ["moved", SCRIPT, "same"]  # goes to the server, which looks it up
+    assert not any("<" in text for text in (*bars.hovertext, *picture.figure.layout.yaxis.ticktext))
+    assert picture.says.count("●") == 1
+
+
+def test_bins_show_both_batches_and_tell_them_apart_by_pattern() -> None:
+    picture = drift.bins(SHIFTS[1], "<b>old</b>", "new", Texts("en")("drift"), Formats("en"))
+    train, predict = picture.figure.data
+    assert list(train.y) == [0.5, 0.5, 0, 0]
+    assert list(predict.y) == [0.7, 0.3, 0, 0]
+    assert train.marker.pattern.shape != predict.marker.pattern.shape
+    assert train.name == "train &lt;b&gt;old&lt;/b&gt;"
+    assert not any("<" in text for text in (*train.customdata, *picture.figure.layout.xaxis.ticktext))
+    assert "50% of the rows in train and " in picture.says
+
+
+def test_bins_are_named_in_the_readers_language() -> None:
+    days = pa.array([date(2013, 1, 1 + day) for day in range(20)])
+    bins = compare(days, days).bins
+    names = [drift.bin_name(each, Texts("ru")("drift"), Formats("ru")) for each in bins]
+    assert names[0] == f"≤ {Formats('ru').value(date(2013, 1, 2))}"
+    assert names[-2].startswith("> ")
+    assert names[-1] == "пропуск"
+    numbers = compare(pa.array([0.5 * number for number in range(20)]), pa.array([1.0])).bins
+    assert drift.bin_name(numbers[1], Texts("ru")("drift"), Formats("ru")) == "0,5 … 1,5"
+
+
+def test_scores_are_a_box_a_batch() -> None:
+    made = [Predicted(batch, 1, "run", START) for batch in ("2026-01", SCRIPT)]
+    found = [Scores(each, 10, 10, (0.1, 0.2, 0.3, 0.4, 0.5), 0.1, (0.05,) * 20) for each in made]
+    picture = drift.scores(found, Texts("en")("drift"), Formats("en"))
+    (boxes,) = picture.figure.data
+    assert (list(boxes.lowerfence), list(boxes.median), list(boxes.upperfence)) == ([0.1] * 2, [0.3] * 2, [0.5] * 2)
+    assert not any("<" in text for text in picture.figure.layout.xaxis.ticktext)
+    assert "30% in 2026-01" in picture.says

@@ -1,0 +1,137 @@
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page.predicted import Predicted
+from pipeline_assets.mart_page.views.drift import queries as drift
+from pipeline_assets.monitoring import drift as psi
+from pipeline_assets.task.spec import Stage
+from tests.examples import shop
+from tests.fixtures.postgres import Marts
+from tests.mart_page.filled import START, cursor_of, put_input, put_output
+
+TASK = shop()
+FIRST = date(2026, 1, 1)
+
+
+def rows(count: int, seed: int, shift: float = 0.0, gaps: int = 0) -> pa.Table:
+    """Orders; with ``gaps``, one row number in so many is left out, as rejected rows leave it."""
+    rng = np.random.default_rng(seed)
+    price = np.round(np.exp(rng.normal(3 + shift, 1, count)), 2)
+    country = rng.choice(["DE", "FR", "RU"], count)
+    note = ["gift" if draw < 0.3 else None for draw in rng.random(count)]
+    numbers = [row + (row // gaps if gaps else 0) for row in range(count)]
+    return pa.table(
+        {
+            "row_number": numbers,
+            "order_id": numbers,
+            "ordered_on": [FIRST + timedelta(days=int(day)) for day in rng.integers(0, 300, count)],
+            "country": country.tolist(),
+            "price": price,
+            "note": note,
+            "feature_price": price,
+            "feature_weekday": rng.integers(1, 8, count).astype(float),
+            "feature_country": country.tolist(),
+            "feature_note": ["<null>" if text is None else text for text in note],
+        }
+    )
+
+
+def mart_of(marts: Marts, stage: Stage) -> catalogue.Mart:
+    with cursor_of(marts) as cursor:
+        found = catalogue.mart(cursor, marts.schema, TASK, "train_input" if stage == "train" else "predict_input")
+    assert found is not None
+    return found
+
+
+def compared(marts: Marts, train_batch: str = "old", predict_batch: str = "new") -> drift.Drift | None:
+    with cursor_of(marts) as cursor:
+        return drift.drift(cursor, mart_of(marts, "train"), mart_of(marts, "predict"), train_batch, predict_batch)
+
+
+def test_small_batches_are_compared_whole_and_the_column_that_moved_is_first(marts: Marts) -> None:
+    before, after = rows(2_000, 1), rows(1_500, 2, shift=1.0)
+    put_input(marts, TASK, "train", "old", before)
+    put_input(marts, TASK, "predict", "new", after)
+    found = compared(marts)
+    assert found is not None
+    assert (found.train.rows, found.train.of, found.predict.rows) == (2_000, 2_000, 1_500)
+    by_name = {shift.column.name: shift.stability for shift in found.columns}
+    assert set(by_name) == set(before.column_names) - {"row_number"}
+    indexes = [shift.stability.index for shift in found.columns]
+    assert indexes == sorted(indexes, reverse=True)
+    # Its rival is the order's number, which ends elsewhere in a shorter batch.
+    assert {shift.column.name for shift in found.columns[:3]} == {"price", "feature_price", "order_id"}
+    for name, stability in by_name.items():
+        own = psi.compare(before[name].combine_chunks(), after[name].combine_chunks())
+        assert stability == own, name
+    assert by_name["feature_price"].shift == psi.Shift.MUCH
+    assert by_name["feature_country"].shift == psi.Shift.LITTLE
+    assert by_name["note"].bins[-1].reference == pytest.approx(0.7, abs=0.05)
+
+
+def test_a_large_batch_is_sampled_evenly_the_same_each_time_and_gives_the_same_answer(marts: Marts) -> None:
+    before, after = rows(30_000, 1, gaps=100), rows(30_000, 2, shift=0.5)
+    put_input(marts, TASK, "train", "old", before)
+    put_input(marts, TASK, "predict", "new", after)
+    sampled = compared(marts)
+    assert sampled is not None
+    assert sampled == compared(marts)
+    # Row numbers of rejected rows are drawn as well, and find nothing.
+    assert sampled.train.of == 30_299
+    assert 19_700 < sampled.train.rows < 20_000
+    assert sampled.predict.rows == 20_000
+    places = np.sort(np.asarray(sampled.predict.columns["order_id"].to_pylist()))
+    assert np.abs(places - np.linspace(0, 29_999, 20_000)).max() < 4
+    price = next(shift for shift in sampled.columns if shift.column.name == "price").stability.index
+    whole = psi.compare(before["price"].combine_chunks(), after["price"].combine_chunks()).index
+    assert price == pytest.approx(whole, rel=0.1)
+
+
+def test_what_a_sample_costs_does_not_grow_with_the_batch(marts: Marts) -> None:
+    """The server finds each row by its address; it does not read the batch."""
+    put_input(marts, TASK, "train", "old", rows(60_000, 1))
+    mart = mart_of(marts, "train")
+    with cursor_of(marts) as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # what a planner does of itself once a batch is large
+        taken = drift.sample(cursor, mart, "old", [mart.columns["price"]], 100)
+        assert taken is not None
+        assert taken.rows == 100
+        assert cursor.query is not None
+        cursor.execute(b"EXPLAIN " + cursor.query)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "row_number = ANY" in plan.partition("Index Cond")[2]
+
+
+@pytest.mark.parametrize(("train_batch", "predict_batch"), [("old", "none"), ("none", "new"), ("a'; --", "<b>")])
+def test_a_batch_without_rows_cannot_be_compared(marts: Marts, train_batch: str, predict_batch: str) -> None:
+    put_input(marts, TASK, "train", "old", rows(10, 1))
+    put_input(marts, TASK, "predict", "new", rows(10, 1))
+    assert compared(marts, train_batch, predict_batch) is None
+
+
+def test_scores_lie_as_numpy_says(marts: Marts) -> None:
+    values = np.random.default_rng(0).beta(2, 5, 3_000)
+    put_output(marts, TASK, "new", values.tolist(), run="r", day=1)
+    made = [Predicted(batch, 1, "r", START) for batch in ("new", "gone")]
+    with cursor_of(marts) as cursor:
+        mart = catalogue.mart(cursor, marts.schema, TASK, "predict_output")
+        assert mart is not None
+        (found,) = drift.scores(cursor, mart, made)
+    assert (found.rows, found.of, found.made.batch) == (3_000, 3_000, "new")
+    assert found.quantiles == pytest.approx(np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]))
+    assert found.decided == np.mean(values >= 0.5)
+    assert sum(found.shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("count", "size"), [(0, 5), (5, 5), (6, 5), (7, 5), (10_000_000, 20_000), (20_001, 20_000)])
+def test_numbers_are_distinct_rising_and_one_of_each_stretch(count: int, size: int) -> None:
+    found = drift.numbers(count, size)
+    assert len(found) == min(count, size)
+    assert found == sorted(set(found))
+    assert all(place * count // size <= number < (place + 1) * count // size for place, number in enumerate(found)) or (
+        count <= size
+    )

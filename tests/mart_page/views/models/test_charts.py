@@ -1,0 +1,34 @@
+from dataclasses import replace
+
+import pytest
+
+from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts
+from pipeline_assets.mart_page.views.models.charts import importance, metric_by_version
+from pipeline_assets.ml.selection import Candidate
+from tests.mart_page.filled import START
+
+FIRST = Candidate(1, "run", ready=True, features=None, metrics={"roc_auc": 0.7}, created=START)
+VERSIONS = [FIRST, replace(FIRST, version=2, metrics={"roc_auc": 0.75}, champion=True), replace(FIRST, metrics={})]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_champion_is_told_by_its_shape_and_in_words(language: str) -> None:
+    picture = metric_by_version(VERSIONS, "roc_auc", Texts(language)("models"), Formats(language))
+    (line,) = picture.figure.data
+    assert (list(line.x), list(line.y), list(line.customdata)) == (["1", "2"], [0.7, 0.75], [1, 2])
+    assert list(line.marker.symbol) == ["circle", "star"]
+    assert Formats(language).number(0.75) in picture.says
+
+
+def test_without_a_champion_the_words_say_so() -> None:
+    assert "none is champion" in metric_by_version([FIRST], "roc_auc", Texts("en")("models"), Formats("en")).says
+
+
+def test_importance_is_drawn_from_the_first_feature_down_and_its_names_are_text() -> None:
+    found = {"<i>a</i>": 60.0, **{f"feature {place}": 1.0 for place in range(30)}}
+    picture = importance(found, 3, Texts("en")("models"), Formats("en"))
+    (bars,) = picture.figure.data
+    assert len(bars.x) == 20
+    assert bars.text[0] == "60%"
+    assert picture.figure.layout.yaxis.ticktext[0] == "&lt;i&gt;a&lt;/i&gt;"
+    assert picture.says.startswith("Version 3 goes by these first: <i>a</i> 60%")

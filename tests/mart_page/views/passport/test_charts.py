@@ -1,0 +1,61 @@
+from math import log
+
+import pytest
+
+from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts
+from pipeline_assets.mart_page.render import Picture
+from pipeline_assets.mart_page.views.passport.charts import contributions
+from pipeline_assets.mart_page.views.passport.explanation import Contribution, Explanation, probability
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def drawn(explanation: Explanation, language: str = "en") -> Picture:
+    said = {each.feature: str(each.value) for each in explanation.contributions}
+    return contributions(explanation, said, Texts(language)("passport"), Formats(language))
+
+
+def explanation(*values: float) -> Explanation:
+    parts = (Contribution(f"feature {place}", place, value) for place, value in enumerate(values))
+    return Explanation(1, -1.0, tuple(parts))
+
+
+def test_the_bars_go_from_the_base_to_the_score() -> None:
+    found = explanation(1.5, -0.5)
+    (bars,) = drawn(found).figure.data
+    assert list(bars.measure) == ["absolute", "relative", "relative", "total"]
+    assert list(bars.x) == [-1.0, 1.5, -0.5, 0]
+    assert sum(bars.x) == pytest.approx(found.log_odds)
+    assert list(bars.text) == ["26.9%", "+1.5", "−0.5", "50%"]
+
+
+def test_the_small_ones_are_one_bar_and_none_is_lost() -> None:
+    found = explanation(*(1 / (place + 1) for place in range(30)))
+    (bars,) = drawn(found).figure.data
+    assert len(bars.x) == 1 + 12 + 1 + 1
+    assert sum(bars.x) == pytest.approx(found.log_odds)
+    assert bars.customdata[-2] == "18 other features"
+
+
+def test_the_axis_is_labelled_with_probabilities() -> None:
+    axis = drawn(explanation(2.0, -0.5)).figure.layout.xaxis
+    assert list(axis.tickvals) == [log(share / (1 - share)) for share in (0.2, 0.35, 0.5, 0.65, 0.8)]
+    assert list(axis.ticktext) == ["20%", "35%", "50%", "65%", "80%"]
+    assert axis.range[0] < -1.0 < 1.0 < axis.range[1]
+
+
+def test_text_of_data_is_text() -> None:
+    parts = (Contribution("note", SCRIPT, 1.0), Contribution(SCRIPT, 1.0, 0.5))
+    picture = drawn(Explanation(1, 0.0, parts))
+    for text in (*picture.figure.data[0].customdata, *picture.figure.layout.yaxis.ticktext):
+        assert "<" not in text
+    assert SCRIPT in picture.says  # the page sets it as text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_words_say_what_one_sees(language: str) -> None:
+    formats = Formats(language)
+    says = drawn(explanation(1.25, -0.5), language).says
+    for part in (formats.share(probability(-1.0)), formats.share(probability(-0.25)), "feature 0 = 0"):
+        assert part in says
+    assert ("+1,25" if language == "ru" else "+1.25") in says

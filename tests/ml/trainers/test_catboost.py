@@ -1,0 +1,165 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline_assets.errors import DataError, TaskError
+from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.ml.trainers.base import Progress, trainer
+from pipeline_assets.ml.trainers.catboost import CatBoostTrainer
+from pipeline_assets.ml.training import train
+from pipeline_assets.task.spec import TaskSpec
+from tests import trainable
+
+
+def given(**parameters: Any) -> TaskSpec:
+    return trainable.task(training=trainable.training(parameters=parameters))
+
+
+def test_a_fit_has_curves_importance_and_every_parameter() -> None:
+    fit = trainable.trained().fit
+    assert set(fit.curves) == {"training", "validation"}
+    assert set(fit.curves["validation"]) == {"Logloss", "AUC"}
+    assert {len(values) for side in fit.curves.values() for values in side.values()} == {fit.iterations}
+    assert fit.curves["validation"]["AUC"][fit.best_iteration] == max(fit.curves["validation"]["AUC"])
+    assert list(fit.importance) == sorted(fit.importance, key=lambda name: -fit.importance[name])
+    assert sum(fit.importance.values()) == pytest.approx(100)
+    assert fit.importance["distance"] < fit.importance["carrier"]
+    assert fit.parameters["depth"] == 3
+    assert fit.parameters["random_seed"] == 0
+    assert fit.parameters["thread_count"] == 2
+    assert fit.parameters["l2_leaf_reg"] == 3  # CatBoost's own choice
+
+
+def test_the_model_is_that_of_its_best_iteration() -> None:
+    made = trainable.trained()
+    assert made.fit.model.native.tree_count_ == made.fit.best_iteration + 1
+    assert made.metrics["roc_auc"] == pytest.approx(max(made.fit.curves["validation"]["AUC"]), abs=1e-6)
+
+
+def test_a_fit_stops_early() -> None:
+    hasty = trainable.training(parameters={"iterations": 500, "learning_rate": 0.5}, early_stopping_rounds=5)
+    fit = train(trainable.task(training=hasty), trainable.frame()).fit
+    assert fit.iterations == fit.best_iteration + 1 + 5 < 500
+
+
+@pytest.mark.parametrize(
+    ("metric", "curve"),
+    [
+        ("roc_auc", "AUC"),
+        ("average_precision", "PRAUC"),
+        ("log_loss", "Logloss"),
+        ("brier_score", "BrierScore"),
+    ],
+)
+def test_the_tasks_metric_stops_the_fit(metric: str, curve: str) -> None:
+    fit = train(trainable.task(training=trainable.training(metric=metric)), trainable.frame()).fit
+    best = max if metric in {"roc_auc", "average_precision"} else min
+    values = fit.curves["validation"][curve]
+    assert values[fit.best_iteration] == pytest.approx(best(values), abs=1e-9)
+
+
+def test_contributions_add_up_to_the_log_odds() -> None:
+    made = trainable.trained()
+    rows = made.validation.features.head(50)
+    shares = made.fit.model.contributions(rows)
+    assert shares.shape == (50, 3 + 1)
+    odds = [trainable.log_odds(value) for value in made.fit.model.probability(rows)]
+    np.testing.assert_allclose(shares.sum(axis=1), odds, atol=1e-9)
+    assert np.unique(shares[:, -1]).size == 1
+
+
+def test_progress_comes_by_iterations_and_to_the_end() -> None:
+    seen: list[Progress] = []
+    train(given(iterations=100, depth=2), trainable.frame(), seen.append)
+    assert [each.iteration for each in seen] == list(range(5, 5 * len(seen) + 1, 5))
+    assert {each.iterations for each in seen} == {100}
+    assert set(seen[0].scores) == {"training/Logloss", "validation/Logloss", "validation/AUC"}
+
+
+def test_what_the_progress_raises_ends_the_fit_and_comes_back_as_it_was() -> None:
+    class StoppedError(BaseException):
+        pass
+
+    def stop(progress: Progress) -> None:
+        raise StoppedError(progress.iteration)
+
+    with pytest.raises(StoppedError, match="1"):
+        train(given(iterations=10), trainable.frame(), stop)
+
+
+def test_a_fit_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    train(given(iterations=3), trainable.frame())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_parameter_is_named_with_what_is_near() -> None:
+    with pytest.raises(TaskError, match=r"did you mean: depth\?") as caught:
+        CatBoostTrainer().check(given(depht=3))
+    assert caught.value.facts["task"] == "delays"
+    assert caught.value.facts["found"] == "depht"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("random_seed", 1, "training.seed"),
+        ("random_state", 1, "training.seed"),
+        ("thread_count", 8, "training.threads"),
+        ("eval_metric", "F1", "training.metric"),
+        ("od_wait", 3, "training.early_stopping_rounds"),
+        ("cat_features", [0], "features"),
+        ("allow_writing_files", True, "no files"),
+        ("task_type", "GPU", "CPU"),
+        ("devices", "0", "CPU"),
+        ("verbose", True, "log"),
+    ],
+)
+def test_what_is_not_the_tasks_to_set_is_refused_with_the_way_out(name: str, value: Any, way_out: str) -> None:
+    with pytest.raises(TaskError, match=f"may not set {name}") as caught:
+        CatBoostTrainer().check(given(**{name: value}))
+    assert way_out in str(caught.value.facts["do"])
+
+
+@pytest.mark.parametrize("name", ["loss_function", "objective"])
+def test_a_loss_of_another_kind_is_refused(name: str) -> None:
+    with pytest.raises(TaskError, match=f"{name} does not fit a target of kind binary"):
+        CatBoostTrainer().check(given(**{name: "RMSE"}))
+    CatBoostTrainer().check(given(**{name: "CrossEntropy"}))
+
+
+@pytest.mark.parametrize("value", ["many", 0, 2.5])
+def test_a_number_of_iterations_is_one(value: Any) -> None:
+    with pytest.raises(TaskError, match="n_estimators is no number of iterations"):
+        CatBoostTrainer().check(given(n_estimators=value))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "shown"),
+    [
+        ({"depth": 99, "rsm": 0.5}, "Maximum tree depth is 16"),
+        ({"iterations": 5, "n_estimators": 5}, "only one of the parameters"),
+        ({"monotone_constraints": {"nope": 1}}, "nope"),
+    ],
+)
+def test_an_impossible_value_is_refused_in_catboosts_words(parameters: dict[str, Any], shown: str) -> None:
+    with pytest.raises(TaskError, match="CatBoost refuses the training parameters") as caught:
+        CatBoostTrainer().check(given(**parameters))
+    assert shown in str(caught.value.facts["expected"])
+    assert ".cpp" not in str(caught.value)
+
+
+def test_rows_that_cannot_be_learned_from_are_the_datas_fault() -> None:
+    rows = trainable.frame().rows
+    constant = rows.features.assign(hour=1.0, distance=1.0, carrier=rows.features["carrier"].iloc[0])
+    constant["carrier"] = constant["carrier"].astype("category")
+    same = LabelledRows(constant, rows.label)
+    with pytest.raises(DataError, match="CatBoost cannot learn from these rows"):
+        CatBoostTrainer().fit(trainable.task(), same, same)
+
+
+def test_other_packages_have_no_trainer_yet() -> None:
+    with pytest.raises(ValueError, match="no trainer for sklearn"):
+        trainer("sklearn")

@@ -1,0 +1,352 @@
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.artifacts import download_artifacts
+from mlflow.models import Model
+
+from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.ml.plots import plots
+from pipeline_assets.ml.selection import Comparison, choose, feature_columns, fitting_champion
+from pipeline_assets.ml.training import judge
+from pipeline_assets.settings import MlflowSettings
+from pipeline_assets.stores.registry.registry import Registry
+from pipeline_assets.task.spec import TaskSpec
+from tests import trainable
+from tests.fixtures import publishers
+from tests.fixtures.mlflow import MlflowServer
+from tests.fixtures.publishers import MADE_FROM
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """One embedded registry for all tests, since making its database takes seconds; each test has its own task."""
+    return Registry(tmp_path_factory.mktemp("state") / "mlflow")
+
+
+@pytest.fixture(params=["embedded", "server"])
+def registry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The embedded one, and one on a server whose artifacts are on S3."""
+    if request.param == "server":
+        server: MlflowServer = request.getfixturevalue("mlflow_server")
+        for name, value in server.variables.items():
+            monkeypatch.setenv(name, value)
+        return Registry(server.settings)
+    found: Registry = request.getfixturevalue("embedded")
+    return found
+
+
+@pytest.fixture(scope="session")
+def images() -> dict[str, bytes]:
+    return plots(trainable.trained(), "delays")
+
+
+@pytest.fixture
+def task(request: pytest.FixtureRequest) -> TaskSpec:
+    return trainable.task(f"t{zlib.crc32(request.node.name.encode())}")
+
+
+def open_run(registry: Registry, task: TaskSpec, dagster_run: str = "dagster-1") -> str:
+    tags = {"dagster_run_id": dagster_run}  # as dagster-mlflow opens it
+    return str(registry.client.create_run(registry.experiment(task.name), tags=tags).info.run_id)
+
+
+def publish(registry: Registry, task: TaskSpec, run_id: str | None = None) -> int:
+    return registry.publish(run_id or open_run(registry, task), task, trainable.trained(), MADE_FROM, {})
+
+
+def model_folder(registry: Registry, task: TaskSpec, version: int) -> str:
+    uri = registry.client.get_model_version_download_uri(task.name, str(version))
+    return str(download_artifacts(uri, tracking_uri=registry.tracking_uri))
+
+
+def test_a_published_version_is_a_candidate_with_all_that_a_choice_needs(registry: Registry, task: TaskSpec) -> None:
+    assert registry.candidates(task.name) == []
+    run_id = open_run(registry, task)
+    version = publish(registry, task, run_id)
+    [candidate] = registry.candidates(task.name)
+    assert (candidate.version, candidate.run_id, candidate.ready) == (version, run_id, True)
+    assert candidate.features == feature_columns(task.features)
+    assert candidate.metrics == trainable.trained().metrics
+    assert not candidate.champion
+    assert choose(task, [candidate]).winner == version
+
+
+def test_a_training_is_told_by_its_run(registry: Registry, task: TaskSpec) -> None:
+    run_id = open_run(registry, task)
+    publish(registry, task, run_id)
+    training = registry.training(run_id)
+    made = trainable.trained()
+    assert (training.batch, training.input_uri, training.input_sha256) == ("2013-01", MADE_FROM.uri, "ab" * 32)
+    assert training.dagster_run_id == "dagster-1"
+    assert training.started.tzinfo is not None
+    assert list(training.importance.items()) == list(made.fit.importance.items())
+    assert training.metrics["training_rows"] == made.training_rows
+    assert training.parameters["depth"] == "3"
+
+
+def test_a_run_that_holds_no_training_says_nothing(registry: Registry, task: TaskSpec) -> None:
+    training = registry.training(open_run(registry, task))
+    assert (training.batch, training.importance, training.metrics) == (None, {}, {})
+    with pytest.raises(StoreError, match="read the training of run nothing"):
+        registry.training("nothing")
+
+
+def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Registry, task: TaskSpec) -> None:
+    made = trainable.trained()
+    model = registry.load(task.name, publish(registry, task))
+    np.testing.assert_array_equal(model.probability(made.validation.features), made.probability)
+    rows = made.validation.features.head(20)
+    np.testing.assert_array_equal(model.contributions(rows), made.fit.model.contributions(rows))
+    assert judge(model, made.validation) == made.metrics
+
+
+def test_the_signature_and_the_example_survive_categories(registry: Registry, task: TaskSpec) -> None:
+    folder = model_folder(registry, task, publish(registry, task))
+    model = Model.load(folder)
+    assert model.signature is not None
+    assert model.signature.inputs.input_names() == ["hour", "distance", "carrier"]
+    assert [str(kind) for kind in model.signature.inputs.input_types()] == [
+        "DataType.double",
+        "DataType.double",
+        "DataType.string",
+    ]
+    example = model.load_input_example(folder)
+    assert isinstance(example, pd.DataFrame)
+    assert [str(kind) for kind in example.dtypes] == ["float64", "float64", "object"]
+    expected = trainable.trained().probability[: len(example)] > 0.5
+    assert mlflow.pyfunc.load_model(folder).predict(example).tolist() == expected.astype(int).tolist()
+
+
+def test_a_run_holds_the_whole_record(registry: Registry, task: TaskSpec, images: dict[str, bytes]) -> None:
+    made = trainable.trained()
+    run_id = open_run(registry, task)
+    registry.publish(run_id, task, made, MADE_FROM, images)
+    run = registry.client.get_run(run_id)
+
+    assert run.data.params["depth"] == "3"
+    assert run.data.params["validation.column"] == "day"
+    assert run.data.params["effective.l2_leaf_reg"] == "3"
+    assert run.data.metrics["roc_auc"] == made.metrics["roc_auc"]
+    assert run.data.metrics["guess/log_loss"] == made.guess["log_loss"]
+    assert run.data.metrics["unlabelled_rows"] == made.unlabelled
+    curve = registry.client.get_metric_history(run_id, "validation/AUC")
+    points = sorted((point.step, point.value) for point in curve)
+    assert points == list(enumerate(made.fit.curves["validation"]["AUC"]))
+
+    wanted = {
+        "task": task.name,
+        "batch": "2013-01",
+        "input_uri": MADE_FROM.uri,
+        "input_sha256": "ab" * 32,
+        "dagster_run_id": "dagster-1",
+        "mlflow.source.git.commit": "c0ffee",
+        "lock_sha256": "cd" * 32,
+    }
+    assert {key: run.data.tags[key] for key in wanted} == wanted
+    assert run.inputs is not None
+    [given] = run.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.source_type) == ("2013-01", "s3")
+    assert json.loads(given.dataset.source) == {"uri": MADE_FROM.uri, "sha256": MADE_FROM.sha256}
+
+    folder = Path(registry.client.download_artifacts(run_id, ""))
+    assert (folder / "task.yaml").read_text(encoding="utf-8") == MADE_FROM.task_yaml
+    assert json.loads((folder / "importance.json").read_text()) == made.fit.importance
+    assert {path.stem: path.read_bytes() for path in (folder / "plots").iterdir()} == images
+
+
+def test_the_logged_model_knows_its_run_metrics_and_version(registry: Registry, task: TaskSpec) -> None:
+    run_id = open_run(registry, task)
+    version = publish(registry, task, run_id)
+    outputs = registry.client.get_run(run_id).outputs
+    assert outputs is not None
+    [output] = outputs.model_outputs
+    logged = registry.client.get_logged_model(output.model_id)
+    assert (str(logged.status), logged.source_run_id) == ("READY", run_id)
+    assert {each.key: each.value for each in logged.metrics or []}["roc_auc"] == trainable.trained().metrics["roc_auc"]
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": task.name, "version": version}]
+
+
+def test_a_step_that_is_tried_again_in_the_same_run_logs_nothing_twice(registry: Registry, task: TaskSpec) -> None:
+    run_id = open_run(registry, task)
+    first, again = publish(registry, task, run_id), publish(registry, task, run_id)
+    assert (first, again) == (1, 2)
+    curve = registry.client.get_metric_history(run_id, "training/Logloss")
+    assert len(curve) == trainable.trained().fit.iterations
+    inputs = registry.client.get_run(run_id).inputs
+    assert inputs is not None
+    assert len(inputs.dataset_inputs) == 1
+
+
+def test_a_half_made_version_is_never_a_candidate(registry: Registry, task: TaskSpec) -> None:
+    whole = publish(registry, task)
+    client = registry.client
+    made = client.get_model_version(task.name, str(whole))
+    assert made.source is not None
+    # What a process leaves that is killed just before the last step.
+    tags = {key: value for key, value in made.tags.items() if key != "ready"}
+    half = int(client.create_model_version(task.name, made.source, made.run_id, tags=tags).version)
+    assert [(each.version, each.ready) for each in registry.candidates(task.name)] == [(whole, True), (half, False)]
+    assert choose(task, registry.candidates(task.name)).winner == whole
+
+
+def test_a_publication_that_breaks_off_leaves_no_candidate(embedded: Registry, task: TaskSpec) -> None:
+    run_id = open_run(embedded, task)
+    files = embedded.client.get_run(run_id).info.artifact_uri.removeprefix("file://")
+    models = Path(files).parents[1] / "models"
+    models.parent.mkdir(parents=True, exist_ok=True)
+    models.write_text("where the folder of models should go")
+    with pytest.raises(StoreError, match="MLflow refused to register a version"):
+        publish(embedded, task, run_id)
+    assert not any(each.ready for each in embedded.candidates(task.name))
+
+
+def test_a_publisher_killed_at_any_call_leaves_a_version_that_is_ready_or_none(
+    registry: Registry, task: TaskSpec
+) -> None:
+    def ready() -> list[int]:
+        return [each.version for each in registry.candidates(task.name) if each.ready]
+
+    whole = publish(registry, task)
+    run_id = open_run(registry, task, "killed")
+    for call in publishers.CALLS:
+        publishers.killed_at(place_of(registry), run_id, task, "before", call)
+        assert ready() == [whole]
+    publishers.killed_at(place_of(registry), run_id, task, "after", publishers.CALLS[-1])
+    _, made = ready()
+    assert judge(registry.load(task.name, made), trainable.trained().validation) == trainable.trained().metrics
+    again = publish(registry, task, run_id)
+    assert ready() == [whole, made, again]
+    # Whatever half of a version the killed ones left is listed with why it cannot predict.
+    choice = choose(task, registry.candidates(task.name))
+    assert {each.version for each in choice.candidates if not each.eligible} == {*range(whole + 1, again)} - {made}
+
+
+def place_of(registry: Registry) -> MlflowSettings | Path:
+    """Where another process finds the registry."""
+    if registry.tracking_uri.startswith("sqlite:///"):
+        return Path(registry.tracking_uri.removeprefix("sqlite:///")).parent
+    return MlflowSettings(registry.tracking_uri, None, None)
+
+
+@pytest.mark.parametrize("call", ["log_inputs", "log_model_artifacts", "create_model_version", "set_model_version_tag"])
+def test_a_server_that_goes_away_under_a_publication_leaves_no_candidate(
+    own_mlflow: MlflowServer, task: TaskSpec, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    for name, value in {**own_mlflow.variables, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}.items():
+        monkeypatch.setenv(name, value)
+    registry = Registry(own_mlflow.settings)
+    run_id = open_run(registry, task)
+    real = getattr(mlflow.MlflowClient, call)
+
+    def stopped(*arguments: Any, **options: Any) -> Any:
+        own_mlflow.stop()
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, call, stopped)
+        with pytest.raises(PassingFault, match="MLflow could not") as fault:
+            publish(registry, task, run_id)
+    assert str(own_mlflow.port) in str(fault.value)
+    own_mlflow.start()
+    assert not any(each.ready for each in registry.candidates(task.name))
+    version = publish(registry, task, run_id)
+    assert [each.version for each in registry.candidates(task.name) if each.ready] == [version]
+
+
+def test_versions_that_people_register_by_hand_are_listed_but_cannot_predict(
+    registry: Registry, task: TaskSpec
+) -> None:
+    whole = publish(registry, task)
+    client = registry.client
+    source = client.get_model_version(task.name, str(whole)).source
+    assert source is not None
+    odd = ["not json", "[1, 2]", '{"hour": "numeric"}', "[]"]
+    for text in odd:
+        client.create_model_version(task.name, source, tags={"ready": "true", "features": text, "metrics": text})
+    candidates = registry.candidates(task.name)
+    assert [each.features for each in candidates[1:]] == [None, None, None, ()]
+    choice = choose(task, candidates)
+    assert [each.eligible for each in choice.candidates] == [True, False, False, False, False]
+
+
+def test_the_alias_moves(registry: Registry, task: TaskSpec) -> None:
+    assert registry.champion(task.name) is None
+    first, second = publish(registry, task), publish(registry, task)
+    for version in (first, second):
+        registry.set_champion(task.name, version)
+        assert registry.champion(task.name) == version
+        assert [each.version for each in registry.candidates(task.name) if each.champion] == [version]
+    champion = fitting_champion(task, registry.candidates(task.name))
+    assert champion is not None
+    assert champion.version == second
+
+
+def test_a_record_of_choice_is_kept_with_its_run(registry: Registry, task: TaskSpec) -> None:
+    run_id = open_run(registry, task)
+    version = publish(registry, task, run_id)
+    choice = choose(task, registry.candidates(task.name), Comparison(version, {version: trainable.trained().metrics}))
+    registry.log_choice(run_id, choice)
+    kept = Path(registry.client.download_artifacts(run_id, "choice_train.json"))
+    assert json.loads(kept.read_text(encoding="utf-8")) == choice.to_json()
+    assert registry.client.get_run(run_id).data.tags["choice"] == choice.reason
+
+
+def test_an_unknown_version_is_refused(registry: Registry, task: TaskSpec) -> None:
+    publish(registry, task)
+    with pytest.raises(StoreError, match=r"(?s)refused to load version 9 .*not found"):
+        registry.load(task.name, 9)
+    with pytest.raises(StoreError, match=r"(?s)refused to set the alias champion .*not found"):
+        registry.set_champion(task.name, 9)
+
+
+def test_a_run_ends_as_it_is_told(registry: Registry, task: TaskSpec) -> None:
+    run_id = open_run(registry, task)
+    registry.end_run(run_id, "FINISHED")
+    assert registry.client.get_run(run_id).info.status == "FINISHED"
+    assert registry.open_runs(task.name) == {}
+
+
+def test_healing_fails_the_runs_that_dead_dagster_runs_left_open(registry: Registry, task: TaskSpec) -> None:
+    assert registry.heal(task.name, ["dead"]) == []  # no experiment yet
+    dead, alive = open_run(registry, task, "dead"), open_run(registry, task, "alive")
+    done = open_run(registry, task, "done")
+    by_hand = registry.client.create_run(registry.experiment(task.name)).info.run_id
+    registry.end_run(done, "FINISHED")
+    assert registry.open_runs(task.name) == {dead: "dead", alive: "alive"}
+    assert registry.heal(task.name, {"dead", "done"}) == [dead]
+    status = {run_id: registry.client.get_run(run_id).info.status for run_id in (dead, alive, done, by_hand)}
+    assert status == {dead: "FAILED", alive: "RUNNING", done: "FINISHED", by_hand: "RUNNING"}
+
+
+def test_an_experiment_in_the_trash_says_how_to_get_it_back(registry: Registry, task: TaskSpec) -> None:
+    registry.client.delete_experiment(registry.experiment(task.name))
+    with pytest.raises(StoreError, match="restore it in MLflow"):
+        registry.experiment(task.name)
+
+
+def test_everything_embedded_stays_in_its_folder(
+    embedded: Registry, task: TaskSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_id = open_run(embedded, task)
+    version = publish(embedded, task, run_id)
+    folder = Path(embedded.tracking_uri.removeprefix("sqlite:///")).parent
+    for url in (embedded.run_url(run_id), embedded.version_url(task.name, version)):
+        assert Path(url.removeprefix("file://")).is_relative_to(folder)
+        assert Path(url.removeprefix("file://")).is_dir()
+    assert list(tmp_path.iterdir()) == []
+    assert mlflow.active_run() is None
+    assert mlflow.get_tracking_uri() != embedded.tracking_uri
+
+
+def test_two_registries_of_one_folder_see_the_same(embedded: Registry, task: TaskSpec) -> None:
+    version = publish(embedded, task)
+    other = Registry(Path(embedded.tracking_uri.removeprefix("sqlite:///")).parent)
+    assert other.experiment(task.name) == embedded.experiment(task.name)
+    assert [each.version for each in other.candidates(task.name)] == [version]

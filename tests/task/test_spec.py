@@ -1,0 +1,101 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline_assets.task.spec import TaskSpec
+from tests.examples import SHOP, shop
+
+
+def problems(**changes: Any) -> dict[tuple[Any, ...], str]:
+    """Message by place of everything wrong with the changed task."""
+    with pytest.raises(ValidationError) as refused:
+        TaskSpec.model_validate({**SHOP, **changes})
+    return {problem["loc"]: problem["msg"] for problem in refused.value.errors()}
+
+
+def columns(**changes: Any) -> dict[str, Any]:
+    return {**SHOP["columns"], **changes}
+
+
+def test_the_example_is_a_task() -> None:
+    task = shop()
+    assert task.features.names == ("price", "weekday", "country", "note")
+    assert task.features.all["note"].description == "Spelled small"
+    assert list(task.columns_of("predict")) == ["order_id", "ordered_on", "country", "price", "note"]
+
+
+def test_an_unknown_key_is_named_with_the_known_ones() -> None:
+    found = problems(colums={})
+    assert "there are name, description" in found["colums",]
+    assert "did you mean columns?" in found["colums",]
+
+
+def test_an_unknown_key_deep_inside_has_its_place() -> None:
+    found = problems(columns=columns(price={"type": "float64", "chek": "price > 0"}))
+    assert "did you mean check?" in found["columns", "price", "chek"]
+
+
+def test_all_problems_come_at_once() -> None:
+    found = problems(
+        key=["order"],
+        columns=columns(
+            price={"type": "float64", "check": "prise > 0"}, country={"type": "int64", "allowed": [1, "x"]}
+        ),
+        target={"expression": "price"},
+        features={"numeric": {"returned": "returned", "random": "random()"}},
+        training={"validation": {"split": "time", "column": "day"}},
+        output={"where": "probability", "select": {"batch": "1", "nothing": "nothing"}},
+    )
+    assert "did you mean order_id?" in found["key",]
+    assert "did you mean price?" in found["columns", "price", "check"]
+    assert "'x' is no int64" in found["columns", "country", "allowed"]
+    assert "it must be true or false" in found["target", "expression"]
+    assert "only in train files" in found["features", "numeric", "returned"]
+    assert "another answer each time" in found["features", "numeric", "random"]
+    assert "no column day" in found["training", "validation", "column"]
+    assert "it must be true or false" in found["output", "where"]
+    assert "row address is always there" in found["output", "select", "batch"]
+    assert "no column nothing" in found["output", "select", "nothing"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "message"),
+    [
+        ({"name": "Shop 1"}, ("name",), "1 to 40 of a-z"),
+        ({"columns": columns(batch={"type": "string"})}, ("columns", "batch", "[key]"), "the pipeline's own"),
+        ({"columns": columns(price={"type": "flot64"})}, ("columns", "price", "type"), "did you mean float64?"),
+        ({"columns": columns(Price={"type": "float64"})}, ("columns", "Price"), "differs from price by case alone"),
+        ({"columns": columns(order_id={"type": "int64", "nullable": True})}, ("key",), "never null"),
+        ({"checks": {"odd": "price"}}, ("checks", "odd"), "it must be true or false"),
+        ({"target": {"expression": "true"}}, ("target", "expression"), "uses no column"),
+        ({"features": {}}, ("features",), "at least one feature"),
+        (
+            {"features": {"numeric": {"a": "price"}, "categorical": {"A": "note"}}},
+            ("features",),
+            "numeric and categorical",
+        ),
+        ({"features": {"numeric": {"note": "note"}}}, ("features", "numeric", "note"), "VARCHAR, which is no number"),
+        ({"training": {"validation": {"split": "time"}}}, ("training", "validation"), "needs column"),
+        ({"selection": {"policy": "best"}}, ("selection", "policy"), "'champion', 'best_metric', 'latest'"),
+        ({"selection": {"policy": "latest", "version": 3}}, ("selection",), "come together"),
+        ({"limits": {"rejected_share": 2}}, ("limits", "rejected_share"), "less than or equal to 1"),
+    ],
+)
+def test_a_mistake_is_refused_at_its_place(changes: dict[str, Any], place: tuple[str, ...], message: str) -> None:
+    found = problems(**changes)
+    assert message in found[place]
+
+
+def test_a_version_alone_pins_it() -> None:
+    selection = shop(selection={"version": 3}).selection
+    assert (selection.policy, selection.version) == ("version", 3)
+
+
+def test_a_row_rule_may_hold_in_one_stage_alone() -> None:
+    assert shop(checks={"labelled": "returned is not null"}).checks
+
+
+def test_the_json_schema_knows_the_short_form_of_a_feature() -> None:
+    features = TaskSpec.model_json_schema()["$defs"]["Features"]["properties"]["numeric"]
+    assert {"type": "string"} in features["additionalProperties"]["anyOf"]
