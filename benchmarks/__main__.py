@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import page, report, servers
-from benchmarks.ground import Ground
 from benchmarks.lines import LINES
 from benchmarks.measure import OURS, fresh, rounds
+from benchmarks.workspace import Workspace
 
 _ROWS, _LARGE = 1_000_000, 10_000_000
 
@@ -40,19 +40,19 @@ def main() -> None:
         tarantool = stack.enter_context(servers.tarantool(folder / "tarantool"))
         login = servers.pipeline_login(tarantool)
 
-        def ground(rows: int, csv: str) -> Path:
-            place = Ground(folder / str(rows), rows, postgres, login, tarantool.admin)
+        def workspace(rows: int, csv: str) -> Path:
+            place = Workspace(folder / str(rows), rows, postgres, login, tarantool.admin)
             place.save()
             command = [sys.executable, "-m", "benchmarks.contender", str(place.folder), "make", csv]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             return place.folder
 
         if given.page:
-            answers = page.measure(Ground.at(ground(given.rows or _LARGE, "no csv")))
+            answers = page.measure(Workspace.at(workspace(given.rows or _LARGE, "no csv")))
             report.write(given.results, [answers])
             print(page.table(answers))
             return
-        small = ground(given.rows or _ROWS, "csv")
+        small = workspace(given.rows or _ROWS, "csv")
         measured, machines = {}, {}
         for line in lines:
             measured[line.name] = rounds(line, list(line.contenders), small, line.rounds or given.rounds)
@@ -61,14 +61,14 @@ def main() -> None:
             # A run is long, and may be stopped.
             report.write(given.results, list(done.values()))
         if given.ten_million:
-            place = ground(_LARGE, "no csv")
+            place = workspace(_LARGE, "no csv")
             for line in lines:
                 if line.flat:
                     large = fresh(line.name, OURS, place)
                     done[line.name] = report.summary(line, measured[line.name], machines[line.name], large)
                     report.write(given.results, list(done.values()))
             if given.line is None:
-                answers = page.measure(Ground.at(place))
+                answers = page.measure(Workspace.at(place))
                 report.write(given.results, [*done.values(), answers])
                 print(page.table(answers))
     print(report.table(list(done.values())))

@@ -5,20 +5,20 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.ground import Ground
 from benchmarks.lines import LINES
 from benchmarks.measure import once
+from benchmarks.workspace import Workspace
 
 
 def main(folder: str, line: str, contender: str) -> None:
     """Prints what was measured as the last line of its output."""
-    ground = Ground.at(Path(folder))
+    workspace = Workspace.at(Path(folder))
     if line == "make":
-        ground.make()
+        workspace.make()
         if contender == "csv":
-            ground.make_csv()
+            workspace.make_csv()
         return
-    print(json.dumps(asdict(once(LINES[line].contenders[contender], ground))))
+    print(json.dumps(asdict(once(LINES[line].contenders[contender], workspace))))
 
 
 if __name__ == "__main__":

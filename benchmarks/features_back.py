@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from benchmarks import features_in
 from benchmarks.features_in import connect, space
-from benchmarks.ground import BATCH, Ground, drain
 from benchmarks.measure import LIMIT, OURS, Line, Work
+from benchmarks.workspace import BATCH, Workspace, drain
 from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
 from pipeline_assets.stores.features.tarantool_session import Session
 from pipeline_assets.task.spec import Stage
@@ -15,25 +15,27 @@ _SINGLE_ROWS = 5_000
 _GREATER_OR_EQUAL, _GREATER = 5, 6
 
 
-def loaded(ground: Ground, stage: Stage = "train") -> tuple[int, int]:
+def loaded(workspace: Workspace, stage: Stage = "train") -> tuple[int, int]:
     """Has the store hold a stage's rows; their space and generation."""
-    connection = connect(ground.tarantool_admin)
-    if not connection.eval("return box.space[...] ~= nil and box.space[...]:len() > 0", space(ground, stage)).data[0]:
-        features_in.load(ground, stage)
-    found = connection.eval("local s = box.space[...] return s.id, s.index[0]:min()[1]", space(ground, stage)).data
+    connection = connect(workspace.tarantool_admin)
+    if not connection.eval("return box.space[...] ~= nil and box.space[...]:len() > 0", space(workspace, stage)).data[
+        0
+    ]:
+        features_in.load(workspace, stage)
+    found = connection.eval("local s = box.space[...] return s.id, s.index[0]:min()[1]", space(workspace, stage)).data
     return found[0], found[1]
 
 
-def _ours(ground: Ground) -> Work:
-    loaded(ground)
-    store = TarantoolFeatureStore(ground.tarantool)
-    return lambda: drain(store.read(ground.table("train"), BATCH))
+def _ours(workspace: Workspace) -> Work:
+    loaded(workspace)
+    store = TarantoolFeatureStore(workspace.tarantool)
+    return lambda: drain(store.read(workspace.table("train"), BATCH))
 
 
-def pages(ground: Ground, stage: Stage = "train") -> Work:
+def pages(workspace: Workspace, stage: Stage = "train") -> Work:
     """Pages as they come over the wire, only cut into rows so that the next can be asked for."""
-    space_id, generation = loaded(ground, stage)
-    session = Session(ground.tarantool)
+    space_id, generation = loaded(workspace, stage)
+    session = Session(workspace.tarantool)
 
     def page(after: int | None) -> tuple[int, int]:
         rows = session.page(space_id, generation, after, _PAGE_ROWS)
@@ -42,10 +44,10 @@ def pages(ground: Ground, stage: Stage = "train") -> Work:
     return lambda: _all(page)
 
 
-def _select(ground: Ground) -> Work:
+def _select(workspace: Workspace) -> Work:
     """The connector's own select, which makes a list of Python objects a row."""
-    space_id, generation = loaded(ground)
-    connection = connect(ground.tarantool_admin)
+    space_id, generation = loaded(workspace)
+    connection = connect(workspace.tarantool_admin)
 
     def page(after: int | None) -> tuple[int, int]:
         key, iterator = ([generation], _GREATER_OR_EQUAL) if after is None else ([generation, after], _GREATER)
@@ -64,11 +66,11 @@ def _all(page: Callable[[int | None], tuple[int, int]]) -> int:
     return count
 
 
-def _single(ground: Ground) -> Work:
+def _single(workspace: Workspace) -> Work:
     import pandas as pd
 
-    space_id, generation = loaded(ground)
-    connection = connect(ground.tarantool_admin)
+    space_id, generation = loaded(workspace)
+    connection = connect(workspace.tarantool_admin)
 
     def work() -> int:
         rows = []

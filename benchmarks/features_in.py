@@ -5,8 +5,8 @@ from itertools import islice
 import pyarrow as pa
 import tarantool
 
-from benchmarks.ground import BATCH, Ground
 from benchmarks.measure import LIMIT, OURS, Line, Work
+from benchmarks.workspace import BATCH, Workspace
 from pipeline_assets.settings import TarantoolSettings
 from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
 from pipeline_assets.task.spec import Stage
@@ -62,9 +62,9 @@ def connect(settings: TarantoolSettings) -> tarantool.Connection:
     return tarantool.Connection(settings.host, settings.port, user=settings.login, password=settings.password)
 
 
-def space(ground: Ground, stage: Stage = "train") -> str:
+def space(workspace: Workspace, stage: Stage = "train") -> str:
     """Where the store keeps a stage's rows."""
-    return f"{ground.table(stage).name}_MEMTX"
+    return f"{workspace.table(stage).name}_MEMTX"
 
 
 def copied(stage: Stage = "train") -> str:
@@ -72,37 +72,37 @@ def copied(stage: Stage = "train") -> str:
     return f"BENCHMARK_COPY_{stage.upper()}"
 
 
-def empty(ground: Ground, stage: Stage = "train") -> None:
+def empty(workspace: Workspace, stage: Stage = "train") -> None:
     """Takes everything out of a stage's space."""
-    connect(ground.tarantool_admin).eval(_EMPTY, space(ground, stage), copied(stage))
+    connect(workspace.tarantool_admin).eval(_EMPTY, space(workspace, stage), copied(stage))
 
 
-def load(ground: Ground, stage: Stage = "train") -> int:
+def load(workspace: Workspace, stage: Stage = "train") -> int:
     """The stage's features through the store; how many rows."""
-    table = ground.table(stage)
-    return TarantoolFeatureStore(ground.tarantool).replace(table, BATCH, ground.features.read(table, BATCH))
+    table = workspace.table(stage)
+    return TarantoolFeatureStore(workspace.tarantool).replace(table, BATCH, workspace.features.read(table, BATCH))
 
 
-def _ours(ground: Ground) -> Work:
-    empty(ground)
-    return lambda: load(ground)
+def _ours(workspace: Workspace) -> Work:
+    empty(workspace)
+    return lambda: load(workspace)
 
 
-def lua_loop(ground: Ground, stage: Stage = "train", *, as_tables: bool = False) -> Work:
+def lua_loop(workspace: Workspace, stage: Stage = "train", *, as_tables: bool = False) -> Work:
     """The stage's tuples, copied by the server itself from one space to another."""
-    empty(ground, stage)
-    load(ground, stage)
-    connection = connect(ground.tarantool_admin)
-    connection.eval(_COPY_SPACE, space(ground, stage), copied(stage))
-    return lambda: int(connection.eval(_LOOP, space(ground, stage), copied(stage), as_tables).data[0])
+    empty(workspace, stage)
+    load(workspace, stage)
+    connection = connect(workspace.tarantool_admin)
+    connection.eval(_COPY_SPACE, space(workspace, stage), copied(stage))
+    return lambda: int(connection.eval(_LOOP, space(workspace, stage), copied(stage), as_tables).data[0])
 
 
-def _single(ground: Ground) -> Work:
-    empty(ground)
-    load(ground)
-    connection = connect(ground.tarantool_admin)
-    space_id = connection.eval(_COPY_SPACE, space(ground), copied()).data[0]
-    batches = islice(ground.features.read(ground.table("train"), BATCH), 1)
+def _single(workspace: Workspace) -> Work:
+    empty(workspace)
+    load(workspace)
+    connection = connect(workspace.tarantool_admin)
+    space_id = connection.eval(_COPY_SPACE, space(workspace), copied()).data[0]
+    batches = islice(workspace.features.read(workspace.table("train"), BATCH), 1)
     sample = pa.Table.from_batches(batches).slice(0, _SINGLE_ROWS)
     sample = sample.set_column(len(sample.column_names) - 1, "split_by", sample["split_by"].cast(pa.string()))
     fields = connection.eval("return box.space[...]:format()", copied()).data[0]
@@ -123,7 +123,7 @@ LINE = Line(
     {
         OURS: _ours,
         LIMIT: lua_loop,
-        "Lua loop, tables": lambda ground: lua_loop(ground, as_tables=True),
+        "Lua loop, tables": lambda workspace: lua_loop(workspace, as_tables=True),
         "one insert a row": _single,
     },
     wanted={LIMIT: 0.85, "one insert a row": 50},

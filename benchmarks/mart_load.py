@@ -12,8 +12,8 @@ import pyarrow as pa
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier
 
-from benchmarks.ground import BATCH, Ground, parquet
 from benchmarks.measure import LIMIT, OURS, Line, Work
+from benchmarks.workspace import BATCH, Workspace, parquet
 from pipeline_assets.stores.marts import embedded_postgres
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.marts.tables import input_mart
@@ -25,20 +25,20 @@ _MULTI_ROWS, _MULTI_AT_ONCE = 20_000, 1_000
 _EXECUTEMANY_ROWS = 5_000
 
 
-def connect(ground: Ground) -> Connection:
+def connect(workspace: Workspace) -> Connection:
     """A plain connection."""
     import psycopg2
 
-    at = ground.postgres
+    at = workspace.postgres
     connection: Connection = psycopg2.connect(
         host=at.host, port=at.port, dbname=at.database, user=at.login, password=at.password
     )
     return connection
 
 
-def empty(ground: Ground, name: str) -> None:
+def empty(workspace: Workspace, name: str) -> None:
     """Makes a table empty, if it is there, and has the server finish what others left it to write."""
-    connection = connect(ground)
+    connection = connect(workspace)
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s)", [f"{SCHEMA}.{name}"])
@@ -48,29 +48,29 @@ def empty(ground: Ground, name: str) -> None:
     connection.close()
 
 
-def ready(ground: Ground, stage: Stage = "train") -> str:
+def ready(workspace: Workspace, stage: Stage = "train") -> str:
     """Makes the mart of a stage, empty; its name."""
-    table = input_mart(ground.task, stage)
+    table = input_mart(workspace.task, stage)
     nothing = pa.RecordBatchReader.from_batches(table.schema, [])
-    empty(ground, table.name)
-    MartStore(ground.postgres, SCHEMA).replace(table, {"batch": BATCH}, nothing)
-    empty(ground, table.name)
+    empty(workspace, table.name)
+    MartStore(workspace.postgres, SCHEMA).replace(table, {"batch": BATCH}, nothing)
+    empty(workspace, table.name)
     return table.name
 
 
-def _ours(ground: Ground) -> Work:
-    ready(ground)
-    store, rows = MartStore(ground.postgres, SCHEMA), parquet(ground.mart("train"))
-    return lambda: store.replace(input_mart(ground.task, "train"), {"batch": BATCH}, rows)
+def _ours(workspace: Workspace) -> Work:
+    ready(workspace)
+    store, rows = MartStore(workspace.postgres, SCHEMA), parquet(workspace.mart("train"))
+    return lambda: store.replace(input_mart(workspace.task, "train"), {"batch": BATCH}, rows)
 
 
-def copy_csv(ground: Ground, stage: Stage = "train") -> Work:
+def copy_csv(workspace: Workspace, stage: Stage = "train") -> Work:
     """The stage's mart rows, copied by psql."""
-    name, data = ready(ground, stage), ground.folder.parent / "postgres" / "data"
-    at = ground.postgres
+    name, data = ready(workspace, stage), workspace.folder.parent / "postgres" / "data"
+    at = workspace.postgres
     place = {"PGHOST": at.host, "PGPORT": str(at.port), "PGDATABASE": at.database, "PGUSER": at.login}
     environment = {**os.environ, **place, "PGPASSWORD": at.password}
-    copy = f"\\copy {SCHEMA}.{name} from '{ground.mart(stage, 'csv')}' (format csv)"
+    copy = f"\\copy {SCHEMA}.{name} from '{workspace.mart(stage, 'csv')}' (format csv)"
     line = embedded_postgres.command("psql", "--no-psqlrc", f"--command={copy}", data=data)
 
     def work() -> int:
@@ -80,16 +80,16 @@ def copy_csv(ground: Ground, stage: Stage = "train") -> Work:
     return work
 
 
-def _sample(ground: Ground, rows: int) -> pa.Table:
-    return pa.Table.from_batches(islice(parquet(ground.mart("train")), 1)).slice(0, rows)
+def _sample(workspace: Workspace, rows: int) -> pa.Table:
+    return pa.Table.from_batches(islice(parquet(workspace.mart("train")), 1)).slice(0, rows)
 
 
-def _to_sql(ground: Ground) -> Work:
+def _to_sql(workspace: Workspace) -> Work:
     import pandas as pd  # noqa: F401 - its import is not what is measured
     from sqlalchemy import URL, create_engine
 
-    name, at = ready(ground), ground.postgres
-    frame = _sample(ground, _MULTI_ROWS).to_pandas()
+    name, at = ready(workspace), workspace.postgres
+    frame = _sample(workspace, _MULTI_ROWS).to_pandas()
     engine = create_engine(URL.create("postgresql+psycopg2", at.login, at.password, at.host, at.port, at.database))
     engine.connect().close()
 
@@ -100,14 +100,14 @@ def _to_sql(ground: Ground) -> Work:
     return work
 
 
-def _executemany(ground: Ground) -> Work:
-    name = ready(ground)
-    sample = _sample(ground, _EXECUTEMANY_ROWS)
+def _executemany(workspace: Workspace) -> Work:
+    name = ready(workspace)
+    sample = _sample(workspace, _EXECUTEMANY_ROWS)
     rows: list[tuple[Any, ...]] = list(zip(*(column.to_pylist() for column in sample.columns), strict=True))
     places = SQL(", ").join(SQL("%s") for _ in sample.column_names)
     names = SQL(", ").join(map(Identifier, sample.column_names))
     insert = SQL("INSERT INTO {} ({}) VALUES ({})").format(Identifier(SCHEMA, name), names, places)
-    connection = connect(ground)
+    connection = connect(workspace)
 
     def work() -> int:
         with connection, connection.cursor() as cursor:

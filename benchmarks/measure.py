@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ground import Ground
+from benchmarks.workspace import Workspace
 
 # Does the work that is timed, and says of how many rows.
 Work = Callable[[], int]
 # Brings about what the work needs: imports, connections, empty tables. Not timed; its memory is counted.
-Prepare = Callable[[Ground], Work]
+Prepare = Callable[[Workspace], Work]
 
 OURS, LIMIT = "ours", "limit"
 
@@ -56,9 +56,9 @@ class Measured:
         return self.rows / self.seconds
 
 
-def once(prepare: Prepare, ground: Ground) -> Measured:
+def once(prepare: Prepare, workspace: Workspace) -> Measured:
     """Measures in this process; call it in a fresh one."""
-    work = prepare(ground)
+    work = prepare(workspace)
     start = time.perf_counter()
     rows = work()
     seconds = time.perf_counter() - start

@@ -12,12 +12,12 @@ from typing import Any
 from psycopg2.sql import SQL
 
 from benchmarks import report
-from benchmarks.ground import BATCH, Ground, parquet
 from benchmarks.mart_load import SCHEMA, connect
-from pipeline_assets.mart_page import catalog as catalogue
+from benchmarks.workspace import BATCH, Workspace, parquet
+from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.catalog import Mart
 from pipeline_assets.mart_page.database import ReadOnlyDatabase
-from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.marts import queries as marts
 from pipeline_assets.mart_page.views.marts.filters import filters_of
 from pipeline_assets.mart_page.views.marts.queries import Asked
@@ -29,20 +29,20 @@ WITHIN = 2.0  # seconds
 _ROUNDS = 3
 
 
-def measure(ground: Ground) -> dict[str, Any]:
+def measure(workspace: Workspace) -> dict[str, Any]:
     """Loads the training input mart and asks; the numbers as the report keeps them."""
-    table = input_mart(ground.task, "train")
+    table = input_mart(workspace.task, "train")
     began = time.perf_counter()
-    rows = MartStore(ground.postgres, SCHEMA).replace(table, {"batch": BATCH}, parquet(ground.mart("train")))
+    rows = MartStore(workspace.postgres, SCHEMA).replace(table, {"batch": BATCH}, parquet(workspace.mart("train")))
     loaded = time.perf_counter() - began
-    database = ReadOnlyDatabase(ground.postgres, SCHEMA, seconds=600)
+    database = ReadOnlyDatabase(workspace.postgres, SCHEMA, seconds=600)
     with database.reading() as cursor:
-        mart = catalogue.mart(cursor, SCHEMA, ground.task, "train_input")
+        mart = catalog.mart(cursor, SCHEMA, workspace.task, "train_input")
     if mart is None:
         raise RuntimeError("the mart was loaded and is not there")
-    answers = {what: _answer(database, asked) for what, asked in _questions(ground, mart)}
+    answers = {what: _answer(database, asked) for what, asked in _questions(workspace, mart)}
     database.close()
-    connection = connect(ground)
+    connection = connect(workspace)
     with connection, connection.cursor() as cursor:
         cursor.execute(SQL("TRUNCATE {}").format(mart.sql))
     connection.close()
@@ -68,11 +68,11 @@ def table(told: Mapping[str, Any]) -> str:
     return "\n".join([head, *lines])
 
 
-def _questions(ground: Ground, mart: Mart) -> Iterator[tuple[str, Asked]]:
+def _questions(workspace: Workspace, mart: Mart) -> Iterator[tuple[str, Asked]]:
     yield "first view", _asked(mart)
     yield "first view of the batch", _asked(mart, batch=BATCH)
-    last, common, rare = _values(ground, mart)
-    for column in ground.task.key:
+    last, common, rare = _values(workspace, mart)
+    for column in workspace.task.key:
         text = mart.columns[column].kind == "text"
         yield f"{column} is the most frequent value", _asked(mart, (column, "is", common[column]))
         yield f"{column} is the rarest value", _asked(mart, (column, "is", rare[column]))
@@ -84,15 +84,15 @@ def _questions(ground: Ground, mart: Mart) -> Iterator[tuple[str, Asked]]:
             yield f"{column} contains no such word", _asked(mart, (column, "contains", "no such word"))
             yield f"{column} contains a letter", _asked(mart, (column, "contains", "a"))
         yield f"ordered by {column}, largest first", _asked(mart, sort=column, down=True)
-    yield "row_number is at least 0.9 of all", _asked(mart, ("row_number", "at_least", str(ground.rows * 9 // 10)))
+    yield "row_number is at least 0.9 of all", _asked(mart, ("row_number", "at_least", str(workspace.rows * 9 // 10)))
 
 
-def _values(ground: Ground, mart: Mart) -> tuple[dict[str, str], ...]:
+def _values(workspace: Workspace, mart: Mart) -> tuple[dict[str, str], ...]:
     """Last, most frequent and rarest value of each column of the key."""
     found: tuple[dict[str, str], ...] = ({}, {}, {})
-    connection = connect(ground)
+    connection = connect(workspace)
     with connection, connection.cursor() as cursor:
-        for column in ground.task.key:
+        for column in workspace.task.key:
             query = SQL("SELECT {}::text, count(*) FROM {} GROUP BY 1 ORDER BY 2").format(
                 mart.columns[column].sql, mart.sql
             )
@@ -112,7 +112,7 @@ def _asked(
     more = {
         f"w{slot}{part}": text for slot, one in enumerate(filters, 1) for part, text in zip("cov", one, strict=True)
     }
-    found, wrong = filters_of(Place(more=more), mart, "en")
+    found, wrong = filters_of(Route(more=more), mart, "en")
     if wrong:
         raise ValueError(wrong)
     return Asked(mart, batch, tuple(found), marts.order_of(mart, found, sort, down=down))

@@ -1,7 +1,7 @@
 """Raw check and preparation: fingerprint, contract, rejected rows, features; beside DuckDB with the same SQL alone."""
 
-from benchmarks.ground import BATCH, Ground, drain
 from benchmarks.measure import LIMIT, OURS, Line, Work
+from benchmarks.workspace import BATCH, Workspace, drain
 from pipeline_assets.engine.duckdb.scan import ROWS_PER_BATCH, scan
 from pipeline_assets.task import sql
 from pipeline_assets.task.contract import bits, of_file
@@ -9,20 +9,20 @@ from pipeline_assets.task.preparation import AcceptedRows, features_query, input
 from pipeline_assets.task.spec import Stage
 
 
-def _ours(ground: Ground) -> Work:
+def _ours(workspace: Workspace) -> Work:
     def work() -> int:
-        ground.check("train")
-        return drain(ground.raw("train").stream(features_query))
+        workspace.check("train")
+        return drain(workspace.raw("train").stream(features_query))
 
     return work
 
 
-def duckdb_alone(ground: Ground, stage: Stage = "train", *, mart: bool = False) -> Work:
+def duckdb_alone(workspace: Workspace, stage: Stage = "train", *, mart: bool = False) -> Work:
     """The pipeline's SQL over the file and nothing else: nobody looks at what comes."""
-    file, scratch = ground.file(stage), ground.folder / "scratch"
+    file, scratch = workspace.file(stage), workspace.folder / "scratch"
     with scan([file], scratch) as view:
-        contract, count = of_file(ground.task, stage, view.columns), view.rows
-    rejected = ground.raw(stage).rejected
+        contract, count = of_file(workspace.task, stage, view.columns), view.rows
+    rejected = workspace.raw(stage).rejected
     rows = AcceptedRows(contract, BATCH, any_rejected=len(rejected) > 0)
     nothing = "" if len(rejected) else " limit 0"  # as the check itself has it
     queries = [contract.check_query(), contract.rejected_query() + nothing, features_query(rows)]
@@ -43,13 +43,13 @@ def duckdb_alone(ground: Ground, stage: Stage = "train", *, mart: bool = False) 
     return work
 
 
-def _pandas(ground: Ground) -> Work:
+def _pandas(workspace: Workspace) -> Work:
     import pandas as pd
 
     from benchmarks import pandas_way
 
     def work() -> int:
-        rows = pd.read_parquet(ground.file("train"))
+        rows = pd.read_parquet(workspace.file("train"))
         good = pandas_way.accepted(rows, "train")
         prepared = pandas_way.features(good)
         prepared["label"] = pandas_way.label(good)

@@ -2,25 +2,25 @@
 
 from collections.abc import Iterator
 
-from benchmarks.ground import BATCH, Ground
 from benchmarks.measure import LIMIT, OURS, Line, Work
+from benchmarks.workspace import BATCH, Workspace
 from pipeline_assets.ml.dataset import scoring_frame
 from pipeline_assets.ml.scoring import SCORES_SCHEMA, ScoredRows, Scorer
 from pipeline_assets.stores.files.base import Area
 from pipeline_assets.task.preparation import raw_query
 
 
-def _ours(ground: Ground) -> Work:
-    model, task, ref = ground.model(), ground.task, ground.ref("predict")
+def _ours(workspace: Workspace) -> Work:
+    model, task, ref = workspace.model(), workspace.task, workspace.ref("predict")
     import pandas as pd  # noqa: F401 - its import is not what is measured
 
     def work() -> int:
-        contract, rows = ground.raw("predict").open(raw_query)
+        contract, rows = workspace.raw("predict").open(raw_query)
         scorer = Scorer(contract, BATCH, lambda batch: model.probability(scoring_frame(batch, task.features)), 1)
-        scored: Iterator[ScoredRows] = scorer.score(rows, ground.features.read(ground.table("predict"), BATCH))
+        scored: Iterator[ScoredRows] = scorer.score(rows, workspace.features.read(workspace.table("predict"), BATCH))
         with (
-            ground.files.sink(Area.OUTPUT, ref, scorer.output_schema(rows.schema)) as output,
-            ground.files.sink(Area.SCORES, ref, SCORES_SCHEMA) as scores,
+            workspace.files.sink(Area.OUTPUT, ref, scorer.output_schema(rows.schema)) as output,
+            workspace.files.sink(Area.SCORES, ref, SCORES_SCHEMA) as scores,
         ):
             for part in scored:
                 scores.write(part.scores)
@@ -30,27 +30,27 @@ def _ours(ground: Ground) -> Work:
     return work
 
 
-def predict_proba(ground: Ground) -> Work:
+def predict_proba(workspace: Workspace) -> Work:
     """The model alone, on a Pool that has been made."""
     from catboost import Pool
 
-    table = ground.features.read(ground.table("predict"), BATCH).read_all()
-    features = ground.task.features
-    native = ground.model().native
+    table = workspace.features.read(workspace.table("predict"), BATCH).read_all()
+    features = workspace.task.features
+    native = workspace.model().native
     pool = Pool(scoring_frame(table, features), cat_features=list(features.categorical))
     return lambda: len(native.predict_proba(pool))
 
 
-def _pandas(ground: Ground) -> Work:
+def _pandas(workspace: Workspace) -> Work:
     import pandas as pd
 
-    native, task = ground.model().native, ground.task
-    folder = ground.folder / "peer"
+    native, task = workspace.model().native, workspace.task
+    folder = workspace.folder / "peer"
     folder.mkdir(exist_ok=True)
-    features = ground.features.uri(ground.table("predict"), BATCH)
+    features = workspace.features.uri(workspace.table("predict"), BATCH)
 
     def work() -> int:
-        rows = pd.read_parquet(ground.file("predict"))
+        rows = pd.read_parquet(workspace.file("predict"))
         prepared = pd.read_parquet(features)
         rows = rows.iloc[prepared["row_number"]].reset_index(drop=True)
         rows["probability"] = native.predict_proba(prepared[list(task.features.names)])[:, 1]

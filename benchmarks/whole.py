@@ -13,20 +13,20 @@ import numpy as np
 import yaml
 
 from benchmarks import features_back, features_in, mart_load, preparation, scoring
-from benchmarks.ground import BATCH, Ground
 from benchmarks.measure import LIMIT, OURS, Line, Work
+from benchmarks.workspace import BATCH, Workspace
 from pipeline_assets.task.spec import STAGES, TaskSpec
 
 _ITERATIONS = 100
 
 
-def _task(ground: Ground) -> TaskSpec:
-    told = ground.task.model_dump(mode="json")
+def _task(workspace: Workspace) -> TaskSpec:
+    told = workspace.task.model_dump(mode="json")
     told["training"]["parameters"]["iterations"] = _ITERATIONS
     return TaskSpec.model_validate(told)
 
 
-def _ours(ground: Ground) -> Work:
+def _ours(workspace: Workspace) -> Work:
     import catboost  # noqa: F401 - imports are not what is measured
     import dagster as dg
     import matplotlib.pyplot  # noqa: F401, ICN001
@@ -41,14 +41,14 @@ def _ours(ground: Ground) -> Work:
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     for stage in STAGES:
-        mart_load.ready(ground, stage)
-        features_in.empty(ground, stage)
-    mart_load.empty(ground, f"{ground.task.name}_predict_output")
-    task, state = _task(ground), ground.folder / "state"
+        mart_load.ready(workspace, stage)
+        features_in.empty(workspace, stage)
+    mart_load.empty(workspace, f"{workspace.task.name}_predict_output")
+    task, state = _task(workspace), workspace.folder / "state"
     shutil.rmtree(state, ignore_errors=True)
-    postgres, tarantool = ground.postgres, ground.tarantool
+    postgres, tarantool = workspace.postgres, workspace.tarantool
     environment = {
-        "DATA_URI": ground.files.uri,
+        "DATA_URI": workspace.files.uri,
         "GREENPLUM_HOST": postgres.host,
         "GREENPLUM_PORT": str(postgres.port),
         "GREENPLUM_DATABASE": postgres.database,
@@ -60,7 +60,7 @@ def _ours(ground: Ground) -> Work:
         "TARANTOOL_PASSWORD": tarantool.password,
         "PIPELINE_STATE": str(state),
     }
-    stores = resources(Settings.from_env(environment, Path(ground.folder)))
+    stores = resources(Settings.from_env(environment, Path(workspace.folder)))
     stores["registry"].experiment(task.name)  # makes MLflow's database, once in its life
     shared = dg.Definitions(resources=dict(stores), executor=dg.in_process_executor)
     graph = TaskGraph(task, yaml.safe_dump(task.model_dump(mode="json")))
@@ -70,41 +70,41 @@ def _ours(ground: Ground) -> Work:
     def work() -> int:
         with dg.DagsterInstance.ephemeral() as instance:
             for stage in STAGES:
-                result = run_batch(defs, instance, ground.ref(stage), quiet)
+                result = run_batch(defs, instance, workspace.ref(stage), quiet)
                 if not result.success:
                     raise RuntimeError("\n".join(failures(result)))
-        return ground.rows
+        return workspace.rows
 
     return work
 
 
-def _limits(ground: Ground) -> Work:
+def _limits(workspace: Workspace) -> Work:
     """What each step cannot be faster than; the small output mart and the registry are left out."""
-    duckdb = [preparation.duckdb_alone(ground, stage, mart=True) for stage in STAGES]
-    copies = [mart_load.copy_csv(ground, stage) for stage in STAGES]
+    duckdb = [preparation.duckdb_alone(workspace, stage, mart=True) for stage in STAGES]
+    copies = [mart_load.copy_csv(workspace, stage) for stage in STAGES]
     loops = []
     for stage in STAGES:
-        loops += [features_in.lua_loop(ground, stage)]
-    pages = [features_back.pages(ground, stage) for stage in STAGES]
-    fit, predict = _bare_fit(ground), scoring.predict_proba(ground)
+        loops += [features_in.lua_loop(workspace, stage)]
+    pages = [features_back.pages(workspace, stage) for stage in STAGES]
+    fit, predict = _bare_fit(workspace), scoring.predict_proba(workspace)
 
     def work() -> int:
         for step in (*duckdb, *copies, *loops, *pages, fit, predict):
             step()
-        return ground.rows
+        return workspace.rows
 
     return work
 
 
-def _bare_fit(ground: Ground) -> Work:
+def _bare_fit(workspace: Workspace) -> Work:
     """CatBoost's fit on Pools that have been made, with the task's split and parameters."""
     from catboost import CatBoostClassifier, Pool
 
     from pipeline_assets.ml.dataset import training_frame
     from pipeline_assets.ml.split import split
 
-    task = _task(ground)
-    rows = training_frame(ground.features.read(ground.table("train"), BATCH), task).rows
+    task = _task(workspace)
+    rows = training_frame(workspace.features.read(workspace.table("train"), BATCH), task).rows
     parts = split(rows, task.training.validation, task.training.seed)
     categorical = list(task.features.categorical)
     training, validation = (
@@ -132,7 +132,7 @@ def _parameters(task: TaskSpec) -> dict[str, Any]:
     }
 
 
-def _script(ground: Ground) -> Work:
+def _script(workspace: Workspace) -> Work:
     """The same job in one pandas script, with the fast way to load a mart; it keeps no features and no models."""
     import io
 
@@ -141,10 +141,10 @@ def _script(ground: Ground) -> Work:
 
     from benchmarks import pandas_way
 
-    task = _task(ground)
-    marts = {stage: mart_load.ready(ground, stage) for stage in STAGES}
-    connection = mart_load.connect(ground)
-    folder = ground.folder / "peer"
+    task = _task(workspace)
+    marts = {stage: mart_load.ready(workspace, stage) for stage in STAGES}
+    connection = mart_load.connect(workspace)
+    folder = workspace.folder / "peer"
     folder.mkdir(exist_ok=True)
 
     def load(name: str, rows: pd.DataFrame) -> None:
@@ -156,7 +156,7 @@ def _script(ground: Ground) -> Work:
             cursor.copy_expert(f"COPY {mart_load.SCHEMA}.{name} ({names}) FROM STDIN WITH (FORMAT csv)", text)
 
     def prepared(stage: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
-        rows = pandas_way.accepted(_whole_numbers(pd.read_parquet(ground.file(stage))), stage)
+        rows = pandas_way.accepted(_whole_numbers(pd.read_parquet(workspace.file(stage))), stage)
         made = pandas_way.features(rows)
         address = pd.DataFrame({"batch": BATCH, "row_number": rows.index}, index=rows.index)
         mart = pd.concat([address, rows, made.add_prefix("feature_")], axis=1)
@@ -176,7 +176,7 @@ def _script(ground: Ground) -> Work:
         rows, made = prepared("predict")
         rows = rows.assign(probability=model.predict_proba(made)[:, 1])
         rows[rows["probability"] >= 0.35].to_parquet(folder / "output.parquet")
-        return ground.rows
+        return workspace.rows
 
     return work
 

@@ -84,7 +84,7 @@ class StoreError(PipelineError):
     """A store refused what was asked of it; asking again will not help."""
 
 
-class PassingFault(StoreError):  # noqa: N818 - it is a fault that passes, and reads so
+class TransientError(StoreError):
     """A store did not answer (network, restart, lock); asking again may help."""
 
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from pipeline_assets.stores.marts import embedded_postgres
 from tests.examples import shop
-from tests.workbench import Place
+from tests.workbench import Workbench
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("any machine", deadline=None)
@@ -24,9 +24,9 @@ def _no_remembered_s3_login(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path) -> Iterator[Workbench]:
     """The example task over embedded stores in a folder of its own."""
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Place(tmp_path, shop(), instance)
+        yield Workbench(tmp_path, shop(), instance)
     if (tmp_path / ".pipeline" / "postgres").exists():
         embedded_postgres.stop(tmp_path / ".pipeline" / "postgres")

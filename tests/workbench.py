@@ -17,7 +17,7 @@ from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import Stage, TaskSpec
 
 
-class Place:
+class Workbench:
     """Puts files in, runs batches, and looks at what is there afterwards."""
 
     def __init__(

@@ -8,7 +8,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.duckdb.raw_batch import key_rule, manifest_of
-from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.metrics import reaches
 from pipeline_assets.stores.features.base import FeatureStore, feature_table
 from pipeline_assets.stores.files.base import Area, FileStore
@@ -77,7 +77,7 @@ def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
     )
     def rows_add_up(context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]) -> dg.AssetCheckResult:
         ref = _ref(graph, stage, context)
-        with for_people(0):
+        with translate_errors(0):
             found = manifest_of(files, ref)
             stored = files.read(Area.REJECTED, ref)
         in_parts = sum(found.rows_of_parts)
@@ -141,7 +141,7 @@ def _key_unique(graph: TaskGraph, stage: Stage) -> Check:
 
 
 def _manifest(files: FileStore, ref: BatchRef) -> Manifest:
-    with for_people(0):
+    with translate_errors(0):
         return manifest_of(files, ref)
 
 
@@ -153,7 +153,7 @@ def _features_check(graph: TaskGraph, stage: Stage) -> Check:
         features: dg.ResourceParam[FeatureStore],
     ) -> dg.AssetCheckResult:
         ref = _ref(graph, stage, context)
-        with for_people(0):
+        with translate_errors(0):
             stored = features.count(feature_table(graph.task, stage), ref.batch)
         return equal({"accepted": _manifest(files, ref).accepted, "features": stored})
 
@@ -166,7 +166,7 @@ def _input_mart_check(graph: TaskGraph, stage: Stage) -> Check:
         context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore], marts: dg.ResourceParam[MartStore]
     ) -> dg.AssetCheckResult:
         ref = _ref(graph, stage, context)
-        with for_people(0):
+        with translate_errors(0):
             stored = marts.count(input_mart(graph.task, stage).name, {"batch": ref.batch})
         return equal({"accepted": _manifest(files, ref).accepted, "mart": stored})
 
@@ -186,7 +186,7 @@ def _metric_floor(graph: TaskGraph) -> Check:
     def metric_floor(
         _context: dg.AssetCheckExecutionContext, registry: dg.ResourceParam[Registry]
     ) -> dg.AssetCheckResult:
-        with for_people(0):
+        with translate_errors(0):
             candidates = registry.candidates(graph.task.name)
         newest = max((each for each in candidates if each.ready), key=lambda each: each.version)
         value = newest.metrics[metric]
@@ -208,7 +208,7 @@ def _predictions_check(graph: TaskGraph) -> Check:
     )
     def rows_add_up(context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]) -> dg.AssetCheckResult:
         ref = _ref(graph, "predict", context)
-        with for_people(0):
+        with translate_errors(0):
             scores, output = files.read(Area.SCORES, ref), files.read(Area.OUTPUT, ref)
             decisions = scores.batches(["decision"]) if scores else ()
             decided = sum(batch.column("decision").true_count for batch in decisions)
@@ -234,7 +234,7 @@ def _output_mart_check(graph: TaskGraph) -> Check:
         context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore], marts: dg.ResourceParam[MartStore]
     ) -> dg.AssetCheckResult:
         ref = _ref(graph, "predict", context)
-        with for_people(0):
+        with translate_errors(0):
             scores = files.read(Area.SCORES, ref)
             stored = marts.count(output_mart(graph.task).name, {"batch": ref.batch})
             linked = marts.count(lineage(graph.task).name, {"batch": ref.batch})

@@ -6,7 +6,7 @@ import pyarrow as pa
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.duckdb.raw_batch import RawBatch
-from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.stores.marts.tables import input_mart
 from pipeline_assets.task.preparation import input_mart_query
 from pipeline_assets.task.spec import Stage
@@ -28,7 +28,7 @@ def input_mart_asset(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
         io_manager_key=graph.resource("mart_io"),
     )
     def mart(context: dg.AssetExecutionContext, raw: RawBatch) -> pa.RecordBatchReader:
-        with for_people(context.retry_number):
+        with translate_errors(context.retry_number):
             return raw.stream(input_mart_query)
 
     return mart

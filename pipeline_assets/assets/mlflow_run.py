@@ -8,7 +8,7 @@ from typing import Any, Literal
 import dagster as dg
 from dagster import BetaWarning
 
-from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.io_managers.errors import translate_errors
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 _OVER = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -27,7 +27,7 @@ def mlflow_run(task: str) -> dg.ResourceDefinition:
     )
     def run(context: Any) -> Iterator[Any]:
         registry = context.resources.registry
-        with for_people(None):
+        with translate_errors(None):
             # First, because an embedded experiment keeps its artifacts where the registry says.
             registry.experiment(task)
             registry.heal(task, _over(context.instance, context.run.run_id))

@@ -9,11 +9,11 @@ from pipeline_assets.assets import describe
 from pipeline_assets.assets.code import code_commit, lock_sha256
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.duckdb.raw_batch import manifest_of
-from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.dataset import training_frame
 from pipeline_assets.ml.selection import Choice, Comparison, choose, fitting_champion
 from pipeline_assets.ml.trainers.base import Progress
-from pipeline_assets.ml.training import Trained, judge, train
+from pipeline_assets.ml.training import Trained, evaluate, train
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.marts.tables import choice_row, model_choices
@@ -42,7 +42,7 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         registry: Registry = context.resources.registry
         run_id = getattr(context.resources, mlflow).active_run().info.run_id
         ref = graph.ref("train", context.partition_key)
-        with for_people(context.retry_number):
+        with translate_errors(context.retry_number):
             raw = manifest_of(files, ref)
             trained = train(task, training_frame(features, task), lambda at: context.log.info(_progress(at)))
             made_of = Provenance(
@@ -94,7 +94,7 @@ def _choose(registry: Registry, task: TaskSpec, version: int, trained: Trained) 
     scores = {version: trained.metrics}
     champion = fitting_champion(task, candidates)
     if champion is not None and champion.version != version:
-        scores[champion.version] = judge(registry.load(task.name, champion.version), trained.validation)
+        scores[champion.version] = evaluate(registry.load(task.name, champion.version), trained.validation)
     choice = choose(task, candidates, Comparison(challenger=version, scores=scores))
     registry.set_champion(task.name, choice.winner)
     return choice
@@ -109,7 +109,7 @@ def _metadata(trained: Trained, choice: Choice, plots: dict[str, bytes]) -> dict
         "validation_rows": len(trained.validation),
         "unlabelled_rows": trained.unlabelled,
         **{name: round(value, 6) for name, value in trained.metrics.items()},
-        **{f"{name}_of_constant_guess": round(value, 6) for name, value in trained.guess.items()},
+        **{f"{name}_of_constant_guess": round(value, 6) for name, value in trained.baseline.items()},
         "iterations": trained.fit.iterations,
         "best_iteration": trained.fit.best_iteration,
         **{name: describe.picture(png, name.replace("_", " ")) for name, png in plots.items()},

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.duckdb.raw_batch import RawBatch
-from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.predictions import ScoredBatch
 from pipeline_assets.ml.dataset import scoring_frame
 from pipeline_assets.ml.scoring import Scorer
@@ -50,7 +50,7 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         marts: dg.ResourceParam[MartStore],
         registry: dg.ResourceParam[Registry],
     ) -> dg.Output[ScoredBatch]:
-        with for_people(context.retry_number):
+        with translate_errors(context.retry_number):
             choice = _choose(registry, marts, task, raw.manifest.ref, context.run.run_id)
             context.log.info(choice.reason)
             model = registry.load(task.name, choice.winner)

@@ -7,7 +7,7 @@ import dagster as dg
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.duckdb.raw_batch import CheckedBatch, check
-from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.progress import Progress
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.task.spec import Stage
@@ -30,7 +30,7 @@ def raw_asset(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
     ) -> dg.Output[CheckedBatch]:
         ref = graph.ref(stage, context.partition_key)
         progress = Progress(context.log.info, f"check of {ref.batch}")
-        with for_people(context.retry_number):
+        with translate_errors(context.retry_number):
             checked = check(files, graph.task, ref, scratch, progress)
         # A run started by CLI or GraphQL may name a batch that nobody registered; its file is here, so it is one.
         context.instance.add_dynamic_partitions(graph.partitions_name(stage), [ref.batch])

@@ -98,14 +98,14 @@ def _truth(stores: Any) -> Table:
     rows: dict[str, list[str]] = {}
     for month, found in comparisons(stores).items():
         table.add_column(month, justify="right")
-        model, guess = found.model, found.guess
+        model, baseline = found.model, found.baseline
         for name, cell in (
             ("flights judged", f"{found.labelled:,}"),
             ("of them late", f"{found.late:.1%}"),
-            ("ROC AUC", f"{model.roc_auc:.3f} ({guess.roc_auc:.3f})"),
-            ("log loss", f"{model.log_loss:.3f} ({guess.log_loss:.3f})"),
-            ("precision", f"{_share(model.precision)} ({_share(guess.precision)})"),
-            ("recall", f"{_share(model.recall)} ({_share(guess.recall)})"),
+            ("ROC AUC", f"{model.roc_auc:.3f} ({baseline.roc_auc:.3f})"),
+            ("log loss", f"{model.log_loss:.3f} ({baseline.log_loss:.3f})"),
+            ("precision", f"{_share(model.precision)} ({_share(baseline.precision)})"),
+            ("recall", f"{_share(model.recall)} ({_share(baseline.recall)})"),
         ):
             rows.setdefault(name, []).append(cell)
     for name, cells in rows.items():

@@ -19,7 +19,7 @@ from types import MappingProxyType
 import duckdb
 
 from pipeline_assets.errors import PipelineError
-from pipeline_assets.stores.files.atomic_file import whole_file
+from pipeline_assets.stores.files.atomic_file import atomic_file
 from pipeline_assets.task import sql
 from pipeline_assets.task.spec import Stage
 
@@ -189,7 +189,7 @@ def _put(connection: duckdb.DuckDBPyConnection, query: str, aside: Path, path: P
     ).fetchone()
     changed = not path.is_file() or not filecmp.cmp(new, path, shallow=False)
     if changed:
-        with whole_file(path) as target:
+        with atomic_file(path) as target:
             shutil.copyfile(new, target)
     return copied[0] if copied else 0, changed
 

@@ -93,7 +93,7 @@ class Comparison:
     late: float
     decided: float
     model: Scores
-    guess: Scores
+    baseline: Scores
 
 
 def compare(
@@ -129,7 +129,7 @@ def compare(
     label = known[LABEL].to_numpy()
     decision = pc.fill_null(known[_DECISION], fill_value=False).to_numpy()
     scores = metrics.scores(label, known[_PROBABILITY].to_numpy())
-    guess = metrics.constant_guess(label, base_rate)
+    baseline = metrics.constant_baseline(label, base_rate)
     at_decision = metrics.at_threshold(label, decision.astype(np.float64))
     late, decided = float(label.mean()), float(decision.mean())
     return Comparison(
@@ -139,5 +139,5 @@ def compare(
         late=late,
         decided=decided,
         model=Scores(scores["roc_auc"], scores["log_loss"], at_decision.precision, at_decision.recall),
-        guess=Scores(guess["roc_auc"], guess["log_loss"], late, decided),
+        baseline=Scores(baseline["roc_auc"], baseline["log_loss"], late, decided),
     )

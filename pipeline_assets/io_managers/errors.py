@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from pipeline_assets.errors import PassingFault, PipelineError
+from pipeline_assets.errors import PipelineError, TransientError
 
 # 1, 2, 4, 8 seconds: a restarting database is back by then, and a run does not hang on one that is gone.
 MAX_RETRIES = 4
 
 
 @contextmanager
-def for_people(retry_number: int | None) -> Iterator[None]:
+def translate_errors(retry_number: int | None) -> Iterator[None]:
     """Hands a PipelineError to Dagster.
 
     Args:
@@ -24,7 +24,7 @@ def for_people(retry_number: int | None) -> Iterator[None]:
     """
     try:
         yield
-    except PassingFault as fault:
+    except TransientError as fault:
         if retry_number is None:
             raise dg.Failure(description=str(fault)) from fault
         raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=2**retry_number) from fault

@@ -4,7 +4,7 @@ import dagster as dg
 import pyarrow as pa
 
 from pipeline_assets.errors import located
-from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
 from pipeline_assets.stores.features.base import FeatureStore, FeatureTable, feature_table
@@ -23,7 +23,7 @@ class FeaturesIOManager(dg.IOManager):
         ref = ref_of(context)
         table = self._table(ref)
         progress = Progress(context.log.info, f"features of {ref.batch} to {table.name}")
-        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+        with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             progress.rows = self._features.replace(table, ref.batch, obj, progress)
         context.add_output_metadata(
             {**progress.metadata(), "uri": self._features.uri(table, ref.batch), "dagster/table_name": table.name}
@@ -32,7 +32,7 @@ class FeaturesIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> pa.RecordBatchReader:
         """The batch's rows in the order of the file."""
         ref = ref_of(context)
-        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+        with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             return self._features.read(self._table(ref), ref.batch)
 
     def _table(self, ref: BatchRef) -> FeatureTable:

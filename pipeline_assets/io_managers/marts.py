@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from pipeline_assets.errors import located
-from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
@@ -25,7 +25,7 @@ class MartIOManager(dg.IOManager):
         ref = ref_of(context)
         table = mart_of(self._task, context.asset_key.path[-1])
         progress = Progress(context.log.info, f"rows of {ref.batch} to {table.name}")
-        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+        with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             progress.rows = self._marts.replace(table, {"batch": ref.batch}, obj, progress)
             if table.name == output_mart(self._task).name:
                 self._marts.ensure_view(lineage(self._task))
@@ -37,7 +37,7 @@ class MartIOManager(dg.IOManager):
         """The batch's rows in the order of the file."""
         ref = ref_of(context)
         table = mart_of(self._task, context.asset_key.path[-1])
-        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+        with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             return self._marts.read(table.name, {"batch": ref.batch})
 
 

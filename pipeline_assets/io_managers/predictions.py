@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pyarrow as pa
 
-from pipeline_assets.errors import DataError, PassingFault, located
-from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.errors import DataError, TransientError, located
+from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
 from pipeline_assets.ml.scoring import SCORES_SCHEMA, ScoredRows
@@ -55,7 +55,7 @@ class PredictionsIOManager(dg.IOManager):
         metadata = {f"{PREFIX}{name}": value for name, value in obj.provenance.items()}
         written = 0
         with (
-            for_people(context.step_context.previous_attempt_count),
+            translate_errors(context.step_context.previous_attempt_count),
             located(ref.facts()),
             self._files.sink(Area.OUTPUT, ref, obj.output_schema) as output,
             self._files.sink(Area.SCORES, ref, SCORES_SCHEMA) as scores,
@@ -67,7 +67,7 @@ class PredictionsIOManager(dg.IOManager):
                 output.write(rows.output)
                 written += rows.output.num_rows
                 progress(progress.rows + rows.scores.num_rows)
-        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+        with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             # The two files change one after the other. Whoever wrote the output last finds here whether the scores
             # beside it are its own; if not, it writes both again, so that two runs at once end as one of them.
             check_still_those_of(self._files, ref, obj.provenance)
@@ -86,7 +86,7 @@ class PredictionsIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> StoredScores:
         """The scores of the last run."""
         ref = ref_of(context)
-        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+        with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             scores = read_scores(self._files, ref)
 
         def rows() -> Iterator[pa.RecordBatch]:
@@ -116,11 +116,11 @@ def check_still_those_of(files: FileStore, ref: BatchRef, provenance: dict[str, 
     """Refuses to go on once another run has put its scores of the batch in place of these.
 
     Raises:
-        PassingFault: names the other run.
+        TransientError: names the other run.
     """
     there = read_scores(files, ref).provenance
     if there.get("run_id") != provenance.get("run_id"):
-        raise PassingFault(
+        raise TransientError(
             "another run of this batch wrote its scores meanwhile",
             found=f"scores of run {there.get('run_id')}",
             expected=f"scores of run {provenance.get('run_id')}",

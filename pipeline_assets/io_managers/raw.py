@@ -7,7 +7,7 @@ import dagster as dg
 
 from pipeline_assets.engine.duckdb import raw_batch as raw
 from pipeline_assets.errors import ContractError, located
-from pipeline_assets.io_managers.errors import for_people
+from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.task.spec import TaskSpec
@@ -22,7 +22,7 @@ class RawIOManager(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: raw.CheckedBatch) -> None:
         """Writes the rejected rows; fails the batch if no row is left, once they are safe."""
         ref = obj.manifest.ref
-        with for_people(context.step_context.previous_attempt_count), located(ref.facts()):
+        with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             with self._files.sink(Area.REJECTED, ref, obj.rejected.schema) as sink:
                 sink.metadata[raw.MANIFEST_KEY] = json.dumps(obj.manifest.to_json())
                 for batch in obj.rejected:
@@ -40,7 +40,7 @@ class RawIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> raw.RawBatch:
         """The batch as its last check left it."""
-        with for_people(context.step_context.previous_attempt_count):
+        with translate_errors(context.step_context.previous_attempt_count):
             return raw.load(self._files, self._task, ref_of(context), self._scratch)
 
 

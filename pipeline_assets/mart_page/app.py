@@ -13,15 +13,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from pipeline_assets.errors import PassingFault
-from pipeline_assets.mart_page import catalog as catalogue
-from pipeline_assets.mart_page import parts
-from pipeline_assets.mart_page.database import Pulse, ReadOnlyDatabase
+from pipeline_assets.errors import TransientError
+from pipeline_assets.mart_page import catalog, parts
+from pipeline_assets.mart_page.database import HealthMonitor, ReadOnlyDatabase
 from pipeline_assets.mart_page.downloads import Downloads
 from pipeline_assets.mart_page.guard import Guard
 from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts, ViewTexts, language_of
-from pipeline_assets.mart_page.page import House, Links, Page
-from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.page import AppState, Links, Page
+from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.batches.page import batches_server, batches_ui
 from pipeline_assets.mart_page.views.drift.page import drift_server, drift_ui
 from pipeline_assets.mart_page.views.lineage.page import lineage_server, lineage_ui
@@ -73,28 +72,28 @@ def application(
             lead a browser here.
     """
     database = ReadOnlyDatabase(settings.greenplum or settings.state / "postgres", settings.schema)
-    house = House(
+    app_state = AppState(
         settings=settings,
         database=database,
-        pulse=Pulse(database),
-        tasks=partial(catalogue.tasks, defs) if defs else catalogue.tasks,
+        health=HealthMonitor(database),
+        tasks=partial(catalog.tasks, defs) if defs else catalog.tasks,
         links=Links(dagster=dagster, mlflow=mlflow),
     )
-    app = App(partial(_ui, house), partial(_server, house), static_assets={"/static": STATIC})
+    app = App(partial(_ui, app_state), partial(_server, app_state), static_assets={"/static": STATIC})
     app.sanitize_errors = True
-    app.on_shutdown(house.pulse.stop)
-    app.on_shutdown(house.database.close)
+    app.on_shutdown(app_state.health.stop)
+    app.on_shutdown(app_state.database.close)
     every = any(name in ("0.0.0.0", "::") for name in names)  # noqa: S104 - compared, not bound
     known = ["*"] if every else [*names, "127.0.0.1", "localhost"]
-    return TrustedHostMiddleware(Guard(Downloads(app, house)), allowed_hosts=known)
+    return TrustedHostMiddleware(Guard(Downloads(app, app_state)), allowed_hosts=known)
 
 
-def _ui(house: House, request: Request) -> Tag:
+def _ui(app_state: AppState, request: Request) -> Tag:
     language = language_of(request)
     texts, formats = Texts(language), Formats(language)
     says = texts("shell")
-    known = house.tasks()
-    place = Place.parse(request.url.query)
+    known = app_state.tasks()
+    route = Route.parse(request.url.query)
     return ui.page_fluid(
         head_content(
             tags.link(rel="stylesheet", href="static/page.css"),
@@ -104,10 +103,10 @@ def _ui(house: House, request: Request) -> Tag:
         tags.a(says("skip"), href="#main", class_="visually-hidden-focusable skip"),
         tags.header(
             tags.a(says("title"), href="?", class_="brand"),
-            _task_picker(list(known.known), place.task, says),
+            _task_picker(list(known.known), route.task, says),
             tags.nav(
                 *(
-                    tags.a(says(f"view_{view.name}"), href=place.at(view=view.name), data_view=view.name)
+                    tags.a(says(f"view_{view.name}"), href=route.at(view=view.name), data_view=view.name)
                     for view in VIEWS
                 ),
                 aria_label=says("views"),
@@ -166,19 +165,19 @@ def _broken(folder: str, why: str, says: ViewTexts) -> Tag:
     )
 
 
-def _server(house: House, input: Inputs, output: Outputs, session: Session) -> None:  # noqa: A002, ARG001 - Shiny's
+def _server(app_state: AppState, input: Inputs, output: Outputs, session: Session) -> None:  # noqa: A002, ARG001 - Shiny's
     language = language_of(cast("AppSession", session).http_conn)
     says = Texts(language)("shell")
-    down: reactive.Value[PassingFault | None] = reactive.value(None)
+    down: reactive.Value[TransientError | None] = reactive.value(None)
 
     @reactive.calc
-    def place() -> Place:
-        return Place.parse(input.query())
+    def route() -> Route:
+        return Route.parse(input.query())
 
     @reactive.effect
     def _look_whether_it_is_there() -> None:
         reactive.invalidate_later(_LOOKED_EVERY)
-        down.set(house.pulse.fault)
+        down.set(app_state.health.fault)
 
     @render.ui
     def state() -> TagChild:
@@ -193,6 +192,6 @@ def _server(house: House, input: Inputs, output: Outputs, session: Session) -> N
             class_="notice notice-error",
         )
 
-    page = Page(house, session, language, place, down)
+    page = Page(app_state, session, language, route, down)
     for view in VIEWS:
         view.server(view.name, page)

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stores.marts import database as server_of
 from pipeline_assets.stores.marts.sql import reader_role
@@ -67,12 +67,12 @@ class ReadOnlyDatabase:
                 fetching.
 
         Raises:
-            PassingFault: the server does not answer, or every connection is busy.
+            TransientError: the server does not answer, or every connection is busy.
             TooSlow: a statement took too long.
             StoreError: the server refuses.
         """
         if not self._free.acquire(timeout=_WAIT_SECONDS):
-            raise PassingFault(f"{doing}: every connection is busy", do="ask again in a while")
+            raise TransientError(f"{doing}: every connection is busy", do="ask again in a while")
         try:
             with self._transaction(doing, self._seconds if seconds is None else seconds, stream=stream) as cursor:
                 yield cursor
@@ -83,7 +83,7 @@ class ReadOnlyDatabase:
         """Returns if the server answers.
 
         Raises:
-            PassingFault: it does not.
+            TransientError: it does not.
         """
         with self.reading("asking whether it is there") as cursor:
             cursor.execute("SELECT 1")
@@ -107,7 +107,7 @@ class ReadOnlyDatabase:
             raise TooSlow(f"{doing}: it took longer than {seconds:g} seconds", do="ask for less") from error
         except psycopg2.Error as error:
             lost = connection is None or bool(connection.closed)
-            raise server_of.told(error, f"{doing} on {self.uri}", lost=lost) from error
+            raise server_of.to_store_error(error, f"{doing} on {self.uri}", lost=lost) from error
         finally:
             if connection is not None:
                 connection.close()
@@ -159,7 +159,7 @@ def _limit(connection: Connection, seconds: float) -> None:
         cursor.execute("SET LOCAL statement_timeout = %s", [int(seconds * 1000)])
 
 
-class Pulse:
+class HealthMonitor:
     """Whether a database answers, asked again and again by a thread, so that no session waits for one that does not.
 
     Args:
@@ -171,20 +171,20 @@ class Pulse:
     def __init__(self, database: ReadOnlyDatabase, every: float = 5, while_down: float = 1) -> None:
         self._database = database
         self._pauses = (every, while_down)
-        self._fault: PassingFault | None = None
+        self._fault: TransientError | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         self._starting = threading.Lock()
 
     @property
-    def fault(self) -> PassingFault | None:
+    def fault(self) -> TransientError | None:
         """Why it does not answer; ``None`` while it does, and until it was asked."""
         with self._starting:
             if self._thread.ident is None:
                 self._thread.start()
         return self._fault
 
-    def missed(self, fault: PassingFault) -> None:
+    def missed(self, fault: TransientError) -> None:
         """Told by whoever got no answer before the thread noticed."""
         self._fault = fault
 
@@ -196,7 +196,7 @@ class Pulse:
         while not self._stopped.is_set():
             try:
                 self._database.ping()
-            except PassingFault as fault:
+            except TransientError as fault:
                 self._fault = fault
             except StoreError:
                 self._fault = None  # it answers, and its no is told to whoever asks something

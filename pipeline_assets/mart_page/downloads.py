@@ -17,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline_assets.errors import PassingFault, PipelineError
-from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.errors import PipelineError, TransientError
+from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.language import Texts, language_of
-from pipeline_assets.mart_page.page import House
-from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.page import AppState
+from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.marts import queries as marts
 from pipeline_assets.mart_page.views.marts.page import Side, asked_of, columns_of, which_mart
 
@@ -38,9 +38,9 @@ _SECONDS = 3600  # of one download; it goes as fast as the browser takes it
 class Downloads:
     """Answers for downloads, and hands everything else on."""
 
-    def __init__(self, app: ASGIApp, house: House) -> None:
+    def __init__(self, app: ASGIApp, app_state: AppState) -> None:
         self._app = app
-        self._house = house
+        self._app_state = app_state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -58,43 +58,43 @@ class Downloads:
         if side is None or kind not in _KINDS or request.method != "GET":
             return PlainTextResponse("Not found", 404)
         try:
-            mart_name, rows = self._rows(side, Place.parse(request.url.query), language)
+            mart_name, rows = self._rows(side, Route.parse(request.url.query), language)
             parts = _csv(rows) if kind == "csv" else _parquet(rows)
             first = next(parts, b"")  # whatever is refused is refused before the answer begins
-        except PassingFault:
+        except TransientError:
             return PlainTextResponse(Texts(language)("shell")("down"), 503)
         except PipelineError as error:
             return PlainTextResponse(str(error), 400)
         headers = {"content-disposition": f"attachment; filename*=UTF-8''{quote(mart_name, safe='')}.{kind}"}
         return StreamingResponse(_chained(first, parts), media_type=_KINDS[kind], headers=headers)
 
-    def _rows(self, side: Side, place: Place, language: str) -> tuple[str, pa.RecordBatchReader]:
+    def _rows(self, side: Side, route: Route, language: str) -> tuple[str, pa.RecordBatchReader]:
         """The file's name, and the rows of an address; the transaction ends with the reader.
 
         Raises:
             PipelineError: there is no such task or mart, or the server refuses.
         """
-        known = self._house.tasks().known
-        if place.task is None or place.task not in known:
-            raise PipelineError("there is no such task", found=place.task, available=known)
-        task, database = known[place.task], self._house.database
+        known = self._app_state.tasks().known
+        if route.task is None or route.task not in known:
+            raise PipelineError("there is no such task", found=route.task, available=known)
+        task, database = known[route.task], self._app_state.database
         with database.reading() as cursor:
-            mart = catalogue.mart(cursor, database.schema, task, which_mart(side, place))
+            mart = catalog.mart(cursor, database.schema, task, which_mart(side, route))
         if mart is None:
             raise PipelineError("there is no such mart yet", task=task.name)
-        asked, wrong = asked_of(place, mart, language)
+        asked, wrong = asked_of(route, mart, language)
         if wrong:
             raise PipelineError("a filter makes no sense", found=str(wrong[0]))
         with ExitStack() as opening:
             cursor = opening.enter_context(database.reading("downloading", seconds=_SECONDS, stream=True))
-            reader = marts.stream(cursor, asked, columns_of(place, mart), _ROW_GROUP)
+            reader = marts.stream(cursor, asked, columns_of(route, mart), _ROW_GROUP)
             opened = opening.pop_all()
 
         def batches() -> Iterator[pa.RecordBatch]:
             with opened:
                 yield from reader
 
-        named = "_".join([mart.name, *([place.batch] if place.batch else [])])
+        named = "_".join([mart.name, *([route.batch] if route.batch else [])])
         return named, pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 

@@ -12,12 +12,12 @@ from shiny import reactive, req
 from shiny.session import Session
 from shiny.types import SafeException, SilentException
 
-from pipeline_assets.errors import PassingFault, PipelineError
-from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.errors import PipelineError, TransientError
+from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.catalog import Mart, Tasks, Which
-from pipeline_assets.mart_page.database import Pulse, ReadOnlyDatabase, TooSlow
+from pipeline_assets.mart_page.database import HealthMonitor, ReadOnlyDatabase, TooSlow
 from pipeline_assets.mart_page.language import Formats, Texts
-from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.passport.explanation import Models
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
@@ -42,12 +42,12 @@ class Links:
 
 
 @dataclass(frozen=True)
-class House:
+class AppState:
     """What all sessions share."""
 
     settings: Settings
     database: ReadOnlyDatabase
-    pulse: Pulse
+    health: HealthMonitor
     tasks: Callable[[], Tasks]
     links: Links
 
@@ -80,44 +80,44 @@ class Page:
 
     def __init__(
         self,
-        house: House,
+        app_state: AppState,
         session: Session,
         language: str,
-        place: Callable[[], Place],
-        down: reactive.Value[PassingFault | None],
+        route: Callable[[], Route],
+        down: reactive.Value[TransientError | None],
     ) -> None:
-        self.house = house
-        self.settings = house.settings
-        self.links = house.links
+        self.app_state = app_state
+        self.settings = app_state.settings
+        self.links = app_state.links
         self.texts = Texts(language)
         self.formats = Formats(language)
         self._session = session
-        self._place = place
+        self._route = route
         self._down = down
 
     @property
     def files(self) -> FileStore:
         """Inputs, outputs and rejected rows."""
-        return self.house.files
+        return self.app_state.files
 
     @property
     def schema(self) -> str:
         """Of the marts."""
         return self.settings.schema
 
-    def place(self) -> Place:
+    def route(self) -> Route:
         """Where the reader is; reactive."""
-        return self._place()
+        return self._route()
 
     def task(self) -> TaskSpec:
         """The task that is looked at; reactive. Without any task, the output stays empty: the shell says so."""
-        known = self.house.tasks().known
-        name = self._place().task
+        known = self.app_state.tasks().known
+        name = self._route().task
         req(known)
         return known[name] if name is not None and name in known else next(iter(known.values()))
 
     async def go(self, query: str) -> None:
-        """Takes the reader to another place, given as :meth:`Place.at` gives it."""
+        """Takes the reader to another place, given as :meth:`Route.at` gives it."""
         await self._session.send_custom_message("go", {"query": query})
 
     def link(self, content: str, query: str, **attributes: str) -> Tag:
@@ -138,14 +138,14 @@ class Page:
         """
 
         def asked() -> T:
-            with self.house.database.reading() as cursor:
+            with self.app_state.database.reading() as cursor:
                 return query(cursor, *args, **kwargs)
 
         req(self._down() is None)  # and all over again once it is
         try:
             return await asyncio.to_thread(asked)
-        except PassingFault as fault:
-            self.house.pulse.missed(fault)
+        except TransientError as fault:
+            self.app_state.health.missed(fault)
             self._down.set(fault)
             raise SilentException from fault
         except TooSlow as error:
@@ -155,7 +155,7 @@ class Page:
 
     async def mart(self, task: TaskSpec, which: Which) -> Mart | None:
         """A mart of a task as it is on the server; ``None`` if it is not there yet. Raises what :meth:`ask` does."""
-        return await self.ask(catalogue.mart, self.schema, task, which)
+        return await self.ask(catalog.mart, self.schema, task, which)
 
     async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The value of a function that reads a store (files, features, MLflow) or takes its time, in a thread.

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from htmltools import Tag, TagChild, div, h2, p, tags
 
-from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.route import Route
 
 
 def heading(title: str, says: str = "") -> TagChild:
@@ -34,9 +34,9 @@ def table(
         numbers: places of the columns that hold numbers.
     """
 
-    def cell(place: int, content: TagChild) -> Tag:
-        kind = "number" if place in numbers else None
-        return tags.th(content, scope="row", class_=kind) if place == 0 else tags.td(content, class_=kind)
+    def cell(route: int, content: TagChild) -> Tag:
+        kind = "number" if route in numbers else None
+        return tags.th(content, scope="row", class_=kind) if route == 0 else tags.td(content, class_=kind)
 
     return div(
         tags.table(
@@ -44,12 +44,12 @@ def table(
             tags.thead(
                 tags.tr(
                     *(
-                        tags.th(content, scope="col", class_="number" if place in numbers else None)
-                        for place, content in enumerate(head)
+                        tags.th(content, scope="col", class_="number" if route in numbers else None)
+                        for route, content in enumerate(head)
                     )
                 )
             ),
-            tags.tbody(*(tags.tr(*(cell(place, one) for place, one in enumerate(row))) for row in rows)),
+            tags.tbody(*(tags.tr(*(cell(route, one) for route, one in enumerate(row))) for row in rows)),
             class_="table table-sm",
         ),
         class_="scrolls",
@@ -59,7 +59,7 @@ def table(
     )
 
 
-def form(place: Place, *controls: TagChild, drop: Collection[str] = (), **attributes: str) -> Tag:
+def form(route: Route, *controls: TagChild, drop: Collection[str] = (), **attributes: str) -> Tag:
     """A form that leads to another place: its controls' values go into the address, the rest of which stays.
 
     A picker of :func:`chosen` in it leads there as soon as something is picked; other controls need a submit button.
@@ -70,7 +70,7 @@ def form(place: Place, *controls: TagChild, drop: Collection[str] = (), **attrib
         drop: names that leave the address too, such as the number of a page.
         attributes: of the form.
     """
-    kept = [tags.input(type="hidden", name=name, value=value) for name, value in place.pairs().items()]
+    kept = [tags.input(type="hidden", name=name, value=value) for name, value in route.pairs().items()]
     hidden = [one for one in kept if one.attrs["name"] not in drop]
     return tags.form(hidden, *controls, **attributes, data_go="", data_drop=" ".join(drop), method="get")
 

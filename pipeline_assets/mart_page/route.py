@@ -9,7 +9,7 @@ _ROW_DIGITS = 18  # as many as surely fit a bigint
 
 
 @dataclass(frozen=True)
-class Place:
+class Route:
     """A place on the page, as ``?view=&task=&batch=&row=`` says it.
 
     Attributes:
@@ -30,7 +30,7 @@ class Place:
     def parse(cls, query: str) -> Self:
         """From an address's query, whoever wrote it: what makes no sense is left out.
 
-        >>> Place.parse("?view=passport&batch=a%27b&row=12&row=oops&stage=train").more["stage"]
+        >>> Route.parse("?view=passport&batch=a%27b&row=12&row=oops&stage=train").more["stage"]
         'train'
         """
         given = {name: value for name, value in parse_qsl(query.removeprefix("?")) if "\0" not in value}
@@ -46,7 +46,7 @@ class Place:
     def query(self) -> str:
         """The address's query.
 
-        >>> Place("passport", "flights", "2013 10", 3).query()
+        >>> Route("passport", "flights", "2013 10", 3).query()
         '?view=passport&task=flights&batch=2013+10&row=3'
         """
         return "?" + urlencode(self.pairs())
@@ -59,7 +59,7 @@ class Place:
     def at(self, **changes: str | int | None) -> str:
         """The query of a place that differs; ``None`` takes a name out.
 
-        >>> Place("input", "flights", "2013-10", more={"page": "2"}).at(page=None, sort="carrier")
+        >>> Route("input", "flights", "2013-10", more={"page": "2"}).at(page=None, sort="carrier")
         '?view=input&task=flights&batch=2013-10&sort=carrier'
         """
         changed: dict[str, str | int | None] = {**self.pairs(), **changes}

@@ -74,7 +74,7 @@ def version_address(page: Page, task: str, version: int) -> str:
     """Where a version is in MLflow: on its page where that is known, else among an embedded one's files."""
     if page.links.mlflow is not None:
         return f"{page.links.mlflow.rstrip('/')}/#/models/{task}/versions/{version}"
-    return page.house.stores["registry"].version_url(task, version)
+    return page.app_state.stores["registry"].version_url(task, version)
 
 
 def run_address(page: Page, made_of: Training | Problem) -> str:
@@ -83,4 +83,4 @@ def run_address(page: Page, made_of: Training | Problem) -> str:
         return ""
     if page.links.mlflow is not None:
         return f"{page.links.mlflow.rstrip('/')}/#/experiments/{made_of.experiment_id}/runs/{made_of.run_id}"
-    return page.house.stores["registry"].run_url(made_of.run_id)
+    return page.app_state.stores["registry"].run_url(made_of.run_id)

@@ -45,7 +45,7 @@ def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[Me
     }
 
 
-def constant_guess(label: NDArray[np.int8], share: float) -> dict[Metric, float]:
+def constant_baseline(label: NDArray[np.int8], share: float) -> dict[Metric, float]:
     """The scores of giving every row the same probability: what a model must beat to be worth anything.
 
     Args:

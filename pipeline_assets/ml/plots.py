@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MODEL, _OTHER, _GUESS = "#2563a8", "#d9822b", "#8a8f98"
+_MODEL, _OTHER, _BASELINE = "#2563a8", "#d9822b", "#8a8f98"
 _INK, _GRID = "#24292f", "#e4e7eb"
 _INCHES = (6.4, 4.2)
 _DPI = 110
@@ -44,7 +44,7 @@ def roc(label: NDArray[np.int8], probability: NDArray[np.float64], title: str) -
     false_positive, true_positive, _ = metrics.roc_curve(label, probability)
     area = metrics.roc_auc_score(label, probability)
     figure, axes = _canvas("ROC curve", title, "false positive rate", "true positive rate")
-    axes.plot([0, 1], [0, 1], color=_GUESS, linestyle="--", linewidth=1, label="guess (area 0.500)")
+    axes.plot([0, 1], [0, 1], color=_BASELINE, linestyle="--", linewidth=1, label="guess (area 0.500)")
     x, y = _thinned(false_positive, true_positive)
     axes.plot(x, y, color=_MODEL, linewidth=2, label=f"model (area {area:.3f})")
     axes.fill_between(x, y, color=_MODEL, alpha=0.08)
@@ -60,7 +60,7 @@ def precision_recall(label: NDArray[np.int8], probability: NDArray[np.float64], 
     precision, recall, _ = metrics.precision_recall_curve(label, probability)
     average, share = metrics.average_precision_score(label, probability), float(np.mean(label))
     figure, axes = _canvas("Precision and recall", title, "recall", "precision")
-    axes.axhline(share, color=_GUESS, linestyle="--", linewidth=1, label=f"guess ({share:.3f})")
+    axes.axhline(share, color=_BASELINE, linestyle="--", linewidth=1, label=f"guess ({share:.3f})")
     x, y = _thinned(recall, precision)
     axes.plot(x, y, color=_MODEL, linewidth=2, label=f"model (average {average:.3f})")
     _unit_square(axes)
@@ -77,7 +77,7 @@ def calibration(label: NDArray[np.int8], probability: NDArray[np.float64], title
     predicted = np.bincount(bins, probability)[filled] / count[filled]
     observed = np.bincount(bins, label)[filled] / count[filled]
     figure, axes = _canvas("Calibration", title, "predicted probability", "share of label 1")
-    axes.plot([0, 1], [0, 1], color=_GUESS, linestyle="--", linewidth=1, label="perfect")
+    axes.plot([0, 1], [0, 1], color=_BASELINE, linestyle="--", linewidth=1, label="perfect")
     axes.plot(predicted, observed, color=_MODEL, linewidth=2, marker="o", markersize=5, label="model")
     _unit_square(axes)
     heights, places = np.histogram(probability, bins=40, range=(0, 1))
@@ -107,7 +107,7 @@ def learning_curves(curves: Mapping[str, Mapping[str, list[float]]], best_iterat
             if len(values):
                 x, y = _thinned(np.arange(len(values)), values)
                 axes.plot(x, y, color=color, linewidth=1.6, label=side)
-        axes.axvline(best_iteration, color=_GUESS, linestyle="--", linewidth=1, label=f"best ({best_iteration})")
+        axes.axvline(best_iteration, color=_BASELINE, linestyle="--", linewidth=1, label=f"best ({best_iteration})")
         axes.legend(loc="best", frameon=False, fontsize=8)
     return _png(figure)
 

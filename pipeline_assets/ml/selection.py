@@ -58,7 +58,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedCandidate:
     """A candidate in a record of choice.
 
     Attributes:
@@ -97,7 +97,7 @@ class Choice:
     policy: str
     metric: Metric
     minimum_gain: float
-    candidates: tuple[Judged, ...]
+    candidates: tuple[EvaluatedCandidate, ...]
     winner: int
     previous: int | None
     gain: float | None
@@ -132,7 +132,7 @@ def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparis
     holder = next((each for each in ordered if each.champion), None)
     metric = task.training.metric
     judged = tuple(
-        Judged(
+        EvaluatedCandidate(
             version=each.version,
             run_id=each.run_id,
             created=each.created.isoformat(),
@@ -202,7 +202,7 @@ def _differences(found: FeatureColumns | None, wanted: FeatureColumns) -> str | 
     return f"its features differ: {'; '.join(parts) or 'another order'}"
 
 
-def _check_any(task: TaskSpec, judged: Sequence[Judged]) -> None:
+def _check_any(task: TaskSpec, judged: Sequence[EvaluatedCandidate]) -> None:
     if any(each.eligible for each in judged):
         return
     listed = "; ".join(f"version {each.version}: {each.why_not}" for each in judged)
@@ -215,12 +215,12 @@ def _check_any(task: TaskSpec, judged: Sequence[Judged]) -> None:
     )
 
 
-def _newest(judged: Sequence[Judged]) -> int:
+def _newest(judged: Sequence[EvaluatedCandidate]) -> int:
     return max(each.version for each in judged if each.eligible)
 
 
 def _challenge(
-    task: TaskSpec, judged: Sequence[Judged], holder: Candidate | None, comparison: Comparison
+    task: TaskSpec, judged: Sequence[EvaluatedCandidate], holder: Candidate | None, comparison: Comparison
 ) -> tuple[int, float | None, str]:
     by_version = {each.version: each for each in judged}
     challenger = by_version[comparison.challenger]
@@ -245,7 +245,9 @@ def _challenge(
     return challenger.version, difference, reason
 
 
-def _succession(judged: Sequence[Judged], challenger: Judged, before: str) -> tuple[int, None, str]:
+def _succession(
+    judged: Sequence[EvaluatedCandidate], challenger: EvaluatedCandidate, before: str
+) -> tuple[int, None, str]:
     """Who follows where there is no champion to compare with."""
     if challenger.why_not is None:
         return challenger.version, None, f"version {challenger.version} becomes champion: {before}"
@@ -254,7 +256,7 @@ def _succession(judged: Sequence[Judged], challenger: Judged, before: str) -> tu
     return newest, None, f"version {newest} becomes champion: {before}, and {neither}"
 
 
-def _reigning(judged: Sequence[Judged], holder: Candidate | None) -> tuple[int, str]:
+def _reigning(judged: Sequence[EvaluatedCandidate], holder: Candidate | None) -> tuple[int, str]:
     if holder is None:
         winner = _newest(judged)
         return winner, f"no version is champion, and version {winner} is the newest that can predict"
@@ -268,7 +270,7 @@ def _reigning(judged: Sequence[Judged], holder: Candidate | None) -> tuple[int, 
     )
 
 
-def _best(task: TaskSpec, judged: Sequence[Judged]) -> tuple[int, str]:
+def _best(task: TaskSpec, judged: Sequence[EvaluatedCandidate]) -> tuple[int, str]:
     metric = task.training.metric
     sign = 1 if GREATER_IS_BETTER[metric] else -1
     able = [each for each in judged if each.eligible]
@@ -277,7 +279,7 @@ def _best(task: TaskSpec, judged: Sequence[Judged]) -> tuple[int, str]:
     return best.version, f"version {best.version} has the best {value} of {len(able)} that can predict"
 
 
-def _pinned(task: TaskSpec, judged: Sequence[Judged]) -> int:
+def _pinned(task: TaskSpec, judged: Sequence[EvaluatedCandidate]) -> int:
     wanted = task.selection.version
     named = next((each for each in judged if each.version == wanted), None)
     if named is None:

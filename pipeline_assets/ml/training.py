@@ -35,7 +35,7 @@ class Trained:
     validation: LabelledRows
     probability: NDArray[np.float64]
     metrics: dict[Metric, float]
-    guess: dict[Metric, float]
+    baseline: dict[Metric, float]
     decision: AtThreshold
     training_rows: int
     unlabelled: int
@@ -77,7 +77,7 @@ def train(task: TaskSpec, frame: TrainingFrame, on_progress: OnProgress | None =
         validation=validation,
         probability=probability,
         metrics=metrics.scores(validation.label, probability),
-        guess=metrics.constant_guess(validation.label, share),
+        baseline=metrics.constant_baseline(validation.label, share),
         decision=metrics.at_threshold(validation.label, probability),
         training_rows=len(training),
         unlabelled=frame.unlabelled,
@@ -86,7 +86,7 @@ def train(task: TaskSpec, frame: TrainingFrame, on_progress: OnProgress | None =
     )
 
 
-def judge(model: FittedModel, rows: LabelledRows) -> dict[Metric, float]:
+def evaluate(model: FittedModel, rows: LabelledRows) -> dict[Metric, float]:
     """The scores of any model, such as the champion, on the rows that judged another."""
     return metrics.scores(rows.label, model.probability(rows.features))
 

@@ -11,7 +11,7 @@ from pipeline_assets.settings import DatabaseSettings, S3Settings, TarantoolSett
 from pipeline_assets.stack.ports import free_ports
 from pipeline_assets.stack.postgres import ROOT
 from pipeline_assets.stack.s3 import SERVICES
-from pipeline_assets.stores.files.atomic_file import whole_file
+from pipeline_assets.stores.files.atomic_file import atomic_file
 
 HOST = "127.0.0.1"
 DATA_BUCKET, MODELS_BUCKET = "pipeline", "mlflow"
@@ -131,6 +131,6 @@ class Plan:
 
 def write_private(file: Path, text: str) -> None:
     """A file that appears whole and that only its owner can read."""
-    with whole_file(file) as aside:
+    with atomic_file(file) as aside:
         aside.chmod(0o600)
         aside.write_text(text)

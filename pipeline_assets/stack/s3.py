@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.stores.files.atomic_file import whole_file
+from pipeline_assets.stores.files.atomic_file import atomic_file
 
 SERVICES = ("master", "volume", "filer", "s3")
 ALL = ("Admin", "Read", "Write", "List", "Tagging")
@@ -48,7 +48,7 @@ def prepare(folder: Path, accounts: Iterable[Account]) -> None:
         }
         for account in accounts
     ]
-    with whole_file(folder / "accounts.json") as aside:
+    with atomic_file(folder / "accounts.json") as aside:
         aside.chmod(0o600)
         aside.write_text(json.dumps({"identities": identities}))
 

@@ -6,7 +6,7 @@ import pytest
 from pipeline_assets.assets.definitions import task_definitions
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.demo.truth import demo_task
-from tests.workbench import Place
+from tests.workbench import Workbench
 
 KEYS = {
     "flight_delays/train_raw": [],
@@ -62,7 +62,7 @@ def test_columns_are_described_and_traced(specs: dict[str, dg.AssetSpec]) -> Non
     assert {dep.column_name for dep in lineage["label"]} == {"arr_delay"}
 
 
-def test_every_asset_can_be_materialised_by_itself(place: Place) -> None:
+def test_every_asset_can_be_materialised_by_itself(place: Workbench) -> None:
     from tests.examples import orders
 
     place.put("train", "b", orders(200))

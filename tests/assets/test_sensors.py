@@ -6,7 +6,7 @@ from pipeline_assets.assets.sensors import RUNS_PER_TICK, Seen, fingerprint, loo
 from pipeline_assets.stores.files.base import Found
 from pipeline_assets.task.batch import Part
 from tests.examples import orders
-from tests.workbench import Place
+from tests.workbench import Workbench
 
 
 def found(*batches: str, stamp: str = "1") -> dict[str, Found]:
@@ -57,7 +57,7 @@ def test_what_is_seen_survives_the_cursor() -> None:
     assert Seen.from_cursor(None) == NOTHING
 
 
-def tick(place: Place, cursor: str | None) -> dg.SensorResult:
+def tick(place: Workbench, cursor: str | None) -> dg.SensorResult:
     sensor = place.defs.resolve_sensor_def("shop_train_files")
     context = dg.build_sensor_context(
         instance=place.instance, cursor=cursor, definitions=place.defs, resources={"files": place.stores["files"]}
@@ -67,7 +67,7 @@ def tick(place: Place, cursor: str | None) -> dg.SensorResult:
     return result
 
 
-def test_the_sensor_asks_for_partitions_and_their_runs(place: Place) -> None:
+def test_the_sensor_asks_for_partitions_and_their_runs(place: Workbench) -> None:
     place.put("train", "2026-01", orders(3))
     place.put("train", "2026-02", orders(3))
     first = tick(place, None)

@@ -77,7 +77,7 @@ FOUND = Comparison(
         precision=0.5,
         recall=0.5,
     ),
-    guess=Scores(
+    baseline=Scores(
         roc_auc=0.5,
         log_loss=pytest.approx(-(math.log(0.25) + math.log(0.75)) / 2),  # type: ignore[arg-type] # compares as one
         precision=0.5,

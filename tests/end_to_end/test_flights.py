@@ -130,7 +130,7 @@ def test_the_model_beats_the_constant_guess_on_what_came_true(
         rows = rows.append_column(name, scores[name])
     found = compare(rows, truth(month), 0.25, on=key)
     assert found.model.roc_auc > 0.65
-    assert found.model.log_loss < found.guess.log_loss
+    assert found.model.log_loss < found.baseline.log_loss
 
 
 def test_training_again_gives_the_same_model(flights: Flights, monkeypatch: pytest.MonkeyPatch) -> None:

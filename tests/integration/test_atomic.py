@@ -21,7 +21,7 @@ from tests.fixtures.runs import BATCH, content, put, writers
 from tests.fixtures.s3 import fresh_uri
 from tests.fixtures.tarantool import GRANTS, TarantoolServer
 from tests.waiting import eventually
-from tests.workbench import Place
+from tests.workbench import Workbench
 
 ASSETS = ("predict_features", "predict_input_mart", "predictions", "predict_output_mart")
 FORMER, NEW = orders(40, stage="predict"), orders(70, stage="predict").slice(10)
@@ -77,12 +77,12 @@ def env(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.fixture
-def place_of(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], Place]]:
+def place_of(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], Workbench]]:
     """Makes a place over stores of the test's choice, with a trained model and the former batch in it."""
     with dg.DagsterInstance.ephemeral() as instance:
 
-        def made(env: dict[str, str]) -> Place:
-            place = Place(tmp_path, shop(name=f"shop_{secrets.token_hex(3)}"), instance, env)
+        def made(env: dict[str, str]) -> Workbench:
+            place = Workbench(tmp_path, shop(name=f"shop_{secrets.token_hex(3)}"), instance, env)
             put(place, "train", "2026-01", orders(200))
             place.succeed("train", "2026-01")
             put(place, "predict", BATCH, FORMER)
@@ -93,7 +93,7 @@ def place_of(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], Place]]:
     embedded_postgres.stop(tmp_path / ".pipeline" / "postgres")
 
 
-def expected(place: Place, rows: Any) -> dict[str, list[tuple[Any, ...]]]:
+def expected(place: Workbench, rows: Any) -> dict[str, list[tuple[Any, ...]]]:
     """What the stores hold once a batch of these rows has run undisturbed."""
     put(place, "predict", BATCH, rows)
     place.succeed("predict", BATCH)
@@ -101,7 +101,7 @@ def expected(place: Place, rows: Any) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def test_a_run_killed_anywhere_leaves_each_store_the_former_batch_or_the_new_one_and_the_next_run_heals(
-    env: dict[str, str], place_of: Callable[[dict[str, str]], Place]
+    env: dict[str, str], place_of: Callable[[dict[str, str]], Workbench]
 ) -> None:
     place = place_of(env)
     there, coming = (expected(place, NEW), NEW), (expected(place, FORMER), FORMER)
@@ -123,7 +123,7 @@ def test_a_run_killed_anywhere_leaves_each_store_the_former_batch_or_the_new_one
 
 
 def test_two_runs_of_one_batch_at_once_end_as_one_of_them(
-    env: dict[str, str], place_of: Callable[[dict[str, str]], Place]
+    env: dict[str, str], place_of: Callable[[dict[str, str]], Workbench]
 ) -> None:
     place = place_of(env)
     former, _ = expected(place, FORMER), expected(place, NEW)
@@ -137,7 +137,7 @@ def test_two_runs_of_one_batch_at_once_end_as_one_of_them(
 
 
 def loses_a_server(
-    place: Place, monkeypatch: pytest.MonkeyPatch, asset: str, stop: Callable[[], None], start: Callable[[], None]
+    place: Workbench, monkeypatch: pytest.MonkeyPatch, asset: str, stop: Callable[[], None], start: Callable[[], None]
 ) -> None:
     """Runs the new batch, loses the server under an asset, has it back for the retry; all must be well in the end."""
     new, former = expected(place, NEW), expected(place, FORMER)
@@ -167,7 +167,7 @@ def loses_a_server(
 
 @pytest.mark.parametrize("asset", ["predict_input_mart", "predict_output_mart"])
 def test_a_run_survives_the_embedded_postgresql_going_away_under_its_load(
-    place_of: Callable[[dict[str, str]], Place], monkeypatch: pytest.MonkeyPatch, asset: str
+    place_of: Callable[[dict[str, str]], Workbench], monkeypatch: pytest.MonkeyPatch, asset: str
 ) -> None:
     place = place_of({})
     folder = place.settings.state / "postgres"
@@ -185,7 +185,7 @@ def test_a_run_survives_the_embedded_postgresql_going_away_under_its_load(
 @pytest.mark.parametrize("asset", ["predict_input_mart", "predict_output_mart"])
 def test_a_run_survives_a_postgresql_server_going_away_under_its_load(
     own_postgres: PostgresServer,
-    place_of: Callable[[dict[str, str]], Place],
+    place_of: Callable[[dict[str, str]], Workbench],
     monkeypatch: pytest.MonkeyPatch,
     asset: str,
 ) -> None:
@@ -196,7 +196,7 @@ def test_a_run_survives_a_postgresql_server_going_away_under_its_load(
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=str)
 def test_a_run_survives_tarantool_going_away_under_its_load(
     own_tarantool: TarantoolServer,
-    place_of: Callable[[dict[str, str]], Place],
+    place_of: Callable[[dict[str, str]], Workbench],
     monkeypatch: pytest.MonkeyPatch,
     how: signal.Signals,
 ) -> None:
@@ -205,7 +205,7 @@ def test_a_run_survives_tarantool_going_away_under_its_load(
 
 
 def test_a_training_that_loses_mlflow_says_so_and_the_next_one_heals(
-    own_mlflow: MlflowServer, place_of: Callable[[dict[str, str]], Place], monkeypatch: pytest.MonkeyPatch
+    own_mlflow: MlflowServer, place_of: Callable[[dict[str, str]], Workbench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = {**own_mlflow.variables, "MLFLOW_URL": own_mlflow.settings.url}
     for name, value in {**variables, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}.items():

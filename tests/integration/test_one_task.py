@@ -11,10 +11,10 @@ import pytest
 from pipeline_assets.cli.run import failures, outcome
 from pipeline_assets.stores.registry.registry import Registry
 from tests.examples import orders, shop, with_column
-from tests.workbench import Place
+from tests.workbench import Workbench
 
 
-def test_a_batch_goes_from_file_to_mart(place: Place) -> None:
+def test_a_batch_goes_from_file_to_mart(place: Workbench) -> None:
     file = place.put("train", "2026-01", orders(400))
     trained = place.metadata(place.succeed("train", "2026-01"), "model")
     assert trained["unlabelled_rows"] == 100
@@ -57,7 +57,7 @@ def test_a_batch_goes_from_file_to_mart(place: Place) -> None:
     assert str(place.root / "data/shop/predictions/2026-02.parquet") == said[3][3]
 
 
-def test_a_batch_run_again_is_replaced_by_the_same(place: Place) -> None:
+def test_a_batch_run_again_is_replaced_by_the_same(place: Workbench) -> None:
     place.put("train", "2026-01", orders(200))
     place.put("predict", "2026-02", orders(30, stage="predict"))
     place.succeed("train", "2026-01")
@@ -78,7 +78,7 @@ def test_a_batch_run_again_is_replaced_by_the_same(place: Place) -> None:
     assert [each["version"] for each in json.loads(choices[2]["candidates"])] == [1, 2]
 
 
-def test_rejected_rows_are_set_aside_with_their_reasons(place: Place) -> None:
+def test_rejected_rows_are_set_aside_with_their_reasons(place: Workbench) -> None:
     table = with_column(orders(100), "price", [-1.0, *orders(100)["price"].to_pylist()[1:]])
     table = with_column(table, "order_id", [*range(99), 5])
     place.put("train", "2026-01", table)
@@ -93,7 +93,7 @@ def test_rejected_rows_are_set_aside_with_their_reasons(place: Place) -> None:
     assert [row["row_number"] for row in place.mart("train_input")] == list(range(1, 99))
 
 
-def test_a_folder_of_parts_is_one_batch(place: Place) -> None:
+def test_a_folder_of_parts_is_one_batch(place: Workbench) -> None:
     folder = place.path("train", "2026-01").with_suffix("")
     folder.mkdir()
     for part in range(4):
@@ -103,7 +103,7 @@ def test_a_folder_of_parts_is_one_batch(place: Place) -> None:
     assert [row["order_id"] for row in place.mart("train_input")] == list(range(200))
 
 
-def test_a_file_with_unexpected_columns_passes_with_a_warning_and_keeps_them(place: Place) -> None:
+def test_a_file_with_unexpected_columns_passes_with_a_warning_and_keeps_them(place: Workbench) -> None:
     place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")
     place.put("predict", "2026-02", with_column(orders(9, stage="predict"), "colour", ["red"] * 9))
@@ -126,7 +126,7 @@ BROKEN_FILES = {
 
 
 @pytest.mark.parametrize("case", BROKEN_FILES)
-def test_a_broken_file_is_named_and_changes_nothing(place: Place, case: str) -> None:
+def test_a_broken_file_is_named_and_changes_nothing(place: Workbench, case: str) -> None:
     path = place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")
     before = place.everything()
@@ -142,7 +142,7 @@ def test_a_broken_file_is_named_and_changes_nothing(place: Place, case: str) -> 
     assert place.everything() == before
 
 
-def test_too_many_rejected_rows_hold_the_rest_back(place: Place) -> None:
+def test_too_many_rejected_rows_hold_the_rest_back(place: Workbench) -> None:
     path = place.put("train", "2026-01", orders(100))
     place.succeed("train", "2026-01")
     before = place.everything()
@@ -153,7 +153,7 @@ def test_too_many_rejected_rows_hold_the_rest_back(place: Place) -> None:
     assert place.everything() == before
 
 
-def test_text_where_a_number_belongs_rejects_its_row_alone(place: Place) -> None:
+def test_text_where_a_number_belongs_rejects_its_row_alone(place: Workbench) -> None:
     prices = [str(price) for price in orders(100)["price"].to_pylist()]
     prices[7] = "much"
     place.put("train", "2026-01", with_column(orders(100), "price", prices))
@@ -162,7 +162,7 @@ def test_text_where_a_number_belongs_rejects_its_row_alone(place: Place) -> None
     assert place.mart("train_input")[0]["price"] == 1.5
 
 
-def test_a_file_changed_after_its_check_is_noticed(place: Place) -> None:
+def test_a_file_changed_after_its_check_is_noticed(place: Workbench) -> None:
     place.put("predict", "2026-02", orders(10, stage="predict"))
     place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")
@@ -176,14 +176,14 @@ def test_a_file_changed_after_its_check_is_noticed(place: Place) -> None:
     assert any("changed since" in text and "predict_raw" in text for text in failures(result))
 
 
-def test_without_a_model_predict_says_what_to_run(place: Place) -> None:
+def test_without_a_model_predict_says_what_to_run(place: Workbench) -> None:
     place.put("predict", "2026-02", orders(10, stage="predict"))
     said = place.fail("predict", "2026-02")
     assert "no model version of shop can predict" in said
     assert "shop_train" in said
 
 
-def test_a_version_that_does_not_fit_the_task_any_more_is_no_candidate(place: Place) -> None:
+def test_a_version_that_does_not_fit_the_task_any_more_is_no_candidate(place: Workbench) -> None:
     place.put("train", "2026-01", orders(200))
     place.put("predict", "2026-02", orders(10, stage="predict"))
     place.succeed("train", "2026-01")
@@ -204,7 +204,7 @@ def statuses(registry: Registry, task: str) -> list[str]:
     return [run.info.status for run in runs]
 
 
-def test_the_mlflow_run_ends_as_the_dagster_run_does(place: Place) -> None:
+def test_the_mlflow_run_ends_as_the_dagster_run_does(place: Workbench) -> None:
     place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")
     place.put("train", "2026-02", with_column(orders(50), "returned", [True] * 50))
@@ -212,7 +212,7 @@ def test_the_mlflow_run_ends_as_the_dagster_run_does(place: Place) -> None:
     assert statuses(place.stores["registry"], "shop") == ["FINISHED", "FAILED"]
 
 
-def test_data_version_is_the_files_fingerprint(place: Place) -> None:
+def test_data_version_is_the_files_fingerprint(place: Workbench) -> None:
     import hashlib
 
     path = place.put("train", "2026-01", orders(200))
@@ -224,7 +224,7 @@ def test_data_version_is_the_files_fingerprint(place: Place) -> None:
     assert tags["dagster/data_version"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_quote_in_a_batchs_name_breaks_nothing(place: Place) -> None:
+def test_a_quote_in_a_batchs_name_breaks_nothing(place: Workbench) -> None:
     name = "a'; drop table x; -- Заказы"
     place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")

@@ -7,12 +7,12 @@ from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.task.batch import BatchRef
 from tests.examples import orders
 from tests.fixtures.runs import BATCH, writers
-from tests.workbench import Place
+from tests.workbench import Workbench
 
 
 @pytest.mark.parametrize("when", ["beside the output", "under the mart"])
 def test_scores_that_another_run_put_in_place_meanwhile_are_noticed_and_all_is_written_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch, when: str
+    place: Workbench, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")

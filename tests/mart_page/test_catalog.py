@@ -2,7 +2,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page import catalog
 from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
 from tests.examples import SHOP, shop
 from tests.fixtures.postgres import Marts
@@ -21,7 +21,7 @@ def test_tasks_are_read_and_broken_ones_told(tmp_path: Path) -> None:
     write(tmp_path / "a_list", "- 1")
     write(tmp_path / "unknown", yaml.safe_dump({**component, "attributes": {**SHOP, "name": "other", "colums": {}}}))
     write(tmp_path / "foreign", "type: dagster.Whatever\nattributes: {}")
-    found = catalogue.tasks(tmp_path)
+    found = catalog.tasks(tmp_path)
     assert found.known == {"shop": shop()}
     assert set(found.broken) == {"unreadable", "a_list", "unknown"}
     assert "did you mean columns" in found.broken["unknown"]
@@ -30,25 +30,25 @@ def test_tasks_are_read_and_broken_ones_told(tmp_path: Path) -> None:
 def test_a_task_that_changed_is_read_anew(tmp_path: Path) -> None:
     component = {"type": "pipeline_assets.components.MLTask", "attributes": SHOP}
     write(tmp_path / "shop", yaml.safe_dump(component))
-    assert list(catalogue.tasks(tmp_path).known) == ["shop"]
+    assert list(catalog.tasks(tmp_path).known) == ["shop"]
     write(tmp_path / "shop", yaml.safe_dump({**component, "attributes": {**SHOP, "name": "market"}}))
-    assert list(catalogue.tasks(tmp_path).known) == ["market"]
+    assert list(catalog.tasks(tmp_path).known) == ["market"]
 
 
 def test_the_packages_own_tasks_are_found() -> None:
-    assert "flight_delays" in catalogue.tasks().known
+    assert "flight_delays" in catalog.tasks().known
 
 
 def test_marts_are_what_the_server_has(marts: Marts) -> None:
     task = shop()
     with cursor_of(marts) as cursor:
-        assert catalogue.mart(cursor, marts.schema, task, "train_input") is None
+        assert catalog.mart(cursor, marts.schema, task, "train_input") is None
     marts.store.ensure_view(lineage(task))
     for table in (input_mart(task, "train"), output_mart(task)):
         marts.store.replace(table, {"batch": "b"}, table.schema.empty_table().to_reader())
     with cursor_of(marts) as cursor:
-        found = catalogue.mart(cursor, marts.schema, task, "train_input")
-        output = catalogue.mart(cursor, marts.schema, task, "predict_output")
+        found = catalog.mart(cursor, marts.schema, task, "train_input")
+        output = catalog.mart(cursor, marts.schema, task, "predict_output")
     assert found is not None
     assert output is not None
     roles = {name: column.role for name, column in found.columns.items()}

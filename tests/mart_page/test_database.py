@@ -6,9 +6,9 @@ import psycopg2
 import pytest
 from psycopg2.sql import SQL, Identifier
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.mart_page import database as page_database
-from pipeline_assets.mart_page.database import Pulse, ReadOnlyDatabase, TooSlow
+from pipeline_assets.mart_page.database import HealthMonitor, ReadOnlyDatabase, TooSlow
 from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stack.ports import free_ports
 from tests.examples import shop
@@ -92,7 +92,7 @@ def test_connections_are_few_and_waited_for(marts: Marts, monkeypatch: pytest.Mo
     for thread in threads:
         thread.start()
     held.wait(30)
-    with pytest.raises(PassingFault, match="every connection is busy"), database.reading():
+    with pytest.raises(TransientError, match="every connection is busy"), database.reading():
         pass
     enough.set()
     for thread in threads:
@@ -104,16 +104,16 @@ def test_connections_are_few_and_waited_for(marts: Marts, monkeypatch: pytest.Mo
 def test_a_server_that_is_not_there_is_a_passing_fault_without_its_password(tcp_server: DatabaseSettings) -> None:
     nowhere = replace(tcp_server, port=free_ports(1)[0], password="not-to-be-shown")
     database = ReadOnlyDatabase(nowhere, "marts")
-    with pytest.raises(PassingFault) as raised, database.reading():
+    with pytest.raises(TransientError) as raised, database.reading():
         pass
     assert "not-to-be-shown" not in str(raised.value)
 
 
 def test_the_pulse_tells_and_forgets(tcp_server: DatabaseSettings) -> None:
-    dead = Pulse(ReadOnlyDatabase(replace(tcp_server, port=free_ports(1)[0]), "marts"), while_down=0.05)
+    dead = HealthMonitor(ReadOnlyDatabase(replace(tcp_server, port=free_ports(1)[0]), "marts"), while_down=0.05)
     eventually(lambda: dead.fault is not None, 30)
     dead.stop()
-    alive = Pulse(ReadOnlyDatabase(tcp_server, "marts"), while_down=0.05, every=0.05)
-    alive.missed(PassingFault("just so"))
+    alive = HealthMonitor(ReadOnlyDatabase(tcp_server, "marts"), while_down=0.05, every=0.05)
+    alive.missed(TransientError("just so"))
     eventually(lambda: alive.fault is None, 30)
     alive.stop()

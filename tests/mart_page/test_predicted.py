@@ -1,4 +1,4 @@
-from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.predicted import Predicted, predicted
 from tests.examples import shop
 from tests.fixtures.postgres import Marts
@@ -9,8 +9,8 @@ TASK = shop()
 
 def ask(marts: Marts, latest: int) -> list[Predicted]:
     with cursor_of(marts) as cursor:
-        output = catalogue.mart(cursor, marts.schema, TASK, "predict_output")
-        choices = catalogue.mart(cursor, marts.schema, TASK, "model_choices")
+        output = catalog.mart(cursor, marts.schema, TASK, "predict_output")
+        choices = catalog.mart(cursor, marts.schema, TASK, "model_choices")
         assert output is not None
         assert choices is not None
         return predicted(cursor, output, choices, latest)

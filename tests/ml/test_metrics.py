@@ -22,7 +22,7 @@ def test_scores_are_those_worked_out_by_hand() -> None:
 
 
 def test_the_constant_guess_ranks_nothing() -> None:
-    found = metrics.constant_guess(np.array([0, 0, 0, 1], np.int8), share=0.25)
+    found = metrics.constant_baseline(np.array([0, 0, 0, 1], np.int8), share=0.25)
     assert found["roc_auc"] == 0.5
     assert found["average_precision"] == 0.25
     assert found["brier_score"] == pytest.approx(0.25 * 0.75)

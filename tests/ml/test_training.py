@@ -7,7 +7,7 @@ import pytest
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import training_frame
-from pipeline_assets.ml.training import judge, train
+from pipeline_assets.ml.training import evaluate, train
 from tests import trainable
 
 
@@ -18,8 +18,8 @@ def with_labels(labels: pa.Array | pa.ChunkedArray) -> pa.Table:
 
 def test_a_model_beats_the_guess_and_says_what_it_was_made_of() -> None:
     made = trainable.trained()
-    assert made.metrics["roc_auc"] > 0.85 > made.guess["roc_auc"] == 0.5
-    assert made.metrics["log_loss"] < made.guess["log_loss"]
+    assert made.metrics["roc_auc"] > 0.85 > made.baseline["roc_auc"] == 0.5
+    assert made.metrics["log_loss"] < made.baseline["log_loss"]
     unlabelled = trainable.table().column("label").null_count
     assert made.unlabelled == unlabelled
     assert made.training_rows + len(made.validation) + unlabelled == trainable.ROWS
@@ -52,7 +52,7 @@ def test_a_split_by_share_needs_no_order() -> None:
 
 def test_judging_a_model_on_its_own_validation_rows_gives_its_own_metrics() -> None:
     made = trainable.trained()
-    assert judge(made.fit.model, made.validation) == made.metrics
+    assert evaluate(made.fit.model, made.validation) == made.metrics
 
 
 def test_no_labels_at_all_is_refused() -> None:

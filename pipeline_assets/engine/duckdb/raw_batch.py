@@ -15,7 +15,7 @@ from pipeline_assets.engine.duckdb.key_spill import key_spill
 from pipeline_assets.engine.duckdb.scan import Scan, computable, readable, scan
 from pipeline_assets.errors import DataError, located
 from pipeline_assets.stores.files.base import Area, FileStore, Found, StoredFile
-from pipeline_assets.stores.files.prefetch import ahead
+from pipeline_assets.stores.files.prefetch import prefetch
 from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.contract import BROKEN, KEY_HASH, RULES_PER_WORD, UNLABELLED, Contract, of_file
 from pipeline_assets.task.preparation import AcceptedRows
@@ -73,7 +73,7 @@ class RawBatch:
 
         def batches() -> Iterator[pa.RecordBatch]:
             with still_open:
-                yield from ahead(reader)
+                yield from prefetch(reader)
 
         return contract, pa.RecordBatchReader.from_batches(reader.schema, batches())
 

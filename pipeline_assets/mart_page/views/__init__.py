@@ -17,7 +17,7 @@ What the server gets is a :class:`~pipeline_assets.mart_page.page.Page`:
 - ``page.place()``: reactive, where the reader is (``task``, ``batch``, ``row``, and ``more`` for the view's own);
   ``page.task()``: the ``TaskSpec`` of it;
 - ``await page.ask(query, *args)``: runs a query in a thread. A server that is down empties the output, the shell
-  says so and asks again by itself; a refusal is shown. ``await page.mart(task, "predict_output")`` is the catalogue's;
+  says so and asks again by itself; a refusal is shown. ``await page.mart(task, "predict_output")`` is the catalog's;
   ``await page.work(function, *args)`` does the same for files, features and MLflow (import that one late);
 - ``page.texts("<view>")("key", n=3, name="…")``, ``page.formats.number(…)``, ``.share``, ``.moment``, ``.value``;
 - ``page.links.dagster`` and ``.mlflow``: bases of their UIs; ``page.files``, ``page.settings``, ``page.schema``.

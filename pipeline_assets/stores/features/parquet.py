@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline_assets.stores.features.base import ROW_NUMBER, FeatureTable, check_stored, fitting, not_there
-from pipeline_assets.stores.files.atomic_file import whole_file
+from pipeline_assets.stores.files.atomic_file import atomic_file
 from pipeline_assets.stores.files.listing import SUFFIX, check_name
 from pipeline_assets.stores.files.parquet_file import StoredFile, open_stored, parquet_sink
 
@@ -26,7 +26,7 @@ class ParquetFeatureStore:
     ) -> int:
         """Written aside, synced, renamed; see :meth:`FeatureStore.replace`."""
         path = self._path(table, batch)
-        with whole_file(path) as aside, parquet_sink(aside, table.schema, str(path)) as sink:
+        with atomic_file(path) as aside, parquet_sink(aside, table.schema, str(path)) as sink:
             for records in fitting(table, batch, rows):
                 sink.write(records)
                 if progress is not None:

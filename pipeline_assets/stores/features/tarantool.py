@@ -45,7 +45,7 @@ from pipeline_assets.errors import DataError
 from pipeline_assets.settings import TarantoolSettings
 from pipeline_assets.stores.features.base import FeatureTable, check_stored, fitting, not_there
 from pipeline_assets.stores.features.msgpack_codec import field_type, pack, unpack
-from pipeline_assets.stores.features.tarantool_session import Session, told
+from pipeline_assets.stores.features.tarantool_session import Session, to_store_error
 
 # A request carries about this much, and never more rows than the server handles in some 20 ms: it serves nobody
 # else meanwhile.
@@ -88,7 +88,7 @@ class TarantoolFeatureStore:
         """See :class:`FeatureStore`.
 
         Raises:
-            PassingFault: the server does not answer.
+            TransientError: the server does not answer.
             StoreError: it refused: no memory, no rights, a column that has another type there.
         """
         with self._session(table, batch) as session:
@@ -113,7 +113,7 @@ class TarantoolFeatureStore:
         """See :class:`FeatureStore`; the reader holds a connection until it is read to its end or let go.
 
         Raises:
-            PassingFault: the server does not answer.
+            TransientError: the server does not answer.
             StoreError: it refused.
         """
         records = self._records(table, batch)
@@ -125,7 +125,7 @@ class TarantoolFeatureStore:
         """One look-up by key; see :class:`FeatureStore`.
 
         Raises:
-            PassingFault: the server does not answer.
+            TransientError: the server does not answer.
             StoreError: it refused.
         """
         with self._session(table, batch) as session:
@@ -147,17 +147,17 @@ class TarantoolFeatureStore:
 
     @contextmanager
     def _session(self, table: FeatureTable, batch: str) -> Iterator[Session]:
-        with told(self._settings, table.ref(batch).facts()), Session(self._settings) as session:
+        with to_store_error(self._settings, table.ref(batch).facts()), Session(self._settings) as session:
             yield session
 
     def _records(self, table: FeatureTable, batch: str) -> Iterator[pa.RecordBatch]:
         """Nothing in a record batch of its own, then the rows; the next page comes while one is unpacked."""
-        with self._session(table, batch) as session, ThreadPoolExecutor(1) as ahead:
+        with self._session(table, batch) as session, ThreadPoolExecutor(1) as prefetch:
             held = _held_fitting(session, table, batch)
             yield pa.RecordBatch.from_pylist([], schema=table.schema)
             limit = _within(_PAGE_BYTES, held.size, held.rows, _PAGE_ROWS)
             left = held.rows
-            page = ahead.submit(session.page, held.space_id, held.generation, None, min(limit, left))
+            page = prefetch.submit(session.page, held.space_id, held.generation, None, min(limit, left))
             while left:
                 rows = page.result()
                 if len(rows) != min(limit, left):
@@ -171,7 +171,7 @@ class TarantoolFeatureStore:
                 left -= len(rows)
                 if left:
                     last = rows.last()[1]
-                    page = ahead.submit(session.page, held.space_id, held.generation, last, min(limit, left))
+                    page = prefetch.submit(session.page, held.space_id, held.generation, last, min(limit, left))
                 yield _under(table, unpack(rows, held.generation, held.schema))
 
 

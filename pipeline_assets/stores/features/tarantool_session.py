@@ -11,7 +11,7 @@ import tarantool
 from tarantool.error import DatabaseError, Error, NetworkError
 from tarantool.request import RequestSelect
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import TarantoolSettings
 from pipeline_assets.stores.features.msgpack_codec import PackedRows, RowsUnpacker
 
@@ -129,7 +129,7 @@ class Session(tarantool.Connection):  # type: ignore[misc]  # the connector has 
 
 
 @contextmanager
-def told(settings: TarantoolSettings, facts: dict[str, str]) -> Iterator[None]:
+def to_store_error(settings: TarantoolSettings, facts: dict[str, str]) -> Iterator[None]:
     """Tells the connector's errors as ours.
 
     Args:
@@ -137,7 +137,7 @@ def told(settings: TarantoolSettings, facts: dict[str, str]) -> Iterator[None]:
         facts: of the errors, beside what is found.
 
     Raises:
-        PassingFault: the server does not answer, is starting or shutting down, or a wait timed out.
+        TransientError: the server does not answer, is starting or shutting down, or a wait timed out.
         StoreError: it refused.
     """
     try:
@@ -147,7 +147,7 @@ def told(settings: TarantoolSettings, facts: dict[str, str]) -> Iterator[None]:
         refusal = error.__cause__
         if isinstance(refusal, DatabaseError) and not isinstance(refusal, NetworkError) and refusal.code:
             raise _refused(settings, facts, refusal) from error
-        raise PassingFault(
+        raise TransientError(
             f"Tarantool at {_address(settings)} does not answer",
             **facts,
             found=getattr(error, "message", "") or error,
@@ -161,7 +161,7 @@ def _refused(settings: TarantoolSettings, facts: dict[str, str], error: Database
     words = {"where": f"Tarantool at {_address(settings)}", "login": settings.login}
     if error.code in _PASSING:
         what, do = _PASSING[error.code]
-        return PassingFault(what.format(**words), **facts, found=error.message, do=do)
+        return TransientError(what.format(**words), **facts, found=error.message, do=do)
     if error.code in _REFUSED:
         what, do = _REFUSED[error.code]
         return StoreError(what.format(**words), **facts, found=error.message, do=do.format(**words))

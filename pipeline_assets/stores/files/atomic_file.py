@@ -13,7 +13,7 @@ from pipeline_assets.errors import StoreError
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
+def atomic_file(target: Path) -> Iterator[Path]:
     """A path to write to; at the end of the block what was written there is the content of ``target``.
 
     It is written aside in the same folder, synced and renamed, and the folder synced: a reader, or a machine that

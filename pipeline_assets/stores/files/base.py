@@ -20,7 +20,7 @@ from pipeline_assets.stores.files.listing import (
     check_name,
     check_readable,
     listed,
-    places,
+    locations,
 )
 from pipeline_assets.stores.files.parquet_file import Sink, StoredFile
 from pipeline_assets.task.batch import BatchRef, Part
@@ -91,7 +91,7 @@ class FileStore(ABC):
         entries = [
             entry for start in (f"{ref.batch}{SUFFIX}", f"{ref.batch}/") for entry in self._entries(below, start)
         ]
-        there = places(entries).get(ref.batch)
+        there = locations(entries).get(ref.batch)
         if there is None:
             names = list(self.batches(ref.task, ref.stage))
             earlier = [f"{len(names) - _NAMED} earlier ones"] if len(names) > _NAMED else []
@@ -181,8 +181,12 @@ class FileStore(ABC):
                 expected=f"a file below {self.uri}",
                 do="set DATA_URI to that place, or check the batch again: materialise its *_raw asset",
             )
-        now = [place for there in places(self._entries(f"{task}/{stage}", top)).values() for place in there.items()]
-        parts = {part for name, place in now if name == top for part in place.parts}
+        now = [
+            location
+            for there in locations(self._entries(f"{task}/{stage}", top)).values()
+            for location in there.items()
+        ]
+        parts = {part for name, location in now if name == top for part in location.parts}
         changed = parts ^ set(known.parts)
         if changed:
             names = sorted({part.uri for part in changed})
@@ -211,7 +215,7 @@ def file_store(settings: Settings) -> FileStore:
         return LocalFiles(Path(settings.data_uri))
     from pipeline_assets.stores.files.s3 import S3Files
 
-    return S3Files(settings.data_uri, settings.s3, settings.state / "spool")
+    return S3Files(settings.data_uri, settings.s3, settings.state / "downloads")
 
 
 def input_path(ref: BatchRef) -> str:

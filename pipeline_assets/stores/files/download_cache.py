@@ -16,13 +16,13 @@ LIMIT = 16 << 30
 _LOCK = ".lock"
 
 
-class Spool:
+class DownloadCache:
     """Folders of copies below one folder, each under its key.
 
     A copy stays until room is needed: before a new one is made, the least recently used go, until all together keep
     to ``limit`` bytes and the disk has room for the new one. Copies in use stay in any case: whoever uses one holds a
     lock on it, which the system drops when the process ends, however it ends. Copies that a dead process began go
-    then too. Removing the folder empties the spool.
+    then too. Removing the folder empties the cache.
     """
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:

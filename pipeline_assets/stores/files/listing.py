@@ -49,7 +49,7 @@ class Entry:
 
 
 @dataclass
-class Place:
+class Location:
     """One file or one folder that goes by a batch's name."""
 
     parts: list[Part] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Place:
     being_written: bool = False
 
 
-Places = dict[str, Place]
+Locations = dict[str, Location]
 
 
 def unusable(batch: str) -> str | None:
@@ -97,37 +97,37 @@ def check_name(ref: BatchRef) -> None:
         )
 
 
-def places(entries: Iterable[Entry]) -> dict[str, Places]:
+def locations(entries: Iterable[Entry]) -> dict[str, Locations]:
     """Sorts the entries of a stage's folder by batch, and by the file or folder (``name/``) it goes by.
 
     A folder may carry the suffix too, as Spark's ``write.parquet("2013-10.parquet")`` leaves it. Names that start
     with ``_`` or ``.`` are none of the data.
     """
-    batches: dict[str, Places] = {}
+    batches: dict[str, Locations] = {}
     for entry in entries:
         top, *inner = entry.name.split("/")
         is_file = not inner and entry.part is not None
         if not top or top.startswith(_HIDDEN) or (is_file and not top.endswith(SUFFIX)):
             continue
         by_place = batches.setdefault(top.removesuffix(SUFFIX), {})
-        place = by_place.setdefault(top if is_file else f"{top}/", Place())
+        location = by_place.setdefault(top if is_file else f"{top}/", Location())
         if inner:
-            place.being_written |= inner[0] == _BEING_WRITTEN
-            place.journal = place.journal or _JOURNALS.get(inner[0])
+            location.being_written |= inner[0] == _BEING_WRITTEN
+            location.journal = location.journal or _JOURNALS.get(inner[0])
         if entry.part is not None and entry.name.endswith(SUFFIX) and not any(n.startswith(_HIDDEN) for n in inner):
-            place.parts.append(entry.part)
+            location.parts.append(entry.part)
             if len(inner) > 1:
-                place.nested.append("/".join(inner))
+                location.nested.append("/".join(inner))
     # A folder with nothing in it, such as a console leaves, competes with nothing.
     return {
-        batch: {top: place for top, place in there.items() if place.parts or place.being_written} or there
+        batch: {top: location for top, location in there.items() if location.parts or location.being_written} or there
         for batch, there in batches.items()
     }
 
 
-def batch_at(folder: str, there: Places) -> Found:
+def batch_at(folder: str, there: Locations) -> Found:
     """The batch that goes by these places below ``folder``."""
-    parts = [part for place in there.values() for part in place.parts]
+    parts = [part for location in there.values() for part in location.parts]
     return Found(f"{folder}/{min(there)}", tuple(sorted(parts, key=lambda part: part.uri)))
 
 
@@ -138,16 +138,18 @@ def listed(folder: str, entries: Iterable[Entry]) -> dict[str, Found]:
     :func:`check_readable` refuses is listed all the same: its run says why.
     """
     batches = {}
-    for batch, there in sorted(places(entries).items()):
+    for batch, there in sorted(locations(entries).items()):
         why = unusable(batch)
         if why:
             _log.warning("%s: left out, its name %s", ascii(f"{folder}/{min(there)}"), why)
-        elif not any(place.being_written for place in there.values()) and any(place.parts for place in there.values()):
+        elif not any(location.being_written for location in there.values()) and any(
+            location.parts for location in there.values()
+        ):
             batches[batch] = batch_at(folder, there)
     return batches
 
 
-def check_readable(ref: BatchRef, folder: str, there: Places) -> None:
+def check_readable(ref: BatchRef, folder: str, there: Locations) -> None:
     """Refuses what cannot be one batch of plain parquet.
 
     Raises:
@@ -161,28 +163,28 @@ def check_readable(ref: BatchRef, folder: str, there: Places) -> None:
             found=" and ".join(f"{folder}/{top}" for top in sorted(there)),
             do="remove or rename one of them",
         )
-    ((top, place),) = there.items()
+    ((top, location),) = there.items()
     facts = {**ref.facts(), "file": f"{folder}/{top}"}
-    if place.being_written:
+    if location.being_written:
         raise ContractError(
             "the batch is still being written",
             **facts,
             found=_BEING_WRITTEN,
             do=f"wait for the writer; if it died, let it write the batch again or remove {_BEING_WRITTEN}",
         )
-    if place.journal:
+    if location.journal:
         raise ContractError(
-            f"the folder is {place.journal}: its files hold rows that the table has deleted",
+            f"the folder is {location.journal}: its files hold rows that the table has deleted",
             **facts,
             do="write the batch as plain parquet",
         )
-    if place.nested:
+    if location.nested:
         raise ContractError(
             "the folder has parquet files in folders of their own; the columns in those folders' names would be lost",
             **facts,
-            found=place.nested[0],
+            found=location.nested[0],
             expected="part files directly in the folder",
             do="write the batch without partitionBy",
         )
-    if not place.parts:
+    if not location.parts:
         raise ContractError("the folder holds no parquet file", **facts, expected=f"part files named *{SUFFIX}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.stores.files.atomic_file import whole_file
+from pipeline_assets.stores.files.atomic_file import atomic_file
 from pipeline_assets.stores.files.base import Area, Fetched, FileStore, input_path, part_changed, sha256_of
 from pipeline_assets.stores.files.listing import Entry, Found
 from pipeline_assets.stores.files.parquet_file import Sink, StoredFile, open_stored, parquet_sink
@@ -55,7 +55,7 @@ class LocalFiles(FileStore):
     def sink(self, area: Area, ref: BatchRef, schema: pa.Schema) -> Iterator[Sink]:
         """Written aside, synced, renamed."""
         uri = self.uri_of(area, ref)
-        with whole_file(Path(uri)) as aside, parquet_sink(aside, schema, uri) as sink:
+        with atomic_file(Path(uri)) as aside, parquet_sink(aside, schema, uri) as sink:
             yield sink
 
     def read(self, area: Area, ref: BatchRef) -> StoredFile | None:
@@ -71,7 +71,7 @@ class LocalFiles(FileStore):
         target = Path(self.uri, input_path(ref))
         if target.is_file() and filecmp.cmp(path, target, shallow=False):
             return False
-        with whole_file(target) as aside:
+        with atomic_file(target) as aside:
             shutil.copyfile(path, aside)
         return True
 

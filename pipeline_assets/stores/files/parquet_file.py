@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline_assets.errors import DataError, PipelineError
 from pipeline_assets.stores.files.atomic_file import writable
-from pipeline_assets.stores.files.prefetch import ahead
+from pipeline_assets.stores.files.prefetch import prefetch
 from pipeline_assets.task.spec import ROW_ADDRESS
 
 # A row group: what a reader has to hold at once. Wide rows end one earlier, by their bytes in memory.
@@ -137,7 +137,7 @@ class StoredFile:
             if name not in self.schema.names:
                 raise DataError("no such column", file=self.uri, column=name, available=self.schema.names)
         schema = pa.schema([self.schema.field(name) for name in names])
-        return pa.RecordBatchReader.from_batches(schema, ahead(self._stream(names)))
+        return pa.RecordBatchReader.from_batches(schema, prefetch(self._stream(names)))
 
     def row(self, number: int) -> pa.RecordBatch | None:
         """One row by its place in the file, from 0; ``None`` if there are fewer.

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
+def prefetch(items: Iterable[T]) -> Iterator[T]:
     """The items, each made in a thread of its own one step early: parquet and DuckDB work without Python's lock.
 
     What the items raise is raised in their place. Whoever stops early waits for the item under way.

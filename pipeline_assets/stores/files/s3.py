@@ -1,4 +1,4 @@
-"""The file store on S3: inputs are copied to a local spool once, outputs appear by multipart upload."""
+"""The file store on S3: inputs are copied to a local download cache once, outputs appear by multipart upload."""
 
 import hashlib
 import shutil
@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from pipeline_assets.settings import S3Settings
 from pipeline_assets.stores.files.base import Area, Fetched, FileStore, input_path, part_changed, sha256_of
-from pipeline_assets.stores.files.download_cache import Spool
+from pipeline_assets.stores.files.download_cache import DownloadCache
 from pipeline_assets.stores.files.listing import Entry, Found
 from pipeline_assets.stores.files.parquet_file import Sink, StoredFile, open_stored, parquet_sink
 from pipeline_assets.stores.files.s3_bucket import STALE_AFTER, Bucket, Object
 from pipeline_assets.stores.files.s3_objects import ObjectReader, download, uploaded
 from pipeline_assets.task.batch import BatchRef, Part
 
-# Beside the copies in the spool; a part's name cannot start with a dot.
+# Beside the copies in the cache; a part's name cannot start with a dot.
 _SHA256 = ".sha256"
 # Beside an object that the pipeline put: an ETag tells nothing of what was uploaded by parts.
 _NOTED = "sha256"
@@ -30,28 +30,30 @@ class S3Files(FileStore):
     Args:
         uri: of the store.
         settings: of the endpoint.
-        spool: folder for local copies of inputs; see :class:`Spool` for how it is emptied.
+        cache_folder: folder for local copies of inputs; see :class:`DownloadCache` for how it is emptied.
         stale_after: uploads older than this are dead writers', and the next write of the same file collects them.
     """
 
-    def __init__(self, uri: str, settings: S3Settings, spool: Path, stale_after: timedelta = STALE_AFTER) -> None:
+    def __init__(
+        self, uri: str, settings: S3Settings, cache_folder: Path, stale_after: timedelta = STALE_AFTER
+    ) -> None:
         self.uri = uri
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         self._bucket = Bucket(settings, bucket)
         self._prefix = f"{prefix}/" if prefix else ""
-        self._spool = Spool(spool)
+        self._cache = DownloadCache(cache_folder)
         self._stale_after = stale_after
 
     @contextmanager
     def fetch(self, found: Found) -> Iterator[Fetched]:
-        """The files in the spool, hashed when they came."""
-        with self._spooled(found) as folder:
+        """The files in the download cache, hashed when they came."""
+        with self._cached(found) as folder:
             yield Fetched(_paths(found, folder), (folder / _SHA256).read_text())
 
     @contextmanager
     def open(self, found: Found) -> Iterator[tuple[Path, ...]]:
-        """The files in the spool: what was found, even if the objects are replaced while the block runs."""
-        with self._spooled(found) as folder:
+        """The files in the download cache: what was found, even if the objects are replaced while the block runs."""
+        with self._cached(found) as folder:
             yield _paths(found, folder)
 
     def part(self, part: Part) -> StoredFile:
@@ -98,7 +100,7 @@ class S3Files(FileStore):
                 yield Entry(name, Part(self._bucket.uri(known.key), known.size, known.etag))
 
     @contextmanager
-    def _spooled(self, found: Found) -> Iterator[Path]:
+    def _cached(self, found: Found) -> Iterator[Path]:
         self._check_unchanged(found)
         lines = "\n".join(f"{part.uri} {part.size} {part.stamp}" for part in found.parts)
         key = hashlib.sha256(f"{found.uri}\n{lines}".encode()).hexdigest()[:32]
@@ -111,7 +113,7 @@ class S3Files(FileStore):
             download(self._bucket, objects, paths)
             (folder / _SHA256).write_text(sha256_of(found, paths))
 
-        with self._spool.copy(key, sum(part.size for part in found.parts), fill) as folder:
+        with self._cache.copy(key, sum(part.size for part in found.parts), fill) as folder:
             yield folder
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pipeline_assets.errors import PassingFault, PipelineError, SettingsError, StoreError
+from pipeline_assets.errors import PipelineError, SettingsError, StoreError, TransientError
 from pipeline_assets.settings import S3Settings
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Bucket:
         """Bytes ``start`` to ``end`` (excluded) of the object as it was listed.
 
         Raises:
-            PassingFault: another object has taken its place.
+            TransientError: another object has taken its place.
         """
         with self._asked(part.key):
             answer = self._client.get_object(
@@ -154,7 +154,7 @@ class Bucket:
                     for upload in page.get("Uploads", ())
                     if upload["Key"] == key and upload["Initiated"] < before
                 ]
-        except PassingFault:
+        except TransientError:
             raise
         except StoreError as error:
             _log.warning("uploads of dead writers are not collected: %s", error)
@@ -226,7 +226,7 @@ class Bucket:
         except boto.ParamValidationError as error:
             raise StoreError("DATA_URI cannot be S3's", file=self.uri(key), found=str(error)) from error
         except (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError) as error:
-            raise PassingFault(
+            raise TransientError(
                 "S3 does not answer",
                 file=self.uri(key),
                 found=f"{self._endpoint}: {type(error).__name__}",
@@ -249,9 +249,9 @@ class Bucket:
                 f" in bucket {self.name}",
             )
         if code in _GONE:
-            return PassingFault("the object was replaced while it was being read", **facts, do="run the step again")
+            return TransientError("the object was replaced while it was being read", **facts, do="run the step again")
         if code in _PASSING or status >= 500:  # noqa: PLR2004  # the server's own failures
-            return PassingFault("S3 cannot answer now", **facts)
+            return TransientError("S3 cannot answer now", **facts)
         return StoreError(
             "S3 refuses", **{**facts, "found": f"{facts['found']}: {error.response['Error'].get('Message')}"}
         )

@@ -16,7 +16,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import Composed
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stores.marts import embedded_postgres
 
@@ -76,7 +76,7 @@ class Database:
             facts: that an error goes on with.
 
         Raises:
-            PassingFault: the server does not answer, or a lock was not to be had.
+            TransientError: the server does not answer, or a lock was not to be had.
             StoreError: it refuses.
         """
         connection = None
@@ -88,7 +88,7 @@ class Database:
             connection.commit()
         except psycopg2.Error as error:
             lost = connection is None or bool(connection.closed)
-            raise told(error, f"{doing} on {self.uri}", lost=lost, **facts) from error
+            raise to_store_error(error, f"{doing} on {self.uri}", lost=lost, **facts) from error
         finally:
             if connection is not None:
                 connection.close()  # the server rolls back what is not committed
@@ -97,8 +97,8 @@ class Database:
         """A connection of its own, for whoever keeps it.
 
         Raises:
-            psycopg2.Error: the server does not let us in; :func:`told` says why.
-            PassingFault: the embedded server does not start.
+            psycopg2.Error: the server does not let us in; :func:`to_store_error` says why.
+            TransientError: the embedded server does not start.
         """
         server = self._server
         target: dict[str, Any]
@@ -122,7 +122,7 @@ class Database:
         return connection
 
 
-def told(error: psycopg2.Error, doing: str, *, lost: bool, **facts: object) -> StoreError:
+def to_store_error(error: psycopg2.Error, doing: str, *, lost: bool, **facts: object) -> StoreError:
     """What the server has against us, as an error for people.
 
     Args:
@@ -132,7 +132,7 @@ def told(error: psycopg2.Error, doing: str, *, lost: bool, **facts: object) -> S
         facts: that the error goes on with.
 
     Returns:
-        A PassingFault where asking again may help.
+        A TransientError where asking again may help.
     """
     if error.pgcode is not None:
         passing = _PASSING.fullmatch(error.pgcode) is not None
@@ -141,7 +141,7 @@ def told(error: psycopg2.Error, doing: str, *, lost: bool, **facts: object) -> S
     said = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint, error.diag.context)
     found = "\n".join(text for text in said if text) or str(error).strip()
     if passing:
-        return PassingFault(f"{doing}: the server did not answer", found=found, **facts)
+        return TransientError(f"{doing}: the server did not answer", found=found, **facts)
     return StoreError(f"{doing}: the server refused", found=found, **facts)
 
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 
 USER = "postgres"
 DATABASE = "postgres"
@@ -61,7 +61,7 @@ def use(folder: Path) -> dict[str, str]:
         What ``psycopg2.connect`` needs to know, good for this process only.
 
     Raises:
-        PassingFault: the server does not start; the message holds the end of its log.
+        TransientError: the server does not start; the message holds the end of its log.
         StoreError: the server cannot run here.
     """
     folder = folder.resolve()
@@ -166,7 +166,7 @@ def _start(folder: Path) -> None:
         "--silent",
     )
     # What a killed server leaves (memory, dying sessions) is gone a moment later.
-    _run(command("pg_ctl", *go, data=data), folder, PassingFault)
+    _run(command("pg_ctl", *go, data=data), folder, TransientError)
 
 
 def _forget_the_dead(lock: Path) -> None:

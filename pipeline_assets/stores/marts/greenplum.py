@@ -88,7 +88,7 @@ class MartStore:
         Raises:
             StoreError: the rows do not fit the table or the table cannot be made to fit; a value cannot be
                 stored (column and row are named); the server refuses.
-            PassingFault: the server does not answer, or the wait for another load was too long.
+            TransientError: the server does not answer, or the wait for another load was too long.
             Exception: whatever ``rows`` raises, as it is. After any error the former rows are there.
         """
         _check_columns(table, rows.schema)
@@ -119,7 +119,7 @@ class MartStore:
 
         Raises:
             StoreError: the query is wrong, or views of other people, which would have to go, depend on it.
-            PassingFault: the server does not answer.
+            TransientError: the server does not answer.
         """
         mart_sql.check_names([view.name])
         for table in view.tables:
@@ -136,7 +136,7 @@ class MartStore:
 
         Raises:
             StoreError: it lacks a column of ``where``.
-            PassingFault: the server does not answer.
+            TransientError: the server does not answer.
         """
         with self._cursor(f"counting {self._schema}.{name}") as cursor:
             state = mart_catalog.relation_state(cursor, self._schema, name)
@@ -162,7 +162,7 @@ class MartStore:
 
         Raises:
             StoreError: there is no such table or column.
-            PassingFault: the server does not answer, now or while the rows are read.
+            TransientError: the server does not answer, now or while the rows are read.
         """
         with ExitStack() as stack:
             connection = stack.enter_context(self._database.transaction(f"reading {self._schema}.{name}"))

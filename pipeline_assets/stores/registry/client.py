@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,7 +87,7 @@ def answers(address: str, to: str) -> Iterator[None]:
         to: what is asked of it, as an infinitive: "list versions of flights".
 
     Raises:
-        PassingFault: no answer, or one that says to come back later.
+        TransientError: no answer, or one that says to come back later.
         StoreError: a refusal.
     """
     try:
@@ -95,7 +95,7 @@ def answers(address: str, to: str) -> Iterator[None]:
     except _foreign_errors() as error:
         said = str(error).strip().partition("\n")[0].rpartition("Caused by ")[2][:_LONGEST]
         if _passes(error):
-            raise PassingFault(
+            raise TransientError(
                 f"MLflow could not {to}",
                 found=f"no answer from {address}: {said}",
                 do="see that it runs and can be reached, then run again",

@@ -41,7 +41,7 @@ _PAGE = 1000
 class Registry:
     """The registry of one environment. Each task has an experiment and a registered model of its name.
 
-    Constructing it connects to nothing. Every method raises PassingFault where MLflow does not answer, and
+    Constructing it connects to nothing. Every method raises TransientError where MLflow does not answer, and
     StoreError where it refuses.
 
     Args:

@@ -19,7 +19,7 @@ from pipeline_assets.task.spec import TaskSpec
 from tests.examples import orders, shop, with_column
 from tests.fixtures.tarantool import tarantool_server, tarantool_settings
 from tests.mart_page.site import served
-from tests.workbench import Place
+from tests.workbench import Workbench
 
 __all__ = ["tarantool_server", "tarantool_settings"]
 
@@ -40,7 +40,7 @@ class Site:
     """A page that runs, and what lies behind it."""
 
     url: str
-    place: Place
+    place: Workbench
 
     def at(self, view: str, **more: object) -> str:
         """The address of a place on the page."""
@@ -83,9 +83,9 @@ def _site(root: Path, name: str, env: dict[str, str]) -> Iterator[Site]:
         embedded_postgres.stop(place.settings.state / "postgres")
 
 
-def _filled(root: Path, task: TaskSpec, env: dict[str, str]) -> Place:
+def _filled(root: Path, task: TaskSpec, env: dict[str, str]) -> Workbench:
     with dg.DagsterInstance.ephemeral() as instance:
-        place = Place(root, task, instance, env)
+        place = Workbench(root, task, instance, env)
         place.put("train", TRAIN, _noted(orders(400), 11))
         assert place.run("train", TRAIN).success
         coming = _noted(orders(60, stage="predict"), 8)
@@ -102,7 +102,7 @@ def _noted(table: pa.Table, every: int) -> pa.Table:
     return with_column(table, "note", [SCRIPT if row % every == 0 else note for row, note in enumerate(notes)])
 
 
-def _defs(place: Place) -> Path:
+def _defs(place: Workbench) -> Path:
     """A folder of tasks with the place's own."""
     defs = place.root / "defs" / place.task.name
     defs.mkdir(parents=True)

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 from tarantool.error import DatabaseError
 
-from pipeline_assets.errors import DataError, PassingFault, StoreError
+from pipeline_assets.errors import DataError, StoreError, TransientError
 from pipeline_assets.settings import TarantoolSettings
 from pipeline_assets.stores.features import tarantool_session
 from pipeline_assets.stores.features.base import FeatureTable
 from pipeline_assets.stores.features.msgpack_codec import pack
 from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
-from pipeline_assets.stores.features.tarantool_session import Session, told
+from pipeline_assets.stores.features.tarantool_session import Session, to_store_error
 from tests.fixtures.feature_writers import BATCH, ROWS_PER_STEP, Writer, content, table_of
 from tests.fixtures.tarantool import GRANTS, TarantoolServer
 from tests.stores.features.test_base import ROWS, rows, train
@@ -195,7 +195,7 @@ def test_a_generation_is_written_by_its_own_session_alone(login: TarantoolSettin
     with Session(login) as session, Session(login) as other:
         generation, _ = session.run("begin", table.name, BATCH, table.engine, [])
         for call in (("append", generation, tuples, lengths), ("flip", generation, 3, 1, "")):
-            with pytest.raises(PassingFault, match=f"generation {generation} "), told(login, {}):
+            with pytest.raises(TransientError, match=f"generation {generation} "), to_store_error(login, {}):
                 other.run(*call)
 
 
@@ -357,7 +357,7 @@ def test_a_refused_login_names_the_variables_and_no_secret(login: TarantoolSetti
     for settings in (wrong, unknown):
         with pytest.raises(StoreError, match="TARANTOOL_PASSWORD") as error:
             TarantoolFeatureStore(settings).count(train(task), BATCH)
-        assert not isinstance(error.value, PassingFault)
+        assert not isinstance(error.value, TransientError)
         assert settings.password not in str(error.value)
         assert settings.login in str(error.value)
 
@@ -400,7 +400,7 @@ def test_no_server_is_a_passing_fault_that_names_the_variables(task: str) -> Non
         lambda: store.replace(train(task), BATCH, rows(1).to_reader()),
     ]
     for call in calls:
-        with pytest.raises(PassingFault, match=r"127\.0\.0\.1:1 does not answer") as error:
+        with pytest.raises(TransientError, match=r"127\.0\.0\.1:1 does not answer") as error:
             call()
         assert "TARANTOOL_HOST" in str(error.value)
         assert "secret-password" not in str(error.value)
@@ -408,9 +408,9 @@ def test_no_server_is_a_passing_fault_that_names_the_variables(task: str) -> Non
 
 @pytest.mark.parametrize(("code", "fault"), [(78, True), (97, True), (116, True), (135, True), (40, False), (5, False)])
 def test_what_may_pass_is_told_from_what_will_not(login: TarantoolSettings, code: int, fault: bool) -> None:
-    with pytest.raises(StoreError) as error, told(login, {"task": "t"}), Session(login) as session:
+    with pytest.raises(StoreError) as error, to_store_error(login, {"task": "t"}), Session(login) as session:
         session.eval("box.error(...)", code)
-    assert isinstance(error.value, PassingFault) == fault
+    assert isinstance(error.value, TransientError) == fault
     assert error.value.facts["found"]
 
 
@@ -418,7 +418,7 @@ def test_a_server_that_only_reads_is_read_and_not_written(own_tarantool: Taranto
     store = TarantoolFeatureStore(own_tarantool.login("pipeline", *GRANTS))
     store.replace(train(task), BATCH, rows(10).to_reader())
     own_tarantool.lua("box.cfg{read_only = true}")
-    with pytest.raises(PassingFault, match="point TARANTOOL_HOST at the master"):
+    with pytest.raises(TransientError, match="point TARANTOOL_HOST at the master"):
         store.replace(train(task), BATCH, rows(20).to_reader())
     assert store.read(train(task), BATCH).read_all().equals(rows(10))
 
@@ -430,10 +430,10 @@ def test_a_server_that_hangs_is_given_up_and_its_late_answer_is_nobodys(
     monkeypatch.setattr(tarantool_session, "_ANSWER_SECONDS", 0.3)
     with Session(login) as session:
         own_tarantool.signal(signal.SIGSTOP)
-        with pytest.raises(PassingFault, match="does not answer"), told(login, {}):
+        with pytest.raises(TransientError, match="does not answer"), to_store_error(login, {}):
             session.run("collect", train(task).name)
         own_tarantool.signal(signal.SIGCONT)
-        with pytest.raises(PassingFault, match="the connection is closed"), told(login, {}):
+        with pytest.raises(TransientError, match="the connection is closed"), to_store_error(login, {}):
             session.run("collect", train(task).name)
 
 
@@ -451,7 +451,7 @@ def test_a_server_that_goes_away_under_a_load_keeps_a_whole_batch(
     writer = Writer(login, task, "new", 3, at_requests=True)
     writer.reach(point)
     own_tarantool.stop(how)
-    assert isinstance(writer.finish(), PassingFault)
+    assert isinstance(writer.finish(), TransientError)
     own_tarantool.start()
     assert store.read(table, BATCH).read_all().equals(new if point == "after flip 1" else former)
     again = content(task, "again", 2)
@@ -473,7 +473,7 @@ def test_a_server_killed_in_full_run_keeps_the_former_batch(
         if written > 20_000:
             own_tarantool.stop(signal.SIGKILL)
 
-    with pytest.raises(PassingFault, match="does not answer"):
+    with pytest.raises(TransientError, match="does not answer"):
         store.replace(table, BATCH, rows(80_000).to_reader(max_chunksize=5_000), stop_at_some_point)
     own_tarantool.start()
     assert store.read(table, BATCH).read_all().equals(rows(100))
@@ -490,7 +490,7 @@ def test_a_server_that_restarts_under_a_reader_is_no_end_of_the_batch(
     reader.read_next_batch()
     own_tarantool.stop(signal.SIGKILL)
     own_tarantool.start()
-    with pytest.raises(PassingFault, match="does not answer"):
+    with pytest.raises(TransientError, match="does not answer"):
         reader.read_all()
 
 
@@ -501,5 +501,5 @@ def test_a_writer_does_not_come_back_under_another_session(own_tarantool: Tarant
         own_tarantool.stop()
         own_tarantool.start()
         for _ in range(2):
-            with pytest.raises(PassingFault, match="does not answer"), told(login, {}):
+            with pytest.raises(TransientError, match="does not answer"), to_store_error(login, {}):
                 session.run("collect", train(task).name)

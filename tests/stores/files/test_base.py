@@ -9,7 +9,7 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 
-from pipeline_assets.errors import ContractError, DataError, PassingFault
+from pipeline_assets.errors import ContractError, DataError, TransientError
 from pipeline_assets.stores.files.base import Area, FileStore, Found, file_store
 from pipeline_assets.stores.files.parquet_file import ROWS_PER_GROUP
 from pipeline_assets.stores.files.s3 import S3Files
@@ -350,7 +350,7 @@ def test_a_reader_keeps_what_it_opened_or_fails_passingly(files_place: FilesPlac
     if files_place.server is None:
         assert set(stored.batches(["writer"]).read_all()["writer"].to_pylist()) == {1}
     else:
-        with pytest.raises(PassingFault, match="replaced while it was being read"):
+        with pytest.raises(TransientError, match="replaced while it was being read"):
             stored.batches().read_all()
 
 

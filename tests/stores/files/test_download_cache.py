@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.stores.files.download_cache import Spool
+from pipeline_assets.stores.files.download_cache import DownloadCache
 
 KIB = 1024
 
@@ -26,8 +26,8 @@ def unwanted(_folder: Path) -> None:
     raise AssertionError("it was there already")
 
 
-def use(spool: Spool, key: str, size: int = KIB, fill: Callable[[Path], None] | None = None) -> None:
-    with spool.copy(key, size, fill or content(size)) as folder:
+def use(cache_folder: DownloadCache, key: str, size: int = KIB, fill: Callable[[Path], None] | None = None) -> None:
+    with cache_folder.copy(key, size, fill or content(size)) as folder:
         assert (folder / "file").stat().st_size == size
 
 
@@ -41,8 +41,8 @@ def used_at(folder: Path, key: str, seconds: int) -> None:
 
 
 def test_a_copy_is_made_once(tmp_path: Path) -> None:
-    use(Spool(tmp_path), "a")
-    use(Spool(tmp_path), "a", fill=unwanted)
+    use(DownloadCache(tmp_path), "a")
+    use(DownloadCache(tmp_path), "a", fill=unwanted)
 
 
 def test_a_copy_that_could_not_be_made_leaves_nothing(tmp_path: Path) -> None:
@@ -50,42 +50,42 @@ def test_a_copy_that_could_not_be_made_leaves_nothing(tmp_path: Path) -> None:
         content(10)(folder)
         raise ConnectionError("half-way")
 
-    spool = Spool(tmp_path)
+    cache_folder = DownloadCache(tmp_path)
     with pytest.raises(ConnectionError, match="half-way"):
-        use(spool, "a", fill=fill)
+        use(cache_folder, "a", fill=fill)
     assert kept(tmp_path) == set()
-    use(spool, "a")
+    use(cache_folder, "a")
 
 
 def test_the_least_recently_used_make_room(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, limit=3 * KIB)
+    cache_folder = DownloadCache(tmp_path, limit=3 * KIB)
     for second, key in enumerate("abc"):
-        use(spool, key)
+        use(cache_folder, key)
         used_at(tmp_path, key, second)
-    use(spool, "a")
-    use(spool, "d")
+    use(cache_folder, "a")
+    use(cache_folder, "d")
     assert kept(tmp_path) == {"a", "c", "d"}
-    use(spool, "large", 100 * KIB)
+    use(cache_folder, "large", 100 * KIB)
     assert kept(tmp_path) == {"large"}
 
 
 def test_a_copy_in_use_stays(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, limit=KIB)
-    with spool.copy("a", KIB, content(KIB)) as folder:
-        use(Spool(tmp_path, limit=KIB), "b")
-        use(Spool(tmp_path, limit=KIB), "c")
+    cache_folder = DownloadCache(tmp_path, limit=KIB)
+    with cache_folder.copy("a", KIB, content(KIB)) as folder:
+        use(DownloadCache(tmp_path, limit=KIB), "b")
+        use(DownloadCache(tmp_path, limit=KIB), "c")
         assert kept(tmp_path) == {"a", "c"}
         assert (folder / "file").exists()
-    use(spool, "d")
+    use(cache_folder, "d")
     assert kept(tmp_path) == {"d"}
 
 
 def test_a_copy_being_made_stays(tmp_path: Path) -> None:
     def fill(folder: Path) -> None:
-        use(Spool(tmp_path, limit=0), "other")
+        use(DownloadCache(tmp_path, limit=0), "other")
         content(KIB)(folder)
 
-    use(Spool(tmp_path), "a", fill=fill)
+    use(DownloadCache(tmp_path), "a", fill=fill)
     assert kept(tmp_path) == {"a", "other"}
 
 
@@ -97,7 +97,7 @@ def test_two_that_make_the_same_copy_at_once_share_one(tmp_path: Path) -> None:
         content(KIB)(folder)
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: use(Spool(tmp_path), "a", fill=fill), range(2)))
+        list(pool.map(lambda _: use(DownloadCache(tmp_path), "a", fill=fill), range(2)))
     assert kept(tmp_path) == {"a"}
 
 
@@ -106,12 +106,14 @@ def _die(_folder: Path) -> None:
 
 
 def test_what_a_dead_process_began_goes_with_the_next_copy(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("forkserver").Process(target=use, args=(Spool(tmp_path), "a", KIB, _die))
+    process = multiprocessing.get_context("forkserver").Process(
+        target=use, args=(DownloadCache(tmp_path), "a", KIB, _die)
+    )
     process.start()
     process.join()
     assert process.exitcode == -9
     assert len(kept(tmp_path)) == 1
-    use(Spool(tmp_path), "b")
+    use(DownloadCache(tmp_path), "b")
     assert kept(tmp_path) == {"b"}
 
 
@@ -120,9 +122,9 @@ class Usage(NamedTuple):
 
 
 def test_a_disk_without_room_is_emptied_first_and_then_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(Spool(tmp_path), "a")
+    use(DownloadCache(tmp_path), "a")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10 * KIB))
     with pytest.raises(StoreError, match="PIPELINE_STATE"):
-        use(Spool(tmp_path), "b", 11 * KIB)
+        use(DownloadCache(tmp_path), "b", 11 * KIB)
     assert kept(tmp_path) == set()
-    use(Spool(tmp_path), "b", 9 * KIB)
+    use(DownloadCache(tmp_path), "b", 9 * KIB)

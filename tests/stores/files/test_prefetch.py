@@ -3,12 +3,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline_assets.stores.files.prefetch import ahead
+from pipeline_assets.stores.files.prefetch import prefetch
 
 
 def test_items_come_in_order_and_end() -> None:
-    assert list(ahead(range(1000))) == list(range(1000))
-    assert list(ahead(iter(()))) == []
+    assert list(prefetch(range(1000))) == list(range(1000))
+    assert list(prefetch(iter(()))) == []
 
 
 def test_the_next_item_is_made_while_the_last_is_worked_on() -> None:
@@ -19,7 +19,7 @@ def test_the_next_item_is_made_while_the_last_is_worked_on() -> None:
         made.set()
         yield 2
 
-    rest = ahead(items())
+    rest = prefetch(items())
     assert next(rest) == 1
     assert made.wait(timeout=10)
     assert list(rest) == [2]
@@ -30,7 +30,7 @@ def test_what_the_items_raise_comes_in_their_place() -> None:
         yield 1
         raise KeyError("gone")
 
-    rest = ahead(items())
+    rest = prefetch(items())
     assert next(rest) == 1
     with pytest.raises(KeyError, match="gone"):
         next(rest)
@@ -46,7 +46,7 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
         finally:
             ended.set()
 
-    rest = ahead(items())
+    rest = prefetch(items())
     next(rest)
     rest.close()  # type: ignore[attr-defined]  # an iterator to its callers, a generator here
     assert ended.wait(timeout=10)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_assets.errors import PassingFault, SettingsError, StoreError
+from pipeline_assets.errors import SettingsError, StoreError, TransientError
 from pipeline_assets.stores.files.base import Area, FileStore, file_store
 from pipeline_assets.stores.files.s3 import S3Files
 from pipeline_assets.task.batch import BatchRef
@@ -73,7 +73,7 @@ def test_a_missing_bucket_is_named(s3_server: S3Server, tmp_path: Path) -> None:
     ):
         with pytest.raises(StoreError, match="there is no bucket no-such-bucket") as refused:
             ask()
-        assert not isinstance(refused.value, PassingFault)
+        assert not isinstance(refused.value, TransientError)
 
 
 @pytest.mark.parametrize("wrong", ["access_key", "secret_key"])
@@ -81,7 +81,7 @@ def test_wrong_credentials_are_not_shown(s3_server: S3Server, tmp_path: Path, wr
     store = s3_store(s3_server, tmp_path, **{wrong: "OpenSesame"})
     with pytest.raises(StoreError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") as refused:
         store.batches("shop", "train")
-    assert not isinstance(refused.value, PassingFault)
+    assert not isinstance(refused.value, TransientError)
     assert "OpenSesame" not in every_message(refused.value)
     assert str(s3_server.settings.secret_key) not in every_message(refused.value)
 
@@ -110,7 +110,7 @@ def test_missing_credentials_are_asked_for(
 
 def test_a_server_that_is_not_there_may_come_back(s3_server: S3Server, tmp_path: Path) -> None:
     store = s3_store(s3_server, tmp_path, endpoint="http://127.0.0.1:1")
-    with pytest.raises(PassingFault, match=r"S3 does not answer(.|\n)*127\.0\.0\.1:1"):
+    with pytest.raises(TransientError, match=r"S3 does not answer(.|\n)*127\.0\.0\.1:1"):
         store.batches("shop", "train")
 
 
@@ -134,9 +134,9 @@ def test_a_server_that_dies_under_a_writer_leaves_the_former_file(tmp_path: Path
     with serve(tmp_path / "s3") as server:
         store = file_store(replace(settings, s3=server.settings))
         write(store, 1)
-        with pytest.raises(PassingFault, match="S3 does not answer"):
+        with pytest.raises(TransientError, match="S3 does not answer"):
             interrupted(server, store)
-        with pytest.raises(PassingFault, match="S3 does not answer"):
+        with pytest.raises(TransientError, match="S3 does not answer"):
             store.read(Area.OUTPUT, REF)
     with serve(tmp_path / "s3") as server:
         store = file_store(replace(settings, s3=server.settings))

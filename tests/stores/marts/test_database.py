@@ -5,7 +5,7 @@ import psycopg2
 import pytest
 from psycopg2.sql import SQL, Identifier
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stores.marts.database import Database, copy_in
 from tests.fixtures.postgres import Marts
@@ -51,7 +51,7 @@ def test_a_connection_lost_stops_a_writer_that_would_go_on_for_ever(marts: Marts
 
             copy_in(cursor, COPY, produce)
 
-    with pytest.raises(PassingFault, match="did not answer"):
+    with pytest.raises(TransientError, match="did not answer"):
         lose_the_connection()
 
 
@@ -99,14 +99,14 @@ def test_what_is_not_committed_is_rolled_back(marts: Marts) -> None:
 @pytest.mark.parametrize(
     ("code", "fault"),
     [
-        ("55P03", PassingFault),  # lock time-out
-        ("40P01", PassingFault),  # deadlock
-        ("40001", PassingFault),  # serialisation
-        ("57P01", PassingFault),  # shutting down
-        ("57P03", PassingFault),  # starting up
-        ("53300", PassingFault),  # too many connections
-        ("08006", PassingFault),  # connection lost
-        ("58M01", PassingFault),  # Greenplum's interconnect
+        ("55P03", TransientError),  # lock time-out
+        ("40P01", TransientError),  # deadlock
+        ("40001", TransientError),  # serialisation
+        ("57P01", TransientError),  # shutting down
+        ("57P03", TransientError),  # starting up
+        ("53300", TransientError),  # too many connections
+        ("08006", TransientError),  # connection lost
+        ("58M01", TransientError),  # Greenplum's interconnect
         ("53100", StoreError),  # disk full
         ("57014", StoreError),  # cancelled
         ("42501", StoreError),  # no right to
@@ -133,11 +133,11 @@ def test_a_fault_passes_or_not_by_its_code(marts: Marts, code: str, fault: type[
         ('FATAL:  database "dwh" does not exist', StoreError),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', StoreError),
         ('could not translate host name "greenplun" to address: Name or service not known', StoreError),
-        ("Connection refused. Is the server running on that host?", PassingFault),
-        ("FATAL:  the database system is starting up", PassingFault),
-        ("ВАЖНО:  система баз данных запускается", PassingFault),
-        ("FATAL:  sorry, too many clients already", PassingFault),
-        ("timeout expired", PassingFault),
+        ("Connection refused. Is the server running on that host?", TransientError),
+        ("FATAL:  the database system is starting up", TransientError),
+        ("ВАЖНО:  система баз данных запускается", TransientError),
+        ("FATAL:  sorry, too many clients already", TransientError),
+        ("timeout expired", TransientError),
     ],
 )
 def test_a_connection_that_fails_is_judged_by_its_words(

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.stores.marts import embedded_postgres
 
 # A process that uses the server of a folder, runs its statements one a line of input, and says what came out.
@@ -157,7 +157,7 @@ def test_a_killed_server_is_started_again_with_what_was_committed(folder: Path) 
     for _ in range(1000):  # the kernel and the server's other processes need a moment
         try:
             assert ask(folder, "SELECT n FROM kept") == [(1,)]
-        except (PassingFault, psycopg2.OperationalError):
+        except (TransientError, psycopg2.OperationalError):
             continue
         break
     else:
@@ -233,7 +233,7 @@ def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
     ask(folder, "SELECT 1")
     embedded_postgres.stop(folder)
     (folder / "data" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(PassingFault, match=r"(?s)the embedded PostgreSQL failed.*server.*version 17"):
+    with pytest.raises(TransientError, match=r"(?s)the embedded PostgreSQL failed.*server.*version 17"):
         embedded_postgres.use(folder)
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg2.sql import SQL, Composable, Identifier
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts import database, embedded_postgres, greenplum
@@ -300,7 +300,7 @@ def test_a_connection_that_ends_in_mid_load_is_a_passing_fault(marts: Marts) -> 
                 )
             yield batch
 
-    with pytest.raises(PassingFault, match="did not answer"):
+    with pytest.raises(TransientError, match="did not answer"):
         marts.store.replace(table, {"batch": "one"}, pa.RecordBatchReader.from_batches(table.schema, cut()))
     assert there(marts, table, "one") == [[1, 2]]
 
@@ -457,7 +457,7 @@ def test_a_wait_for_a_lock_that_is_too_long_is_a_passing_fault(marts: Marts, mon
     monkeypatch.setattr(database, "_SESSION", "SET LOCAL lock_timeout = '10ms'")
 
     def rows() -> Iterator[pa.RecordBatch]:
-        with pytest.raises(PassingFault, match="lock timeout"):
+        with pytest.raises(TransientError, match="lock timeout"):
             marts.store.replace(table, {"batch": "one"}, rows_of(table, "one", [3]))
         yield from rows_of(table, "one", [2])
 
@@ -744,12 +744,12 @@ def test_a_wrong_password_is_final_and_not_told(own_tcp_server: DatabaseSettings
     store = MartStore(replace(own_tcp_server, password="hunter2"), "marts")
     with pytest.raises(StoreError, match=r"(?s)refused.*authentication failed") as raised:
         store.count("t", {})
-    assert not isinstance(raised.value, PassingFault)
+    assert not isinstance(raised.value, TransientError)
     assert "hunter2" not in str(raised.value)
 
 
 def test_a_server_that_does_not_listen_is_a_passing_fault(own_tcp_server: DatabaseSettings) -> None:
-    with pytest.raises(PassingFault, match="did not answer"):
+    with pytest.raises(TransientError, match="did not answer"):
         MartStore(replace(own_tcp_server, port=1), "marts").count("t", {})
 
 
@@ -759,7 +759,7 @@ def test_a_stopped_embedded_server_is_started_again_with_what_it_had(tmp_path: P
     store.replace(table, {"batch": "b"}, rows_of(table, "b", [1]))
     reader = store.read("flights", {})
     embedded_postgres.stop(tmp_path)
-    with pytest.raises(PassingFault):
+    with pytest.raises(TransientError):
         reader.read_all()
     assert store.count("flights", {}) == 1
     embedded_postgres.stop(tmp_path)

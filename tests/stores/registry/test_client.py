@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry.client import answers
 from pipeline_assets.stores.registry.registry import Registry
@@ -67,7 +67,7 @@ def test_a_refused_login_is_permanent_and_says_what_to_check(guarded: str) -> No
     registry = Registry(MlflowSettings(f"http://{guarded}", "user", "wrong-word"))
     with pytest.raises(StoreError, match="MLFLOW_LOGIN and MLFLOW_PASSWORD") as caught:
         registry.champion("delays")
-    assert not isinstance(caught.value, PassingFault)
+    assert not isinstance(caught.value, TransientError)
     assert "wrong-word" not in str(caught.value)
 
 
@@ -75,7 +75,7 @@ def test_a_server_that_is_down_is_a_passing_fault() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     registry = Registry(MlflowSettings(f"http://user:{SECRET}@127.0.0.1:{port}", None, None))
-    with pytest.raises(PassingFault, match="could not list the versions of delays") as caught:
+    with pytest.raises(TransientError, match="could not list the versions of delays") as caught:
         registry.candidates("delays")
     assert "Connection refused" in str(caught.value)
     assert SECRET not in str(caught.value)
@@ -132,7 +132,7 @@ def s3_error(status: int) -> ClientError:
     ids=repr,
 )
 def test_faults_of_the_way_pass(error: Exception) -> None:
-    with pytest.raises(PassingFault, match="MLflow could not load it") as caught, answers("http://m", "load it"):
+    with pytest.raises(TransientError, match="MLflow could not load it") as caught, answers("http://m", "load it"):
         raise error
     assert caught.value.__cause__ is error
 
@@ -154,7 +154,7 @@ def test_faults_of_the_way_pass(error: Exception) -> None:
 def test_refusals_stay(error: Exception) -> None:
     with pytest.raises(StoreError, match="MLflow refused to load it") as caught, answers("http://m", "load it"):
         raise error
-    assert not isinstance(caught.value, PassingFault)
+    assert not isinstance(caught.value, TransientError)
 
 
 def test_other_errors_come_through_as_they_are() -> None:

@@ -10,10 +10,10 @@ import pytest
 from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
 
-from pipeline_assets.errors import PassingFault, StoreError
+from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.ml.plots import plots
 from pipeline_assets.ml.selection import Comparison, choose, feature_columns, fitting_champion
-from pipeline_assets.ml.training import judge
+from pipeline_assets.ml.training import evaluate
 from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.spec import TaskSpec
@@ -103,7 +103,7 @@ def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Regi
     np.testing.assert_array_equal(model.probability(made.validation.features), made.probability)
     rows = made.validation.features.head(20)
     np.testing.assert_array_equal(model.contributions(rows), made.fit.model.contributions(rows))
-    assert judge(model, made.validation) == made.metrics
+    assert evaluate(model, made.validation) == made.metrics
 
 
 def test_the_signature_and_the_example_survive_categories(registry: Registry, task: TaskSpec) -> None:
@@ -133,7 +133,7 @@ def test_a_run_holds_the_whole_record(registry: Registry, task: TaskSpec, images
     assert run.data.params["validation.column"] == "day"
     assert run.data.params["effective.l2_leaf_reg"] == "3"
     assert run.data.metrics["roc_auc"] == made.metrics["roc_auc"]
-    assert run.data.metrics["guess/log_loss"] == made.guess["log_loss"]
+    assert run.data.metrics["guess/log_loss"] == made.baseline["log_loss"]
     assert run.data.metrics["unlabelled_rows"] == made.unlabelled
     curve = registry.client.get_metric_history(run_id, "validation/AUC")
     points = sorted((point.step, point.value) for point in curve)
@@ -219,7 +219,7 @@ def test_a_publisher_killed_at_any_call_leaves_a_version_that_is_ready_or_none(
         assert ready() == [whole]
     publishers.killed_at(place_of(registry), run_id, task, "after", publishers.CALLS[-1])
     _, made = ready()
-    assert judge(registry.load(task.name, made), trainable.trained().validation) == trainable.trained().metrics
+    assert evaluate(registry.load(task.name, made), trainable.trained().validation) == trainable.trained().metrics
     again = publish(registry, task, run_id)
     assert ready() == [whole, made, again]
     # Whatever half of a version the killed ones left is listed with why it cannot predict.
@@ -250,7 +250,7 @@ def test_a_server_that_goes_away_under_a_publication_leaves_no_candidate(
 
     with monkeypatch.context() as patch:
         patch.setattr(mlflow.MlflowClient, call, stopped)
-        with pytest.raises(PassingFault, match="MLflow could not") as fault:
+        with pytest.raises(TransientError, match="MLflow could not") as fault:
             publish(registry, task, run_id)
     assert str(own_mlflow.port) in str(fault.value)
     own_mlflow.start()

@@ -11,7 +11,7 @@ from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
-from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.batches import charts as pictures
 from pipeline_assets.mart_page.views.batches.queries import Truth, truth
 from pipeline_assets.mart_page.views.batches.status import SHOWN, BatchRecord, batch_records
@@ -49,10 +49,10 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
     @reactive.calc
     async def chosen() -> BatchRecord:
         """The batch that the address names."""
-        place = page.place()
-        stage = place.more.get("stage", "predict")
-        there = [one for one in await records() if one.ref.batch == place.batch and one.ref.stage == stage]
-        req(place.view in (None, "batches") and there)
+        route = page.route()
+        stage = route.more.get("stage", "predict")
+        there = [one for one in await records() if one.ref.batch == route.batch and one.ref.stage == stage]
+        req(route.view in (None, "batches") and there)
         return there[0]
 
     @reactive.calc
@@ -76,7 +76,7 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
             return parts.empty(says("none"), says("none_do", task=task.name, folder=f"{page.files.uri}/{task.name}"))
         return TagList(
             *(
-                TagList(h3(says(f"of_{stage}")), _table(page.place(), task, stage_records, says, formats))
+                TagList(h3(says(f"of_{stage}")), _table(page.route(), task, stage_records, says, formats))
                 for stage in STAGES
                 if (stage_records := [one for one in there if one.ref.stage == stage])
             ),
@@ -136,7 +136,7 @@ def _summary(there: Sequence[BatchRecord], now: datetime, says: ViewTexts, forma
     return div(*cards, class_="cards")
 
 
-def _table(place: Place, task: TaskSpec, there: Sequence[BatchRecord], says: ViewTexts, formats: Formats) -> Tag:
+def _table(route: Route, task: TaskSpec, there: Sequence[BatchRecord], says: ViewTexts, formats: Formats) -> Tag:
     stage = there[0].ref.stage
     quality = says("metric_of", metric=task.training.metric) if stage == "train" else says("written")
     head = [says(name) for name in ("batch", "state", "rows", "rejected", "version")]
@@ -145,7 +145,7 @@ def _table(place: Place, task: TaskSpec, there: Sequence[BatchRecord], says: Vie
         found = one.manifest
         number = formats.number
         value = one.metric if stage == "train" else one.written
-        there_too = place.at(view="batches", task=task.name, batch=one.ref.batch, stage=stage, row=None)
+        there_too = route.at(view="batches", task=task.name, batch=one.ref.batch, stage=stage, row=None)
         return [
             tags.a(one.ref.batch, href=there_too),
             span(span(_SIGNS[one.state], aria_hidden="true", class_="sign"), " ", says(f"state_{one.state}")),
@@ -166,7 +166,7 @@ def _rejected(rejected: int, rows: int, formats: Formats) -> str:
 
 
 def _one(page: Page, one: BatchRecord, says: ViewTexts, formats: Formats) -> Tag:
-    found, task, place = one.manifest, page.task(), page.place()
+    found, task, route = one.manifest, page.task(), page.route()
     told: dict[str, TagChild] = {says("state"): f"{_SIGNS[one.state]} {says(f'state_{one.state}')}"}
     if one.problem:
         told[says("problem")] = tags.pre(one.problem)
@@ -189,13 +189,13 @@ def _one(page: Page, one: BatchRecord, says: ViewTexts, formats: Formats) -> Tag
     links = [
         tags.a(
             says(f"to_{side}"),
-            href=Place(side, task.name, one.ref.batch, None, stage).query(),
+            href=Route(side, task.name, one.ref.batch, None, stage).query(),
             class_="btn btn-sm btn-outline-primary",
         )
         for side in sides
         if one.version is not None
     ]
-    close = tags.a(says("close"), href=place.at(batch=None, stage=None), class_="btn btn-sm btn-outline-secondary")
+    close = tags.a(says("close"), href=route.at(batch=None, stage=None), class_="btn btn-sm btn-outline-secondary")
     todo = {"waiting", "changed", "unfinished"}
     line = f"make run TASK={task.name} STAGE={one.ref.stage} BATCH={one.ref.batch}"
     return div(

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal
 
 from pipeline_assets.engine.duckdb.raw_batch import manifest_of
-from pipeline_assets.errors import PassingFault, PipelineError
+from pipeline_assets.errors import PipelineError, TransientError
 from pipeline_assets.mart_page.views.models.queries import Record
 from pipeline_assets.stores.files.base import Area, FileStore, Found
 from pipeline_assets.task.batch import BatchRef, Manifest
@@ -58,7 +58,7 @@ def batch_records(files: FileStore, task: TaskSpec, record: Record) -> list[Batc
         record: what the marts know.
 
     Raises:
-        PassingFault: the store does not answer.
+        TransientError: the store does not answer.
     """
     outcomes = _outcomes(task, record)
     refs: list[tuple[BatchRef, Found | None]] = []
@@ -104,7 +104,7 @@ def _record_of(
             manifest = manifest_of(files, ref)
         output = files.read(Area.OUTPUT, ref) if ref.stage == "predict" else None
         written = None if output is None else output.rows
-    except PassingFault:
+    except TransientError:
         raise
     except PipelineError as error:
         problem = str(error)

@@ -50,9 +50,9 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
     @reactive.calc
     async def batches() -> tuple[str | None, str | None]:
         """Train and predict."""
-        place, known = page.place(), await record()
-        predict = place.batch or max(known.batches, key=lambda each: each.predicted_at, default=None)
-        train = place.more.get("train") or _learned_from(known, predict)
+        route, known = page.route(), await record()
+        predict = route.batch or max(known.batches, key=lambda each: each.predicted_at, default=None)
+        train = route.more.get("train") or _learned_from(known, predict)
         return train, predict if isinstance(predict, str) or predict is None else predict.batch
 
     @reactive.calc
@@ -71,7 +71,7 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
 
     @reactive.calc
     async def shown() -> ColumnShift | None:
-        wanted, there = page.place().more.get("column"), await shifts()
+        wanted, there = page.route().more.get("column"), await shifts()
         return next((shift for shift in there if shift.column.name == wanted), there[0] if there else None)
 
     @render.ui
@@ -99,7 +99,7 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
     async def _pick() -> None:
         name = input.indexes_click()
         if any(shift.column.name == name for shift in await shifts()):
-            await page.go(page.place().at(column=name))
+            await page.go(page.route().at(column=name))
 
     @render.ui
     async def column_head() -> TagChild:
@@ -112,7 +112,7 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
             p(shift.column.description, class_="says"),
             div(
                 parts.form(
-                    page.place(), parts.chosen(options, name="column", label=says("pick"), selected=shift.column.name)
+                    page.route(), parts.chosen(options, name="column", label=says("pick"), selected=shift.column.name)
                 ),
                 class_="tools",
             ),
@@ -156,7 +156,7 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
 
 
 def _kind(page: Page) -> str:
-    wanted = page.place().more.get("columns")
+    wanted = page.route().more.get("columns")
     return wanted if wanted in _KINDS else _KINDS[0]
 
 
@@ -174,7 +174,7 @@ def _picker(page: Page, says: ViewTexts, known: models.Record, train: str | None
     predicts = [each.batch for each in known.batches]
     trains = sorted({each.batch for each in known.trainings})
     form = parts.form(
-        page.place(),
+        page.route(),
         parts.chosen(_with(predicts, predict), name="batch", label=says("predict_batch"), selected=predict),
         parts.chosen(_with(trains, train), name="train", label=says("train_batch"), selected=train),
         parts.chosen(
@@ -218,7 +218,7 @@ def _bins(shift: ColumnShift, says: ViewTexts, formats: Formats) -> Tag:
 def _table(page: Page, shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) -> TagChild:
     rows: list[list[TagChild]] = [
         [
-            page.link(shift.column.name, page.place().at(column=shift.column.name)),
+            page.link(shift.column.name, page.route().at(column=shift.column.name)),
             tags.data(formats.number(round(shift.stability.index, 4)), value=repr(shift.stability.index)),
             says(f"shift_{shift.stability.shift.value}"),
             formats.share(shift.stability.bins[-1].reference),

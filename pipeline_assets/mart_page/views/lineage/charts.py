@@ -44,7 +44,7 @@ def _layers(columns: Columns) -> list[list[Node]]:
     """Raw columns that go anywhere, ordered by where they go; then features and label; then the scores."""
     nodes = columns.nodes.values()
     middle = [node for node in nodes if node.kind in ("feature", "label")]
-    at = {node.key: place for place, node in enumerate(middle)}
+    at = {node.key: route for route, node in enumerate(middle)}
     goes: dict[str, list[int]] = {}
     for edge in columns.edges:
         goes.setdefault(edge.source, []).append(at.get(edge.target, len(at)))
@@ -61,7 +61,7 @@ def _sides(node: Node) -> tuple[float, float]:
 def _spread(layer: Sequence[Node], rows: int) -> Iterable[tuple[Node, float]]:
     """Even heights for a layer, over the height of the longest one."""
     step = rows / len(layer) if layer else 0
-    return [(node, step * (place + 0.5) - 0.5) for place, node in enumerate(layer)]
+    return [(node, step * (route + 0.5) - 0.5) for route, node in enumerate(layer)]
 
 
 def _lines(edges: Iterable[Edge], columns: Columns, places: dict[str, float], *, on_path: bool) -> go.Scatter:

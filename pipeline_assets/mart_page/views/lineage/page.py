@@ -36,7 +36,7 @@ def lineage_server(input: Inputs, output: Outputs, session: Session, page: Page)
 
     @reactive.calc
     def picked() -> str | None:
-        wanted = page.place().more.get("column")
+        wanted = page.route().more.get("column")
         return wanted if wanted in found().nodes else None
 
     @render.ui
@@ -44,7 +44,7 @@ def lineage_server(input: Inputs, output: Outputs, session: Session, page: Page)
         options = {"": says("all")}
         options.update({key: f"{node.name} ({says(f'kind_{node.kind}')})" for key, node in found().nodes.items()})
         picker = parts.chosen(options, name="column", label=says("pick"), selected=picked() or "")
-        return div(parts.form(page.place(), picker), class_="tools")
+        return div(parts.form(page.route(), picker), class_="tools")
 
     @render_picture
     def drawing() -> Picture:
@@ -55,7 +55,7 @@ def lineage_server(input: Inputs, output: Outputs, session: Session, page: Page)
     async def _pick() -> None:
         key = input.drawing_click()
         if key in found().nodes:
-            await page.go(page.place().at(column=key))
+            await page.go(page.route().at(column=key))
 
     @render.ui
     def path() -> TagChild:
@@ -97,7 +97,7 @@ def _columns(page: Page, nodes: list[Node], title: str, nothing: str, says: View
         return TagList(tags.h4(title), p(nothing, class_="says"))
     rows: list[list[TagChild]] = [
         [
-            page.link(node.name, page.place().at(column=node.key)),
+            page.link(node.name, page.route().at(column=node.key)),
             _kind(node, says),
             tags.code(node.expression) if node.expression else "",
             node.description,

@@ -11,7 +11,7 @@ from psycopg2.sql import SQL, Composed
 from psycopg2.sql import Literal as Value
 
 from pipeline_assets.mart_page.catalog import Column, Mart
-from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.route import Route
 
 Word = Literal["is", "is_not", "at_least", "at_most", "starts", "contains", "empty", "filled"]
 WORDS: tuple[Word, ...] = get_args(Word)
@@ -78,12 +78,12 @@ def names_of(slot: int) -> tuple[str, str, str]:
     return f"w{slot}c", f"w{slot}o", f"w{slot}v"
 
 
-def filters_of(place: Place, mart: Mart, language: str) -> tuple[list[Filter], list[NoSuchValue]]:
+def filters_of(route: Route, mart: Mart, language: str) -> tuple[list[Filter], list[NoSuchValue]]:
     """The filters that an address names, and what of it cannot be one; columns that the mart has not are left out."""
     found: list[Filter] = []
     wrong: list[NoSuchValue] = []
     for slot in range(1, _MOST + 1):
-        name, word, written = (place.more.get(part, "") for part in names_of(slot))
+        name, word, written = (route.more.get(part, "") for part in names_of(slot))
         if name not in mart.columns or word not in WORDS:
             continue
         column = mart.columns[name]
@@ -96,9 +96,9 @@ def filters_of(place: Place, mart: Mart, language: str) -> tuple[list[Filter], l
     return found, wrong
 
 
-def free_slot(place: Place) -> int:
+def free_slot(route: Route) -> int:
     """The number of a filter that would be added."""
-    taken = [slot for slot in range(1, _MOST + 1) if names_of(slot)[0] in place.more]
+    taken = [slot for slot in range(1, _MOST + 1) if names_of(slot)[0] in route.more]
     return max(taken, default=0) + 1
 
 

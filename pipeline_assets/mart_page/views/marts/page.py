@@ -14,7 +14,7 @@ from pipeline_assets.mart_page.catalog import Column, Mart, Which
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
-from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.marts import charts as drawn
 from pipeline_assets.mart_page.views.marts import filters
 from pipeline_assets.mart_page.views.marts import queries as marts
@@ -50,31 +50,31 @@ class Sight:
     about: Column | None
 
 
-def stage_of(side: Side, place: Place) -> Stage:
+def stage_of(side: Side, route: Route) -> Stage:
     """The stage whose mart is looked at."""
-    wanted = place.more.get("stage")
+    wanted = route.more.get("stage")
     if side == "output" or wanted not in STAGES:
         return "predict"
     return "train" if wanted == "train" else "predict"
 
 
-def which_mart(side: Side, place: Place) -> Which:
+def which_mart(side: Side, route: Route) -> Which:
     """The mart that is looked at."""
     if side == "output":
         return "predict_output"
-    return "train_input" if stage_of(side, place) == "train" else "predict_input"
+    return "train_input" if stage_of(side, route) == "train" else "predict_input"
 
 
-def asked_of(place: Place, mart: Mart, language: str) -> tuple[Asked, list[NoSuchValue]]:
+def asked_of(route: Route, mart: Mart, language: str) -> tuple[Asked, list[NoSuchValue]]:
     """Which rows of a mart an address asks for, and which of its filters make no sense."""
-    found, wrong = filters.filters_of(place, mart, language)
-    order = marts.order_of(mart, found, place.more.get("sort"), down=place.more.get("down") == "1")
-    return Asked(mart, place.batch, tuple(found), order), wrong
+    found, wrong = filters.filters_of(route, mart, language)
+    order = marts.order_of(mart, found, route.more.get("sort"), down=route.more.get("down") == "1")
+    return Asked(mart, route.batch, tuple(found), order), wrong
 
 
-def columns_of(place: Place, mart: Mart) -> tuple[str, ...]:
+def columns_of(route: Route, mart: Mart) -> tuple[str, ...]:
     """The columns that an address asks for; without any, all but the features."""
-    wanted = {unquote(name) for name in place.more.get("show", "").split(",")}
+    wanted = {unquote(name) for name in route.more.get("show", "").split(",")}
     chosen = tuple(name for name in mart.columns if name in wanted or name in ROW_ADDRESS)
     if len(chosen) > len(ROW_ADDRESS):
         return chosen
@@ -100,15 +100,15 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
     says, formats = page.texts("marts"), page.formats
 
     @reactive.calc
-    def place() -> Place:
+    def route() -> Route:
         """The address, while this view is the one that is seen."""
-        here = page.place()
+        here = page.route()
         req(here.view == side)
         return here
 
     @reactive.calc
     async def mart() -> Mart | None:
-        return await page.mart(page.task(), which_mart(side, place()))
+        return await page.mart(page.task(), which_mart(side, route()))
 
     @reactive.calc
     async def batches() -> list[str]:
@@ -117,11 +117,11 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
 
     @reactive.calc
     async def sight() -> Sight | None:
-        here, there = place(), await mart()
+        here, there = route(), await mart()
         if there is None:
             return None
         if here.batch not in await batches():
-            here = Place.parse(here.at(batch=None))
+            here = Route.parse(here.at(batch=None))
         asked, wrong = asked_of(here, there, formats.language)
         number = here.more.get("page", "1")
         return Sight(
@@ -139,7 +139,7 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
             inputs = await page.mart(task, "predict_input")
             keys = tuple(name for name in task.key if inputs and name in inputs.columns)[:_KEYS_BESIDE]
             return Beside(inputs, keys) if inputs and keys else None
-        outputs = await page.mart(task, "predict_output") if stage_of(side, place()) == "predict" else None
+        outputs = await page.mart(task, "predict_output") if stage_of(side, route()) == "predict" else None
         return Beside(outputs, SCORES) if outputs else None
 
     @reactive.calc
@@ -151,7 +151,7 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
 
     @render.ui
     async def tools() -> TagChild:
-        seen, here = await sight(), place()
+        seen, here = await sight(), route()
         stage = stage_of(side, here)
         pick = _stage_picker(here, stage, says) if side == "input" else None
         if seen is None:
@@ -170,7 +170,7 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
     @render.ui
     async def rows() -> TagChild:
         seen, result = await sight(), await found()
-        task, here = page.task(), place()
+        task, here = page.task(), route()
         if seen is None or result is None:
             stage = stage_of(side, here)
             return parts.empty(says("no_mart"), says("no_mart_do", task=task.name, stage=stage))
@@ -197,7 +197,7 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
         seen, result = await sight(), await found()
         if seen is None or result is None or not (result.more or seen.page > 1):
             return None
-        return _turning(place(), seen.page, says, more=result.more)
+        return _turning(route(), seen.page, says, more=result.more)
 
     @reactive.calc
     async def distributed() -> marts.Distribution | None:
@@ -211,7 +211,7 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
         seen, values = await sight(), await distributed()
         if seen is None or seen.about is None or values is None:
             return None
-        return _about(place(), seen.about, values, says, formats)
+        return _about(route(), seen.about, values, says, formats)
 
     @render_picture
     async def distribution() -> Picture | None:
@@ -221,19 +221,19 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
         return drawn.distribution(seen.about.name, values, says, formats)
 
 
-def _stage_picker(place: Place, stage: Stage, says: ViewTexts) -> Tag:
+def _stage_picker(route: Route, stage: Stage, says: ViewTexts) -> Tag:
     picker = parts.chosen({name: says(name) for name in STAGES}, name="stage", label=says("stage"), selected=stage)
     # The other stage has other batches, and columns.
-    return parts.form(place, picker, drop=[name for name in place.pairs() if name not in ("view", "task")])
+    return parts.form(route, picker, drop=[name for name in route.pairs() if name not in ("view", "task")])
 
 
-def _batch_picker(place: Place, batches: Sequence[str], batch: str | None, says: ViewTexts) -> Tag:
+def _batch_picker(route: Route, batches: Sequence[str], batch: str | None, says: ViewTexts) -> Tag:
     options = {"": says("all_batches"), **{name: name for name in batches}}
     picker = parts.chosen(options, name="batch", label=says("batch"), selected=batch or "")
-    return parts.form(place, picker, drop=("page", "row"))
+    return parts.form(route, picker, drop=("page", "row"))
 
 
-def _column_picker(place: Place, seen: Sight, says: ViewTexts) -> Tag:
+def _column_picker(route: Route, seen: Sight, says: ViewTexts) -> Tag:
     def box(column: Column) -> Tag:
         ticked = "checked" if column.name in seen.columns else None
         return tags.label(
@@ -253,29 +253,29 @@ def _column_picker(place: Place, seen: Sight, says: ViewTexts) -> Tag:
     button = tags.button(says("columns_apply"), type="submit", class_="btn btn-sm btn-primary")
     return tags.details(
         tags.summary(says("columns"), class_="btn btn-sm btn-outline-secondary"),
-        parts.form(place, *sets, button, drop=("show",)),
+        parts.form(route, *sets, button, drop=("show",)),
         class_="columns",
     )
 
 
-def _downloads(place: Place, side: Side, says: ViewTexts) -> Tag:
+def _downloads(route: Route, side: Side, says: ViewTexts) -> Tag:
     return span(
         says("download"),
         ": ",
         *(
-            TagList(tags.a(says(form), href=f"download/{side}.{form}{place.query()}", download=""), " ")
+            TagList(tags.a(says(form), href=f"download/{side}.{form}{route.query()}", download=""), " ")
             for form in ("csv", "parquet")
         ),
         class_="downloads",
     )
 
 
-def _filter_tools(place: Place, seen: Sight, says: ViewTexts) -> Tag:
-    slot = filters.free_slot(place)
+def _filter_tools(route: Route, seen: Sight, says: ViewTexts) -> Tag:
+    slot = filters.free_slot(route)
     column, word, value = filters.names_of(slot)
     columns = {name: name for name in seen.asked.mart.columns}
     add = parts.form(
-        place,
+        route,
         _labelled(says("column"), parts.options(columns, name=column)),
         _labelled(says("word"), parts.options({one: says(one) for one in filters.WORDS}, name=word)),
         _labelled(says("value"), tags.input(type="text", name=value, class_="form-control form-control-sm")),
@@ -296,27 +296,27 @@ def _filter_tools(place: Place, seen: Sight, says: ViewTexts) -> Tag:
         )
         for one in seen.wrong
     ]
-    return div(div(*(_chip(place, one, says) for one in seen.asked.filters), add, class_="tools filters"), *wrong)
+    return div(div(*(_chip(route, one, says) for one in seen.asked.filters), add, class_="tools filters"), *wrong)
 
 
 def _labelled(label: str, control: Tag) -> Tag:
     return tags.label(span(label, class_="visually-hidden"), control)
 
 
-def _chip(place: Place, one: Filter, says: ViewTexts) -> Tag:
+def _chip(route: Route, one: Filter, says: ViewTexts) -> Tag:
     words = " ".join(part for part in (one.column.name, says(one.word), one.written) if part)
-    without = place.at(page=None, **dict.fromkeys(filters.names_of(one.slot)))
+    without = route.at(page=None, **dict.fromkeys(filters.names_of(one.slot)))
     remove = tags.a("×", href=without, aria_label=says("remove", filter=words), title=says("remove", filter=words))
     return span(words, " ", remove, class_="chip")
 
 
-def _turning(place: Place, number: int, says: ViewTexts, *, more: bool) -> TagList:
+def _turning(route: Route, number: int, says: ViewTexts, *, more: bool) -> TagList:
     last = number >= marts.LAST_PAGE
 
     def step(label: str, to: int, *, there: bool, rel: str | None = None) -> Tag:
         if not there:
             return span(label, class_="btn btn-sm disabled", aria_disabled="true")
-        query = place.at(page=None if to == 1 else to)
+        query = route.at(page=None if to == 1 else to)
         return tags.a(label, href=query, rel=rel, class_="btn btn-sm btn-outline-secondary")
 
     return TagList(
@@ -332,7 +332,7 @@ def _turning(place: Place, number: int, says: ViewTexts, *, more: bool) -> TagLi
     )
 
 
-def _about(place: Place, column: Column, seen: marts.Distribution, says: ViewTexts, formats: Formats) -> Tag:
+def _about(route: Route, column: Column, seen: marts.Distribution, says: ViewTexts, formats: Formats) -> Tag:
     rows = formats.number(seen.looked_at)
     told: dict[str, TagChild] = {
         says("kind"): column.kind,
@@ -344,7 +344,7 @@ def _about(place: Place, column: Column, seen: marts.Distribution, says: ViewTex
         told |= {says("lowest"): formats.value(seen.lowest), says("highest"): formats.value(seen.highest)}
     return div(
         tags.h3(column.name),
-        tags.a(says("close"), href=place.at(about=None), class_="btn btn-sm btn-outline-secondary close"),
+        tags.a(says("close"), href=route.at(about=None), class_="btn btn-sm btn-outline-secondary close"),
         tags.p(column.description or says("no_description")),
         parts.facts(told),
         class_="about",
@@ -355,7 +355,7 @@ def _about(place: Place, column: Column, seen: marts.Distribution, says: ViewTex
 class _Table:
     """The rows of one page as a table; a row leads to its passport."""
 
-    place: Place
+    route: Route
     task: TaskSpec
     stage: Stage
     seen: Sight
@@ -366,7 +366,7 @@ class _Table:
     def tag(self) -> Tag:
         """The table."""
         says, caption = self.says, self.says("caption", mart=self.seen.asked.mart.name)
-        heads = [self._head(self.found.columns[place], place) for place in self._order]
+        heads = [self._head(self.found.columns[route], route) for route in self._order]
         return div(
             tags.table(
                 tags.caption(caption, class_="visually-hidden"),
@@ -384,32 +384,32 @@ class _Table:
     def _order(self) -> list[int]:
         """Places of the columns as they are shown: what is beside comes after the address."""
         own, every = range(self._own), range(len(self.found.columns))
-        address = [place for place in own if self.found.columns[place] in ROW_ADDRESS]
-        return [*address, *every[self._own :], *(place for place in own if place not in address)]
+        address = [route for route in own if self.found.columns[route] in ROW_ADDRESS]
+        return [*address, *every[self._own :], *(route for route in own if route not in address)]
 
     @property
     def _own(self) -> int:
         """How many columns are the mart's own; the others are beside."""
         return len(self.seen.columns)
 
-    def _head(self, name: str, place: int) -> Tag:
-        if place >= self._own:
+    def _head(self, name: str, route: int) -> Tag:
+        if route >= self._own:
             return tags.th(name, scope="col", class_="beside")
         says, column, order = self.says, self.seen.asked.mart.columns[name], self.seen.asked.order
         ordered = (order.column.name if order.column else "batch") == name
         if ordered and order.column is not None and order.down:
-            query, what, arrow, way = self.place.at(sort=None, down=None, page=None), "sort_none", " ▼", "descending"
+            query, what, arrow, way = self.route.at(sort=None, down=None, page=None), "sort_none", " ▼", "descending"
         elif ordered and order.column is not None:
-            query, what, arrow, way = self.place.at(sort=name, down=1, page=None), "sort_down", " ▲", "ascending"
+            query, what, arrow, way = self.route.at(sort=name, down=1, page=None), "sort_down", " ▲", "ascending"
         else:
-            query, what, arrow, way = self.place.at(sort=name, down=None, page=None), "sort_up", "", None
+            query, what, arrow, way = self.route.at(sort=name, down=None, page=None), "sort_up", "", None
         label = says(what, column=name)
         return tags.th(
             tags.a(name, span(arrow, aria_hidden="true"), href=query, title=label, aria_label=label),
             " ",
             tags.a(
                 "?",
-                href=self.place.at(about=name),
+                href=self.route.at(about=name),
                 class_="about-link",
                 aria_label=says("about_column", column=name),
                 title=column.description or says("about_column", column=name),
@@ -422,21 +422,21 @@ class _Table:
     def _row(self, row: tuple[Any, ...]) -> Tag:
         batch, number = (row[self.found.columns.index(name)] for name in ROW_ADDRESS)
         stage = {"stage": "train"} if self.stage == "train" else {}
-        passport = Place("passport", self.task.name, batch, number, stage).query()
+        passport = Route("passport", self.task.name, batch, number, stage).query()
         label = self.says("open", row=self.formats.number(number), batch=batch)
         link = tags.a("→", href=passport, aria_label=label, title=label)
         return tags.tr(
             tags.th(link, scope="row"),
-            *(self._cell(place, row[place]) for place in self._order),
+            *(self._cell(route, row[route]) for route in self._order),
             data_href=passport,
         )
 
-    def _cell(self, place: int, value: object) -> Tag:
+    def _cell(self, route: int, value: object) -> Tag:
         if value is None:
             return tags.td("∅", class_="null", title=self.says("empty"))
         text = self.formats.value(value)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        kind = " ".join(name for name, there in (("number", number), ("beside", place >= self._own)) if there)
+        kind = " ".join(name for name, there in (("number", number), ("beside", route >= self._own)) if there)
         return tags.td(text, class_=kind or None, title=text if len(text) > _LONG else None)
 
 

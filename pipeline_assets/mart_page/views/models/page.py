@@ -41,7 +41,7 @@ def models_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every vi
 def models_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901
     """The registry says what a version is, the marts say why it was chosen and what it predicted."""
     says, formats = page.texts("models"), page.formats
-    registry = page.house.stores["registry"]
+    registry = page.app_state.stores["registry"]
 
     @reactive.calc
     async def versions_there() -> list[Candidate] | Problem:
@@ -54,7 +54,7 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
     @reactive.calc
     async def shown() -> Candidate | None:
         """The picked version, else the champion, else the newest."""
-        there, wanted = await versions_there(), page.place().more.get("version")
+        there, wanted = await versions_there(), page.route().more.get("version")
         if isinstance(there, Problem) or not there:
             return None
         champion = next((each for each in there if each.champion), there[-1])
@@ -86,7 +86,7 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
     async def _pick() -> None:
         there, wanted = await versions_there(), input.metric_click()
         if not isinstance(there, Problem) and any(each.version == wanted for each in there):
-            await page.go(page.place().at(version=wanted))
+            await page.go(page.route().at(version=wanted))
 
     @render.ui
     async def of_version() -> TagChild:
@@ -142,7 +142,7 @@ def _versions(
         p(says("metric_lead", metric=page.task().training.metric), class_="says"),
         parts.table(head, rows, says("versions"), numbers=range(2, len(head) - 1)),
         div(
-            parts.form(page.place(), parts.chosen(options, name="version", label=says("pick"), selected=selected)),
+            parts.form(page.route(), parts.chosen(options, name="version", label=says("pick"), selected=selected)),
             class_="tools",
         ),
     )
@@ -155,7 +155,7 @@ def _version(page: Page, each: Candidate, names: Sequence[str], known: Record, s
     mark = "" if each.ready else f" ({says('not_ready')})"
     champion = f" {says('champion')}" if each.champion else ""
     return [
-        TagList(page.link(str(each.version), page.place().at(version=each.version)), champion, mark),
+        TagList(page.link(str(each.version), page.route().at(version=each.version)), champion, mark),
         formats.moment(each.created),
         *metrics,
         says("batches", n=batches),
@@ -190,8 +190,8 @@ def _choices(page: Page, version: Candidate, made_of: Training | Problem, known:
 
 
 def _choice(page: Page, choice: ChoiceMade, says: ViewTexts) -> TagChild:
-    formats, place = page.formats, page.place()
-    version = partial(place.at, view="models")
+    formats, route = page.formats, page.route()
+    version = partial(route.at, view="models")
     facts: dict[str, TagChild] = {
         says("reason"): tags.strong(choice.reason),
         says("chosen_at"): f"{formats.moment(choice.chosen_at)}. {says('by_training', batch=choice.batch)}",
@@ -211,7 +211,7 @@ def _predicted(page: Page, version: Candidate, known: Record, says: ViewTexts, f
         return p(says("none_predicted"), class_="says")
     rows: list[list[TagChild]] = [
         [
-            page.link(each.batch, page.place().at(view="output", batch=each.batch, version=None)),
+            page.link(each.batch, page.route().at(view="output", batch=each.batch, version=None)),
             formats.moment(each.predicted_at),
             records.dagster_run(page, each.run_id),
         ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL
 
-from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.predicted import Predicted, predicted
 from pipeline_assets.mart_page.views.passport.queries import ChoiceMade, choices_where
 from pipeline_assets.task.spec import TaskSpec
@@ -37,10 +37,10 @@ class Record:
 
 def record(cursor: Cursor, schema: str, task: TaskSpec) -> Record:
     """The record of a task; empty where nothing was trained yet."""
-    choices = catalogue.mart(cursor, schema, task, "model_choices")
+    choices = catalog.mart(cursor, schema, task, "model_choices")
     if choices is None:
         return Record()
-    output = catalogue.mart(cursor, schema, task, "predict_output")
+    output = catalog.mart(cursor, schema, task, "predict_output")
     return Record(
         trainings=tuple(choices_where(cursor, choices, SQL("stage = 'train'"), [])),
         batches=() if output is None else tuple(predicted(cursor, output, choices)),

@@ -89,7 +89,7 @@ class Models:
         Raises:
             DataError: the version was fitted on other features than the task has now.
             StoreError: the registry has no such version, or refuses.
-            PassingFault: the registry does not answer.
+            TransientError: the registry does not answer.
         """
         frame = scoring_frame(features, task.features)
         values = self._model(task, version).contributions(frame)[0]

@@ -86,15 +86,15 @@ class _Gathered:
 
 
 def _gathered(page: Page) -> _Gathered:  # noqa: C901 - short functions, one after another
-    stores = page.house.stores
+    stores = page.app_state.stores
 
     @reactive.calc
     def row() -> _Row | None:
-        place = page.place()
-        if place.view != "passport" or place.batch is None or place.row is None:
+        route = page.route()
+        if route.view != "passport" or route.batch is None or route.row is None:
             return None
         task = page.task()
-        return _Row(task, BatchRef(task.name, _stage(page), place.batch), place.row)
+        return _Row(task, BatchRef(task.name, _stage(page), route.batch), route.row)
 
     @reactive.calc
     async def raw() -> RawRow | NoRow | NotChecked | Problem | None:
@@ -131,7 +131,7 @@ def _gathered(page: Page) -> _Gathered:  # noqa: C901 - short functions, one aft
     @reactive.extended_task
     async def explain(at: _Row, version: int, features: pa.RecordBatch) -> tuple[_Row, Explanation | Problem]:
         # Apart from all else: the first explanation loads MLflow, CatBoost and the model, which takes seconds.
-        return at, await asyncio.to_thread(attempt, page.house.models.explain, at.task, version, features)
+        return at, await asyncio.to_thread(attempt, page.app_state.models.explain, at.task, version, features)
 
     @reactive.effect(priority=1)
     async def _explain() -> None:
@@ -189,7 +189,7 @@ def passport_server(input: Inputs, output: Outputs, session: Session, page: Page
         at, found = await row.accepted(), await row.prepared()
         if at is None:
             return None
-        where = page.house.stores["features"].uri(feature_table(at.task, at.ref.stage), at.ref.batch)
+        where = page.app_state.stores["features"].uri(feature_table(at.task, at.ref.stage), at.ref.batch)
         return TagList(h3(says("features")), _prepared(says, formats, at, found, where))
 
     @render.ui
@@ -246,30 +246,30 @@ def passport_server(input: Inputs, output: Outputs, session: Session, page: Page
 
 
 def _stage(page: Page) -> Stage:
-    wanted = page.place().more.get("stage")
+    wanted = page.route().more.get("stage")
     return next((each for each in STAGES if each == wanted), "predict")
 
 
 def _finder(page: Page, says: ViewTexts, stage: Stage, names: list[str]) -> TagChild:
-    place = page.place()
+    route = page.route()
     batches = {name: name for name in names}
-    if place.batch is not None:
-        batches.setdefault(place.batch, place.batch)
+    if route.batch is not None:
+        batches.setdefault(route.batch, route.batch)
     stages = [
         tags.a(
             says(f"stage_{each}"),
-            href=place.at(view="passport", stage=each, batch=None, row=None),
+            href=route.at(view="passport", stage=each, batch=None, row=None),
             aria_current="true" if each == stage else None,
         )
         for each in STAGES
     ]
     form = parts.form(
-        place,
-        parts.chosen(batches, name="batch", label=says("batch"), selected=place.batch or next(iter(batches), None)),
+        route,
+        parts.chosen(batches, name="batch", label=says("batch"), selected=route.batch or next(iter(batches), None)),
         tags.label(
             tags.span(says("row")),
             tags.input(
-                name="row", type="number", min="0", step="1", required="", value=place.row,
+                name="row", type="number", min="0", step="1", required="", value=route.row,
                 class_="form-control form-control-sm",
             ),
             class_="picker",
@@ -284,7 +284,7 @@ def _finder(page: Page, says: ViewTexts, stage: Stage, names: list[str]) -> TagC
 
 
 def _not_checked(page: Page, says: ViewTexts, at: _Row, found: NotChecked) -> TagChild:
-    others = [page.link(name, page.place().at(batch=name)) for name in found.others[:_BATCHES]]
+    others = [page.link(name, page.route().at(batch=name)) for name in found.others[:_BATCHES]]
     return TagList(
         parts.empty(says("not_checked", batch=at.ref.batch), says("not_checked_do")),
         tags.nav(*others, class_="steps", aria_label=says("batch")) if others else None,
@@ -293,23 +293,23 @@ def _not_checked(page: Page, says: ViewTexts, at: _Row, found: NotChecked) -> Ta
 
 def _steps(page: Page, says: ViewTexts, found: RawRow, at: _Row) -> Tag:
     """Ways to the row before and after, and to the batch's marts."""
-    place, formats = page.place(), page.formats
+    route, formats = page.route(), page.formats
     around = [(key, number) for key, number in (("previous", at.row - 1), ("next", at.row + 1))]
     links = [
-        page.link(says(key, row=formats.number(number)), place.at(row=number))
+        page.link(says(key, row=formats.number(number)), route.at(row=number))
         for key, number in around
         if 0 <= number < found.manifest.rows
     ]
     mart = {"batch": at.ref.batch, "row": None, "stage": at.ref.stage}
-    links.append(page.link(says("in_input"), place.at(view="input", **mart)))
+    links.append(page.link(says("in_input"), route.at(view="input", **mart)))
     if at.ref.stage == "predict":
-        links.append(page.link(says("in_output"), place.at(view="output", **{**mart, "stage": None})))
+        links.append(page.link(says("in_output"), route.at(view="output", **{**mart, "stage": None})))
     return tags.nav(*links, class_="steps", aria_label=says("around"))
 
 
 def _came(says: ViewTexts, formats: Formats, found: RawRow) -> TagChild:
     manifest = found.manifest
-    place = "place_value" if len(manifest.parts) == 1 else "place_value_part"
+    route = "place_value" if len(manifest.parts) == 1 else "place_value_part"
     counts = says(
         "rows_of_batch_value",
         rows=formats.number(manifest.rows),
@@ -321,7 +321,7 @@ def _came(says: ViewTexts, formats: Formats, found: RawRow) -> TagChild:
         parts.facts(
             {
                 says("file"): tags.code(found.file),
-                says("place"): says(place, row=formats.number(found.row_in_file)),
+                says("place"): says(route, row=formats.number(found.row_in_file)),
                 says("rows_of_batch"): counts,
                 says("sha256"): tags.code(manifest.sha256),
             }
@@ -403,7 +403,7 @@ def _chosen(page: Page, says: ViewTexts, formats: Formats, marts: Told) -> TagCh
     facts: dict[str, TagChild] = {
         says("which"): page.link(
             says("version_number", version=version),
-            page.place().at(view="models", version=version, batch=None, row=None, stage=None),
+            page.route().at(view="models", version=version, batch=None, row=None, stage=None),
         )
     }
     if choice is not None:

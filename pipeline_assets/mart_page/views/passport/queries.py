@@ -9,7 +9,7 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Composable, Identifier
 
-from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.catalog import Mart
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import LABEL, TaskSpec
@@ -85,9 +85,9 @@ class Told:
 def told(cursor: Cursor, schema: str, task: TaskSpec, ref: BatchRef, row: int) -> Told:
     """Everything that the marts say of one row; each statement is a look-up by key."""
     if ref.stage == "train":
-        return Told(label=_label(cursor, catalogue.mart(cursor, schema, task, "train_input"), ref.batch, row))
-    prediction = _prediction(cursor, catalogue.mart(cursor, schema, task, "predict_output"), ref.batch, row)
-    choices = catalogue.mart(cursor, schema, task, "model_choices")
+        return Told(label=_label(cursor, catalog.mart(cursor, schema, task, "train_input"), ref.batch, row))
+    prediction = _prediction(cursor, catalog.mart(cursor, schema, task, "predict_output"), ref.batch, row)
+    choices = catalog.mart(cursor, schema, task, "model_choices")
     if prediction is None or choices is None:
         return Told(prediction)
     made = choices_where(cursor, choices, SQL("run_id = %s AND stage = 'predict'"), [prediction.run_id])

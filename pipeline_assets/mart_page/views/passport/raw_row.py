@@ -110,7 +110,7 @@ def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: 
         scratch: folder for what the checks put down.
 
     Raises:
-        PassingFault: the store does not answer.
+        TransientError: the store does not answer.
         StoreError: it refuses.
         DataError: the record of the check is damaged.
     """
@@ -121,8 +121,8 @@ def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: 
     if not 0 <= row < manifest.rows:
         return NoRow(manifest.rows)
     starts = [0, *accumulate(manifest.rows_of_parts)]
-    place = bisect_right(starts, row) - 1
-    part, at = manifest.parts[place], row - starts[place]
+    route = bisect_right(starts, row) - 1
+    part, at = manifest.parts[route], row - starts[route]
     rejected = stored.find("row_number", row)
     record = _as_it_came(rejected) if rejected is not None else attempt(lambda: files.part(part).row(at))
     values: tuple[RawValue, ...] | Problem

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.views.batches.queries import Truth, truth
 from tests.examples import orders, shop, with_column
 from tests.fixtures.postgres import Marts
@@ -19,7 +19,7 @@ def put_train(marts: Marts, batch: str, numbers: Sequence[int], labels: Sequence
 def known(marts: Marts, batch: str) -> Truth | None:
     with cursor_of(marts) as cursor:
         output, inputs, trains = (
-            catalogue.mart(cursor, marts.schema, TASK, which)
+            catalog.mart(cursor, marts.schema, TASK, which)
             for which in ("predict_output", "predict_input", "train_input")
         )
         assert output

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.predicted import Predicted
 from pipeline_assets.mart_page.views.drift import queries as drift
 from pipeline_assets.monitoring import drift as psi
@@ -40,9 +40,9 @@ def rows(count: int, seed: int, shift: float = 0.0, gaps: int = 0) -> pa.Table:
     )
 
 
-def mart_of(marts: Marts, stage: Stage) -> catalogue.Mart:
+def mart_of(marts: Marts, stage: Stage) -> catalog.Mart:
     with cursor_of(marts) as cursor:
-        found = catalogue.mart(cursor, marts.schema, TASK, "train_input" if stage == "train" else "predict_input")
+        found = catalog.mart(cursor, marts.schema, TASK, "train_input" if stage == "train" else "predict_input")
     assert found is not None
     return found
 
@@ -118,7 +118,7 @@ def test_scores_lie_as_numpy_says(marts: Marts) -> None:
     put_output(marts, TASK, "new", values.tolist(), run="r", day=1)
     made = [Predicted(batch, 1, "r", START) for batch in ("new", "gone")]
     with cursor_of(marts) as cursor:
-        mart = catalogue.mart(cursor, marts.schema, TASK, "predict_output")
+        mart = catalog.mart(cursor, marts.schema, TASK, "predict_output")
         assert mart is not None
         (found,) = drift.scores(cursor, mart, made)
     assert (found.rows, found.of, found.made.batch) == (3_000, 3_000, "new")

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 
 from pipeline_assets.mart_page.catalog import Column, Mart
-from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.marts.filters import filters_of, free_slot
 
 KINDS = {
@@ -15,7 +15,7 @@ MART = Mart("marts", "m", "", {name: Column(name, kind, "", "raw", key=False) fo
 
 
 def value_of(column: str, written: str, language: str) -> object:
-    found, wrong = filters_of(Place(more={"w1c": column, "w1o": "is", "w1v": written}), MART, language)
+    found, wrong = filters_of(Route(more={"w1c": column, "w1o": "is", "w1v": written}), MART, language)
     assert not wrong
     return found[0].value
 
@@ -49,7 +49,7 @@ def test_values_are_read_as_people_write_them(column: str, written: str, languag
     ("column", "written"), [("n", "far"), ("day", "2013-13-01"), ("flag", "maybe"), ("x", ""), ("time", "noon")]
 )
 def test_what_is_no_value_is_told(column: str, written: str) -> None:
-    found, (wrong,) = filters_of(Place(more={"w1c": column, "w1o": "at_most", "w1v": written}), MART, "en")
+    found, (wrong,) = filters_of(Route(more={"w1c": column, "w1o": "at_most", "w1v": written}), MART, "en")
     assert (found, wrong.column, wrong.written) == ([], column, written)
 
 
@@ -64,7 +64,7 @@ def test_only_known_columns_and_words_make_filters() -> None:
         "w4c": "n",
         "w4o": "empty",
     }
-    found, wrong = filters_of(Place(more=more), MART, "en")
+    found, wrong = filters_of(Route(more=more), MART, "en")
     assert [(one.column.name, one.word, one.slot) for one in found] == [("n", "empty", 4)]
     assert wrong == []
-    assert free_slot(Place(more=more)) == 5
+    assert free_slot(Route(more=more)) == 5

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pytest
 
-from pipeline_assets.mart_page import catalog as catalogue
+from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.database import ReadOnlyDatabase
-from pipeline_assets.mart_page.route import Place
+from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.marts import queries
 from pipeline_assets.mart_page.views.marts.filters import filters_of
 from pipeline_assets.mart_page.views.marts.queries import Asked, Beside, Order
@@ -29,9 +29,9 @@ def filled(marts: Marts) -> Marts:
     return marts
 
 
-def mart(marts: Marts, which: catalogue.Which = "predict_input") -> catalogue.Mart:
+def mart(marts: Marts, which: catalog.Which = "predict_input") -> catalog.Mart:
     with cursor_of(marts) as cursor:
-        found = catalogue.mart(cursor, marts.schema, TASK, which)
+        found = catalog.mart(cursor, marts.schema, TASK, which)
     assert found is not None
     return found
 
@@ -43,7 +43,7 @@ def asked(
     names = {
         f"w{slot}{part}": text for slot, one in enumerate(filters, 1) for part, text in zip("cov", one, strict=True)
     }
-    found, wrong = filters_of(Place(more=names), there, "en")
+    found, wrong = filters_of(Route(more=names), there, "en")
     assert not wrong
     return Asked(there, batch, tuple(found), queries.order_of(there, found, sort, down=down))
 

@@ -32,7 +32,7 @@ _ROWS_TO_FIT = 250_000
 
 
 @dataclass(frozen=True)
-class Ground:
+class Workspace:
     """A benchmark's place; every process that is measured reads it from the folder.
 
     Attributes:
