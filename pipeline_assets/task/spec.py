@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
+from pipeline_assets.task.fingerprints import Slice, fingerprint
 from pipeline_assets.task.types import arrow_type
 
 Stage = Literal["train", "predict"]
@@ -326,6 +327,10 @@ class TaskSpec(SpecModel):
 
         refuse("TaskSpec", problems(self), self)
         return self
+
+    def fingerprint(self, which: Slice) -> str:
+        """The hash of a slice of this description; see :mod:`pipeline_assets.task.fingerprints`."""
+        return fingerprint(self, which)
 
     def columns_of(self, stage: Stage) -> dict[str, Column]:
         """The contract's columns for one stage's files, as written."""

@@ -1,0 +1,77 @@
+"""Fingerprints of a task's description: a hash of each slice, together with what that slice rests on.
+
+Whatever the pipeline makes carries the fingerprints it was made under, and whoever reads it compares them with the
+task's own. Descriptions, owners and tags are in no slice: editing them makes nothing stale.
+"""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from pipeline_assets.task.expressions import read
+from pipeline_assets.task.types import arrow_type, duckdb_type
+
+if TYPE_CHECKING:
+    from pipeline_assets.task.spec import TaskSpec
+
+Slice = Literal["contract", "features", "target", "training", "selection", "output"]
+SLICES: tuple[Slice, ...] = get_args(Slice)
+
+_LENGTH = 16
+
+
+def fingerprint(task: "TaskSpec", which: Slice) -> str:
+    """The fingerprint of one slice of a task: 16 hexadecimal digits.
+
+    - ``contract``: which rows are accepted: columns with their types and rules, row rules, key.
+    - ``features``: the value of every feature: names, kinds and expressions, and the types of the columns that they
+      use. A rule of the contract changes which rows there are, not what a feature is, and is not in it.
+    - ``target``: the value of the label, and its kind.
+    - ``training``: how a version is fitted, with ``features`` and ``target``.
+    - ``selection``: which version predicts, with ``features`` and ``target``.
+    - ``output``: what the output file and the decision are, with the types of the columns it may use.
+
+    Args:
+        task: a loaded task.
+        which: the slice.
+    """
+    content = json.dumps(_content(task, which), ensure_ascii=False, sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:_LENGTH]
+
+
+def _content(task: "TaskSpec", which: Slice) -> Any:
+    if which == "contract":
+        return {
+            "key": task.key,
+            # Order matters: reasons are listed in it.
+            "columns": [[name, _rules(column)] for name, column in task.columns.items()],
+            "unexpected_columns": task.unexpected_columns,
+            "checks": [[name, expression.strip()] for name, expression in task.checks.items()],
+        }
+    if which == "features":
+        types = {name: duckdb_type(each.type) for name, each in task.columns.items() if each.stage is None}
+        return [
+            [kind, name, *_expression(feature.expression, types)]
+            for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical))
+            for name, feature in group.items()
+        ]
+    if which == "target":
+        types = {name: duckdb_type(each.type) for name, each in task.columns_of("train").items()}
+        target = task.target.model_dump(exclude={"description", "expression"})
+        return [*_expression(task.target.expression, types), target]
+    rests_on = [fingerprint(task, "features"), fingerprint(task, "target")]
+    if which == "training":
+        return [*rests_on, task.training.model_dump(mode="json"), task.key]
+    if which == "selection":
+        return [*rests_on, task.selection.model_dump(mode="json"), task.limits.metric, task.training.metric]
+    types = {name: duckdb_type(each.type) for name, each in task.columns_of("predict").items()}
+    return [task.output.model_dump(mode="json"), types]
+
+
+def _rules(column: Any) -> dict[str, Any]:
+    given = column.model_dump(mode="json", exclude={"description"})
+    return {**given, "type": str(arrow_type(column.type)), "check": column.check and column.check.strip()}
+
+
+def _expression(expression: str, types: dict[str, str]) -> list[Any]:
+    return [expression.strip(), {name: types[name] for name in read(expression, types).columns}]

@@ -1,0 +1,13 @@
+"""The pipeline's own columns step aside for a user's."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_assets.task.names import own_name
+
+NAMES = st.sampled_from(["label", "LABEL", "pipeline_label", "Pipeline_Label", "pipeline_pipeline_label", "price"])
+
+
+@given(st.lists(NAMES))
+def test_an_own_name_is_never_a_users(taken: list[str]) -> None:
+    assert own_name("label", taken).lower() not in {name.lower() for name in taken}
