@@ -136,7 +136,7 @@ class TarantoolLoad:
             answer = session.run(
                 "commit_load", self.generation, _serialized(self.schema), json.dumps(dict(self.table.fingerprints))
             )
-            if answer == [False]:
+            if answer[0] is False:  # not 0, the rows of an empty batch
                 raise self._not_open()
             if answer[0] is None:
                 check_complete(answer[1], self.pieces, f"batch {self.batch} of {self.table.name}")
