@@ -167,7 +167,8 @@ def _input_mart_check(graph: TaskGraph, stage: Stage) -> Check:
     ) -> dg.AssetCheckResult:
         ref = _ref(graph, stage, context)
         with translate_errors(0):
-            stored = marts.count(input_mart(graph.task, stage).name, {"batch": ref.batch})
+            mart = input_mart(graph.task, stage)
+            stored = marts.count(mart.name, {mart.batch_column: ref.batch})
         return equal({"accepted": _manifest(files, ref).accepted, "mart": stored})
 
     return rows_add_up
@@ -237,7 +238,8 @@ def _output_mart_check(graph: TaskGraph) -> Check:
         with translate_errors(0):
             scores = files.read(Area.SCORES, ref)
             stored = marts.count(output_mart(graph.task).name, {"batch": ref.batch})
-            linked = marts.count(lineage(graph.task).name, {"batch": ref.batch})
+            here = {input_mart(graph.task, "predict").batch_column: ref.batch}
+            linked = marts.count(lineage(graph.task).name, here)
         return equal({"scored": scores.rows if scores else None, "mart": stored, "lineage": linked})
 
     return rows_add_up

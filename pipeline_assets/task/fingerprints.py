@@ -12,7 +12,7 @@ from pipeline_assets.task.expressions import read
 from pipeline_assets.task.types import arrow_type, duckdb_type
 
 if TYPE_CHECKING:
-    from pipeline_assets.task.spec import TaskSpec
+    from pipeline_assets.task.spec import Stage, TaskSpec
 
 Slice = Literal["contract", "features", "target", "training", "selection", "output"]
 SLICES: tuple[Slice, ...] = get_args(Slice)
@@ -37,6 +37,12 @@ def fingerprint(task: "TaskSpec", which: Slice) -> str:
     """
     content = json.dumps(_content(task, which), ensure_ascii=False, sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:_LENGTH]
+
+
+def task_fingerprints(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
+    """The slices that the prepared rows of a stage rest on, by name: contract, features, in train also target."""
+    slices: tuple[Slice, ...] = ("contract", "features", "target") if stage == "train" else ("contract", "features")
+    return {which: fingerprint(task, which) for which in slices}
 
 
 def _content(task: "TaskSpec", which: Slice) -> Any:

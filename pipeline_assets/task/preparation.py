@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from pipeline_assets.task import sql
 from pipeline_assets.task.contract import Contract, in_bits
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, SPLIT_BY, Stage, TaskSpec
+from pipeline_assets.task.names import own_name
+from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SPLIT_BY, Stage, TaskSpec
 from pipeline_assets.task.types import arrow_type
 
 # What a categorical feature is where its expression gives null: models want a value, and people see what it means.
@@ -71,28 +72,36 @@ def features_query(rows: AcceptedRows) -> str:
     return f"select {', '.join(columns)} from ({rows.typed})"
 
 
+def input_mart_names(task: TaskSpec, stage: Stage) -> dict[str, str]:
+    """What the pipeline's own columns are called in an input mart: they step aside for the contract's and features."""
+    taken = [*task.columns_of(stage), *(f"{FEATURE_PREFIX}{name}" for name in task.features.all)]
+    return {name: own_name(name, taken) for name in (*ROW_ADDRESS, LABEL)}
+
+
 def input_mart_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
     """The columns of an input mart: the raw columns of the contract, then ``feature_*``, in train the label."""
+    own = input_mart_names(task, stage)
     fields = [
-        pa.field("batch", pa.string(), nullable=False),
-        pa.field("row_number", pa.int64(), nullable=False),
+        pa.field(own["batch"], pa.string(), nullable=False),
+        pa.field(own["row_number"], pa.int64(), nullable=False),
         *(pa.field(name, arrow_type(column.type)) for name, column in task.columns_of(stage).items()),
         *(pa.field(f"{FEATURE_PREFIX}{name}", pa.float64()) for name in task.features.numeric),
         *(pa.field(f"{FEATURE_PREFIX}{name}", pa.string()) for name in task.features.categorical),
     ]
     if stage == "train":
-        fields.append(pa.field(LABEL, pa.int8()))
+        fields.append(pa.field(own[LABEL], pa.int8()))
     return pa.schema(fields)
 
 
 def input_mart_query(rows: AcceptedRows) -> str:
     """Accepted rows as people read them, in file order, with the columns of :func:`input_mart_schema`."""
     task, stage = rows.contract.task, rows.contract.stage
-    columns = [f"{sql.text(rows.batch)} as batch", "row_number"]
+    own = input_mart_names(task, stage)
+    columns = [f"{sql.text(rows.batch)} as {own['batch']}", f"row_number as {own['row_number']}"]
     columns += [sql.name(name) for name in task.columns_of(stage)]
     columns += _features(task, prefix=FEATURE_PREFIX)
     if stage == "train":
-        columns.append(_label(task))
+        columns.append(_label(task, own[LABEL]))
     return f"select {', '.join(columns)} from ({rows.typed})"
 
 
@@ -114,5 +123,5 @@ def _features(task: TaskSpec, prefix: str) -> list[str]:
     return [*numeric, *categorical]
 
 
-def _label(task: TaskSpec) -> str:
-    return f"cast((\n{task.target.expression}\n) as TINYINT) as {LABEL}"
+def _label(task: TaskSpec, name: str = LABEL) -> str:
+    return f"cast((\n{task.target.expression}\n) as TINYINT) as {name}"

@@ -93,6 +93,12 @@ class Database:
             if connection is not None:
                 connection.close()  # the server rolls back what is not committed
 
+    @contextmanager
+    def cursor(self, doing: str, **facts: object) -> Iterator[Cursor]:
+        """One transaction by one cursor; see :meth:`transaction`."""
+        with self.transaction(doing, **facts) as connection, connection.cursor() as cursor:
+            yield cursor
+
     def connect(self) -> Connection:
         """A connection of its own, for whoever keeps it.
 

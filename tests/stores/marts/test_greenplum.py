@@ -20,7 +20,7 @@ from psycopg2.sql import SQL, Composable, Identifier
 from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stores.marts import catalog as mart_catalog
-from pipeline_assets.stores.marts import database, embedded_postgres, greenplum
+from pipeline_assets.stores.marts import database, embedded_postgres, loading
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable, MartView
 from pipeline_assets.stores.marts.sql import Dialect
 from tests.fixtures import mart_writers
@@ -268,7 +268,7 @@ def test_an_error_half_way_in_the_stream_leaves_the_former_batch_and_is_raised_a
 def test_a_load_that_the_server_refuses_ends_however_much_is_still_to_come(
     marts: Marts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(greenplum, "_ROWS_OF_A_COPY", 50_000)
+    monkeypatch.setattr(loading, "_ROWS_OF_A_COPY", 50_000)
     table = mart(("n", pa.int32()))
     marts.store.replace(table, {"batch": "one"}, rows_of(table, "one", [1, 2]))
     rows = (batch.set_column(1, "row_number", pa.nulls(1000, pa.int64())) for batch in endless(table, "one", 7))
@@ -278,7 +278,7 @@ def test_a_load_that_the_server_refuses_ends_however_much_is_still_to_come(
 
 
 def test_a_load_of_several_copies_is_one(marts: Marts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(greenplum, "_ROWS_OF_A_COPY", 50_000)
+    monkeypatch.setattr(loading, "_ROWS_OF_A_COPY", 50_000)
     table = mart(("n", pa.int32()))
     told: list[int] = []
     numbers = list(range(150_000))
