@@ -7,7 +7,7 @@ import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.engine.duckdb.raw_batch import key_rule, manifest_of
+from pipeline_assets.engine.record import current_record, key_rule
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.metrics import reaches
 from pipeline_assets.stores.features.base import FeatureStore, feature_table
@@ -78,10 +78,10 @@ def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
     def rows_add_up(context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]) -> dg.AssetCheckResult:
         ref = _ref(graph, stage, context)
         with translate_errors(0):
-            found = manifest_of(files, ref)
-            stored = files.read(Area.REJECTED, ref)
+            record = current_record(files, graph.task, ref)
+        found = record.manifest
         in_parts = sum(found.rows_of_parts)
-        return equal({"raw": in_parts, "accepted + rejected on file": found.accepted + (stored.rows if stored else 0)})
+        return equal({"raw": in_parts, "accepted + rejected on file": found.accepted + record.stored.rows})
 
     @_check(
         graph,
@@ -92,7 +92,7 @@ def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
     def rejected_share(
         context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]
     ) -> dg.AssetCheckResult:
-        found = _manifest(files, _ref(graph, stage, context))
+        found = _manifest(graph, files, _ref(graph, stage, context))
         share, limit = found.rejected / found.rows, graph.task.limits.rejected_share
         return dg.AssetCheckResult(
             passed=share <= limit,
@@ -104,7 +104,7 @@ def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
     def columns_expected(
         context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]
     ) -> dg.AssetCheckResult:
-        found = _manifest(files, _ref(graph, stage, context))
+        found = _manifest(graph, files, _ref(graph, stage, context))
         return dg.AssetCheckResult(
             passed=not found.unexpected,
             severity=dg.AssetCheckSeverity.WARN,
@@ -128,7 +128,7 @@ def _key_unique(graph: TaskGraph, stage: Stage) -> Check:
         blocking=False,
     )
     def key_unique(context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]) -> dg.AssetCheckResult:
-        found = _manifest(files, _ref(graph, stage, context))
+        found = _manifest(graph, files, _ref(graph, stage, context))
         repeated = found.reasons.get(key_rule(graph.task), 0)
         return dg.AssetCheckResult(
             passed=repeated == 0,
@@ -140,9 +140,9 @@ def _key_unique(graph: TaskGraph, stage: Stage) -> Check:
     return key_unique
 
 
-def _manifest(files: FileStore, ref: BatchRef) -> Manifest:
+def _manifest(graph: TaskGraph, files: FileStore, ref: BatchRef) -> Manifest:
     with translate_errors(0):
-        return manifest_of(files, ref)
+        return current_record(files, graph.task, ref).manifest
 
 
 def _features_check(graph: TaskGraph, stage: Stage) -> Check:
@@ -155,7 +155,7 @@ def _features_check(graph: TaskGraph, stage: Stage) -> Check:
         ref = _ref(graph, stage, context)
         with translate_errors(0):
             stored = features.count(feature_table(graph.task, stage), ref.batch)
-        return equal({"accepted": _manifest(files, ref).accepted, "features": stored})
+        return equal({"accepted": _manifest(graph, files, ref).accepted, "features": stored})
 
     return rows_add_up
 
@@ -169,7 +169,7 @@ def _input_mart_check(graph: TaskGraph, stage: Stage) -> Check:
         with translate_errors(0):
             mart = input_mart(graph.task, stage)
             stored = marts.count(mart.name, {mart.batch_column: ref.batch})
-        return equal({"accepted": _manifest(files, ref).accepted, "mart": stored})
+        return equal({"accepted": _manifest(graph, files, ref).accepted, "mart": stored})
 
     return rows_add_up
 
@@ -213,7 +213,7 @@ def _predictions_check(graph: TaskGraph) -> Check:
             scores, output = files.read(Area.SCORES, ref), files.read(Area.OUTPUT, ref)
             decisions = scores.batches(["decision"]) if scores else ()
             decided = sum(batch.column("decision").true_count for batch in decisions)
-        scored = equal({"accepted": _manifest(files, ref).accepted, "scored": scores.rows if scores else None})
+        scored = equal({"accepted": _manifest(graph, files, ref).accepted, "scored": scores.rows if scores else None})
         kept = equal({"decided": decided, "output": output.rows if output else None})
         return dg.AssetCheckResult(
             passed=scored.passed and kept.passed,

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.engine.duckdb.raw_batch import RawBatch
+from pipeline_assets.engine.duckdb.accepted import RawBatch
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.task.preparation import features_query
 from pipeline_assets.task.spec import Stage

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.code import code_commit, lock_sha256
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.dataset import training_frame
 from pipeline_assets.ml.selection import Choice, Comparison, choose, fitting_champion

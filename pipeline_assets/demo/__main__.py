@@ -15,7 +15,7 @@ from pipeline_assets.cli.run import failures, home, run_batch
 from pipeline_assets.demo.flights import PREDICT, TASK, TRAIN, write
 from pipeline_assets.demo.progress import SHOWN, shown
 from pipeline_assets.demo.truth import Comparison, compare, demo_task, truth
-from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.errors import PipelineError
 from pipeline_assets.io_managers.predictions import read_scores
 from pipeline_assets.resources import file_store

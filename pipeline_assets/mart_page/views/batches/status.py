@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Literal
 
-from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.errors import PipelineError, TransientError
 from pipeline_assets.mart_page.views.models.queries import Record
 from pipeline_assets.stores.files.base import Area, FileStore, Found

@@ -1,10 +1,10 @@
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline_assets.engine.duckdb import raw_batch as raw
+from pipeline_assets.engine.duckdb.check import check
+from pipeline_assets.engine.record import to_metadata
 from pipeline_assets.mart_page.predicted import Predicted
 from pipeline_assets.mart_page.views.batches.status import BatchRecord, batch_records
 from pipeline_assets.mart_page.views.models.queries import Record
@@ -32,9 +32,9 @@ class Orders:
         return path
 
     def check(self, ref: BatchRef) -> None:
-        checked = raw.check(self.files, TASK, ref, self.root / "scratch", lambda _: None)
+        checked = check(self.files, TASK, ref, self.root / "scratch", lambda _: None)
         with self.files.sink(Area.REJECTED, ref, checked.rejected.schema) as sink:
-            sink.metadata[raw.MANIFEST_KEY] = json.dumps(checked.manifest.to_json())
+            sink.metadata.update(to_metadata(checked.manifest))
             for batch in checked.rejected:
                 sink.write(batch)
 

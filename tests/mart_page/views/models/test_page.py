@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.task.batch import BatchRef
 from tests.mart_page.conftest import MONTHS, FlightsSite
