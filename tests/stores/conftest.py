@@ -1,7 +1,7 @@
 """Fixtures of the stores' tests: real servers and embedded ones behind the same names."""
 
 from tests.fixtures.files import files_place
-from tests.fixtures.mlflow import mlflow_server, own_mlflow
+from tests.fixtures.mlflow import mlflow2_server, mlflow_server, own_mlflow
 from tests.fixtures.postgres import embedded_server, mart_store, marts, own_tcp_server, tcp_server
 from tests.fixtures.s3 import s3_server
 from tests.fixtures.tarantool import own_tarantool, tarantool_server, tarantool_settings
@@ -11,6 +11,7 @@ __all__ = [
     "files_place",
     "mart_store",
     "marts",
+    "mlflow2_server",
     "mlflow_server",
     "own_mlflow",
     "own_tarantool",
