@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 AIRFLOW_BIN := .venv-airflow/bin
 AIRFLOW_READY := .venv-airflow/.ready
+MLFLOW2_BIN := .venv-mlflow2/bin
+MLFLOW2_READY := .venv-mlflow2/.ready
 AIRFLOW_PLUGINS := pipeline_assets/airflow_dags/plugins
 # What Airflow runs is tested where Airflow is.
 AIRFLOW_TEST := $(AIRFLOW_BIN)/python -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/airflow_dags \
@@ -37,6 +39,13 @@ $(AIRFLOW_READY): requirements-airflow.lock
 	$(AIRFLOW_BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-airflow.lock
 	$(AIRFLOW_BIN)/pip check
 	@touch $(AIRFLOW_READY)
+
+# MLflow 2, whose server the registry's tests start beside that of MLflow 3.
+$(MLFLOW2_READY): requirements-mlflow2.lock
+	$(PYTHON) -m venv .venv-mlflow2
+	$(MLFLOW2_BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-mlflow2.lock
+	$(MLFLOW2_BIN)/pip check
+	@touch $(MLFLOW2_READY)
 
 $(DAGSTER_HOME)/dagster.yaml: pipeline_assets/instance.yaml
 	@mkdir -p $(DAGSTER_HOME) $(MPLCONFIGDIR)
@@ -73,7 +82,7 @@ stack-demo: $(READY) ## The demo on those servers
 stack-down: ## Stop them, and Airflow; what they hold stays
 	@test ! -d .pipeline/stack || $(BIN)/python -m pipeline_assets.stack down
 
-test: $(HOME_READY) $(AIRFLOW_READY) ## Run every test; REQUIRE_SERVERS=1 makes a missing server a failure
+test: $(HOME_READY) $(AIRFLOW_READY) $(MLFLOW2_READY) ## Run every test; REQUIRE_SERVERS=1 makes a missing server a failure
 	$(BIN)/python -m pytest
 	$(AIRFLOW_TEST)
 
@@ -92,11 +101,13 @@ format: $(READY) ## Let ruff put the code in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: $(READY) ## Resolve requirements.lock and requirements-airflow.lock anew from pyproject.toml
+lock: $(READY) ## Resolve the three lock files anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 	$(BIN)/uv pip compile --group airflow --quiet --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow.lock
+	$(BIN)/uv pip compile --group mlflow2 --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-mlflow2.lock
 
 clean: stack-down ## Remove what the pipeline made: data/ and .pipeline/ (its servers are stopped first)
 	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.marts.embedded_postgres stop $(CURDIR)/.pipeline/postgres

@@ -49,6 +49,6 @@ def resources(settings: Settings) -> Resources:
             else ParquetFeatureStore(settings.state / "features")
         ),
         marts=MartStore(settings.greenplum or settings.state / "postgres", settings.schema),
-        registry=Registry(settings.mlflow or settings.state / "mlflow"),
+        registry=Registry(settings.mlflow or settings.state / "mlflow", settings.mlflow_ui),
         scratch=settings.state / "scratch",
     )

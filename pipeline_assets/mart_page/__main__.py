@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--defs", type=Path, help="folder of the tasks; the package's own by default")
     parser.add_argument("--dagster", default="http://127.0.0.1:3000", help="Dagster's UI, for links to it")
     parser.add_argument(
-        "--mlflow", help="MLflow's UI, for links to it; by default MLFLOW_URL, or where make mlflow-ui serves"
+        "--mlflow",
+        help="MLflow's UI, for links to it; by default MLFLOW_UI_URL, MLFLOW_URL, or where make mlflow-ui serves",
     )
     given = parser.parse_args(arguments)
     try:
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     except PipelineError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    mlflow = given.mlflow or (settings.mlflow.url if settings.mlflow else _MLFLOW_UI)
+    mlflow = given.mlflow or settings.mlflow_ui or _MLFLOW_UI
     app = application(settings, given.defs, dagster=given.dagster, mlflow=mlflow, names=[given.host, *given.name])
     sys.stdout.write(f"The mart page is on http://{given.host}:{given.port}\n")
     sys.stdout.flush()

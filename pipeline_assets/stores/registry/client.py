@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ _PASSING_TEXT = re.compile(
     r"could not connect|connection (refused|reset|aborted|was closed)|max retries exceeded|timed? ?out",
     re.IGNORECASE,
 )
+_INSERTED_TWICE = re.compile(r"IntegrityError|UniqueViolation|duplicate", re.IGNORECASE)
 _LONGEST = 300
 
 
@@ -61,16 +62,20 @@ def check_database(path: Path) -> None:
 def connect(tracking_uri: str, login: str | None = None, password: str | None = None) -> "MlflowClient":
     """A client of one server or database; the process's own tracking URI stays what it is.
 
-    MLflow reads credentials from the environment only; they are put there, never into an address.
+    The credentials reach the server only: no environment variable holds them, and no address.
+
+    Raises:
+        StoreError: the package is installed without the plug-in that sends them.
     """
     for name, value in _HABITS.items():
         os.environ.setdefault(name, value)
-    if login is not None and password is not None:
-        os.environ["MLFLOW_TRACKING_USERNAME"] = login
-        os.environ["MLFLOW_TRACKING_PASSWORD"] = password
     from mlflow import MlflowClient
     from mlflow.telemetry import set_telemetry_client
 
+    if login is not None and password is not None:
+        from pipeline_assets.stores.registry.login import log_in
+
+        log_in(tracking_uri, login, password)
     # Reads the habits again, for something else may have imported MLflow before them.
     set_telemetry_client()  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
@@ -106,6 +111,21 @@ def answers(address: str, to: str) -> Iterator[None]:
             found=f"{address} said: {said}",
             do="check MLFLOW_LOGIN and MLFLOW_PASSWORD, and that this login may do so" if forbidden else None,
         ) from error
+
+
+def twice(write: Callable[[], None]) -> None:
+    """Writes a tag or an alias, once more where another process has created the same one at the same moment.
+
+    MLflow looks whether there is one, then inserts it or updates it: of two that insert, the database refuses one.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write()
+    except MlflowException as error:
+        if _INSERTED_TWICE.search(str(error)) is None:
+            raise
+        write()
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:
