@@ -47,9 +47,8 @@ def test_train_and_then_predict(pair2: Pair2, trained: TaskRun) -> None:
 
 
 def test_what_is_wrong_is_named_and_not_tried_again(pair2: Pair2) -> None:
-    pair2.flights.file("predictions", AFTER_TRAIN)  # there is a model
     folder = pair2.flights.root / "data" / TASK / "predict"
-    (folder / "broken").write_text("no parquet")
+    (folder / "broken.parquet").write_text("no parquet")
     broken, unknown, no_job = (
         pair2.predict("broken"), pair2.predict("2013-13"), pair2.trigger("unknown_job", "run", AFTER_TRAIN),
     )  # fmt: skip
