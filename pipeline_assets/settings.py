@@ -97,16 +97,31 @@ class Settings:
             raise SettingsError("DATA_URI names no place we can read", found=data_uri, expected="s3://... or a folder")
         if "://" not in data_uri:
             data_uri = str((root / data_uri).resolve())
-        mlflow = _mlflow(values)
+        s3 = _s3(values) if data_uri.startswith("s3://") else None
+        greenplum, mlflow = _greenplum(values), _mlflow(values)
+        for server, variable in ((s3, "AWS_CA_BUNDLE"), (greenplum, "PGSSLROOTCERT"), (mlflow, "REQUESTS_CA_BUNDLE")):
+            if server is not None:
+                _check_authority(values, variable)
         return cls(
             data_uri=data_uri.rstrip("/"),
             state=(root / values.get("PIPELINE_STATE", ".pipeline")).resolve(),
             schema=values.get("GREENPLUM_SCHEMA", "marts"),
-            s3=_s3(values) if data_uri.startswith("s3://") else None,
-            greenplum=_greenplum(values),
+            s3=s3,
+            greenplum=greenplum,
             tarantool=_tarantool(values),
             mlflow=mlflow,
             mlflow_ui=_mlflow_ui(values) or (mlflow.url if mlflow else None),
+        )
+
+
+def _check_authority(values: Mapping[str, str], variable: str) -> None:
+    """The clients themselves read these variables, and say little of a file that is not there."""
+    given = values.get(variable)
+    if given is not None and not (variable == "PGSSLROOTCERT" and given == "system") and not Path(given).exists():
+        raise SettingsError(
+            f"{variable} names a file that is not there",
+            found=given,
+            expected="the file with the certificate of the authority that signed the server's certificate",
         )
 
 

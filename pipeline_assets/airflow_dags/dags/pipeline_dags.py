@@ -2,12 +2,12 @@
 
 Name your tasks below, or without touching this file in the Airflow variable ``pipeline_tasks``, as JSON:
 ``["flight_delays", {"task": "returns", "predict": {"schedule": "@daily", "wait_for_file": true}}]``.
-What can be said of a task stands in ``dagster_runs/settings.py``.
+``dagster_runs/settings.py`` lists what a task can say.
 """
 
-from airflow.sdk import Variable
-
+# Airflow looks for DAGs only in files in which these words stand: airflow, dag.
 try:
+    from dagster_runs.compat import variable
     from dagster_runs.dags import task_dags
     from dagster_runs.settings import read
 except ModuleNotFoundError as error:
@@ -20,4 +20,4 @@ except ModuleNotFoundError as error:
 
 TASKS = ["flight_delays"]
 
-globals().update(task_dags(read(Variable.get("pipeline_tasks", default=None) or TASKS)))
+globals().update(task_dags(read(variable("pipeline_tasks") or TASKS)))

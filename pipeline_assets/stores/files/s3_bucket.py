@@ -238,9 +238,9 @@ class Bucket:
             ) from error
         except boto.SSLError as error:
             raise StoreError(
-                "the certificate of the S3 endpoint is not trusted",
-                found=self._endpoint,
-                do="set AWS_CA_BUNDLE to the certificates that are",
+                "there is no TLS connection to the S3 endpoint that can be trusted",
+                found=str(error),
+                do="set AWS_CA_BUNDLE to the file of the authority that signed the endpoint's certificate",
             ) from error
         except boto.ParamValidationError as error:
             raise StoreError("DATA_URI cannot be S3's", file=self.uri(key), found=str(error)) from error

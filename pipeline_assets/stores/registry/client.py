@@ -105,6 +105,13 @@ def answers(address: str, to: str) -> Iterator[None]:
                 found=f"no answer from {address}: {said}",
                 do="see that it runs and can be reached, then run again",
             ) from error
+        variable = _untrusted(error)
+        if variable is not None:
+            raise StoreError(
+                f"MLflow could not {to}: there is no TLS connection that can be trusted",
+                found=f"{address}: {said}",
+                do=f"set {variable} to the file of the authority that signed the server's certificate",
+            ) from error
         forbidden = getattr(error, "get_http_status_code", int)() in _FORBIDDEN_STATUS
         raise StoreError(
             f"MLflow refused to {to}",
@@ -138,18 +145,42 @@ def _foreign_errors() -> tuple[type[Exception], ...]:
     return (MlflowException, OSError, SQLAlchemyError, Boto3Error, BotoCoreError, ClientError)
 
 
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and those it was raised from, outermost first."""
+    seen: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in seen:
+        seen.append(each)
+        each = each.__cause__ or each.__context__
+    return seen
+
+
+def _untrusted(error: BaseException) -> str | None:
+    """Where TLS failed, to the server or to its artifacts: the variable that names the certificates to trust."""
+    from botocore import exceptions as boto
+    from requests import exceptions as http
+
+    for each in _chain(error):
+        if isinstance(each, boto.SSLError):
+            return "AWS_CA_BUNDLE"
+        if isinstance(each, http.SSLError):
+            return "REQUESTS_CA_BUNDLE"
+    # Where many files are downloaded at once MLflow keeps only the text.
+    if "SSL validation failed" in str(error):
+        return "AWS_CA_BUNDLE"
+    return "REQUESTS_CA_BUNDLE" if "CERTIFICATE_VERIFY_FAILED" in str(error) else None
+
+
 def _passes(error: BaseException) -> bool:
     """Whether asking again may help, by the error and by those it was raised from, outermost first."""
     from mlflow.exceptions import MlflowException
 
-    seen: list[BaseException] = []
-    each: BaseException | None = error
-    while each is not None and each not in seen:
+    if _untrusted(error) is not None:
+        return False
+    for each in _chain(error):
         verdict = _verdict(each)
         if verdict is not None:
             return verdict
-        seen.append(each)
-        each = each.__cause__ or each.__context__
     return isinstance(error, MlflowException) and (
         error.error_code in _PASSING_CODES or _PASSING_TEXT.search(str(error)) is not None
     )
@@ -161,8 +192,6 @@ def _verdict(error: BaseException) -> bool | None:
     from requests import exceptions as http
     from sqlalchemy.exc import OperationalError
 
-    if isinstance(error, http.SSLError | boto.SSLError):
-        return False
     if isinstance(error, OperationalError):
         return "locked" in str(error)
     if isinstance(error, http.ConnectionError | http.Timeout | http.RetryError | http.ChunkedEncodingError):

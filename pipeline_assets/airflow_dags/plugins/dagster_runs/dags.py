@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from airflow.sdk import DAG, Asset, Param
+from dagster_runs.compat import DAG, START, Param, asset, schedule
 from dagster_runs.operator import DagsterJobOperator
 from dagster_runs.settings import StageSettings, TaskSettings
 
@@ -29,21 +29,24 @@ def task_dags(tasks: Iterable[TaskSettings]) -> dict[str, DAG]:
 
 
 def _train(task: TaskSettings) -> DAG:
-    schedule = task.train.schedule
-    return _dag(task, "train", task.train, schedule=schedule, starts=schedule or "by hand", outlets=[_trained(task)])
+    given = task.train.schedule
+    return _dag(
+        task, "train", task.train, start=schedule(given), starts=given or "by hand", outlets=[_trained(task)]
+    )  # fmt: skip
 
 
 def _predict(task: TaskSettings) -> DAG:
     settings = task.predict
     if settings.after_train:
         after = f"when {task.task}_train has succeeded"
-        return _dag(task, "predict", settings, schedule=[_trained(task)], starts=after)
-    return _dag(task, "predict", settings, schedule=settings.schedule, starts=settings.schedule or "by hand")
+        return _dag(task, "predict", settings, start=[_trained(task)], starts=after)
+    given = settings.schedule
+    return _dag(task, "predict", settings, start=schedule(given), starts=given or "by hand")
 
 
-def _trained(task: TaskSettings) -> Asset:
-    """What train gives to predict."""
-    return Asset(name=f"{task.task}_model", uri=f"dagster://{task.location}/{task.task}/model")
+def _trained(task: TaskSettings) -> Any:
+    """The asset that train makes and predict may wait for."""
+    return asset(f"{task.task}_model", f"dagster://{task.location}/{task.task}/model")
 
 
 def _dag(
@@ -51,15 +54,16 @@ def _dag(
     stage: Literal["train", "predict"],
     settings: StageSettings,
     *,
-    schedule: str | list[Asset] | None,
+    start: Any,
     starts: str,
-    outlets: Iterable[Asset] = (),
+    outlets: Iterable[Any] = (),
 ) -> DAG:
     job = f"{task.task}_{stage}"
     waits = ", then waits for the batch's input file" if settings.wait_for_file else ""
     with DAG(
         dag_id=job,
-        schedule=schedule,
+        schedule=start,
+        **START,
         catchup=False,
         description=f"{task.task}, {stage}: the Dagster job {job} for one batch",
         doc_md=_DOC.format(

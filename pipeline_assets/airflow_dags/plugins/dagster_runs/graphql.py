@@ -1,6 +1,9 @@
 """One question to Dagster's GraphQL and its answer; everything that is no answer becomes an error that says so."""
 
+import os
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,12 +23,20 @@ class GraphQL:
     Args:
         address: of the webserver.
         seconds: that one answer may take.
+
+    Raises:
+        DagsterError: the certificates that the environment names cannot be read.
     """
 
     def __init__(self, address: Address, seconds: float = 60) -> None:
         self.address = address
         self._seconds = seconds
-        self._client = httpx.AsyncClient(headers=dict(address.headers), timeout=seconds)
+        try:
+            self._client = httpx.AsyncClient(headers=dict(address.headers), timeout=seconds, verify=_authorities())
+        except OSError as error:
+            raise DagsterError(
+                f"the certificates of SSL_CERT_FILE, SSL_CERT_DIR or REQUESTS_CA_BUNDLE cannot be read: {error}"
+            ) from error
 
     async def __aenter__(self) -> Self:
         return self
@@ -50,8 +61,32 @@ class GraphQL:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise DagsterError(f"{url} is no address: {error}") from error
         except httpx.TransportError as error:
+            if _is_tls(error):
+                raise DagsterError(
+                    f"there is no TLS connection to {url} that can be trusted: {error}; set SSL_CERT_FILE or"
+                    " REQUESTS_CA_BUNDLE, in the workers and in the triggerer, to the file of the authority that signed"
+                    " its certificate"
+                ) from error
             raise DagsterAway(f"{url} does not answer: {str(error) or type(error).__name__}") from error
         return _value(url, response)
+
+
+def _authorities() -> ssl.SSLContext | bool:
+    """Whom to trust: httpx reads ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, other clients in Airflow this variable."""
+    given = os.environ.get("REQUESTS_CA_BUNDLE")
+    if not given or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        return True
+    folder = Path(given).is_dir()
+    return ssl.create_default_context(cafile=None if folder else given, capath=given if folder else None)
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, is of TLS; a connection that breaks later may come back."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _value(url: str, response: httpx.Response) -> Any:

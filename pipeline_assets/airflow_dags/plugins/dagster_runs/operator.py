@@ -9,14 +9,21 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.sdk import BaseOperator, Connection
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
-from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from dagster_runs.address import Address
 from dagster_runs.client import Dagster
+from dagster_runs.compat import (
+    AirflowException,
+    AirflowFailException,
+    BaseOperator,
+    TaskDeferred,
+    connection,
+    forget_wait,
+    lives,
+    remember_wait,
+)
 from dagster_runs.errors import DagsterAway, DagsterError
 from dagster_runs.graphql import GraphQL
-from dagster_runs.link import DagsterRunLink
+from dagster_runs.link import RUN_URL, DagsterRunLink
 from dagster_runs.run import Run, own
 from dagster_runs.trigger import AWAY, NO_FILE, OVERDUE, REFUSED, DagsterRunTrigger
 
@@ -25,9 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# In Airflow's memory of the task instance, which lives across retries and clearing: the first life whose success
-# has not been taken yet. XComs would not do, each try starts without them.
-_SINCE = "waiting_since"
 # Airflow kills for good five seconds after it has asked.
 _SECONDS_TO_KILL = 3
 
@@ -91,14 +95,14 @@ class DagsterJobOperator(BaseOperator):
     def execute(self, context: "Context") -> dict[str, Any]:
         """Looks at what Dagster has, says at once what is wrong, and hands over to the trigger."""
         self._key = _key(context)
-        cleared, since = self._lives(context)
+        cleared, since = lives(context)
         run = self._with_dagster(lambda dagster: self._found(dagster, cleared, since))
         if run is not None and run.finished:
             return self._taken(context, run.run_id, run.status)
         with self._told():
             run_config, tags = _mapping("run_config", self.run_config), _mapping("tags", self.tags)
             self.run_url = self._address().runs(self._key)  # until the run has a page
-        context["task_state_store"].set(_SINCE, since, retention=NEVER_EXPIRE)
+        remember_wait(context, since)
         raise TaskDeferred(
             trigger=DagsterRunTrigger(
                 conn_id=self.conn_id,
@@ -163,10 +167,11 @@ class DagsterJobOperator(BaseOperator):
         """What the task makes of how it ended."""
         if run_id:
             self.run_url = self._address().run(run_id)
-            context["ti"].xcom_push(key="run_id", value=run_id)
+            for key, value in (("run_id", run_id), (RUN_URL, self.run_url)):
+                context["ti"].xcom_push(key=key, value=value)
         if status == "SUCCESS":
             outcome = self._with_dagster(lambda dagster: dagster.outcome(run_id))
-            context["task_state_store"].delete(_SINCE)
+            forget_wait(context)
             return {
                 "run_id": run_id,
                 "run_url": self.run_url,
@@ -186,15 +191,6 @@ class DagsterJobOperator(BaseOperator):
                 REFUSED: said,
             }[status]
         )
-
-    def _lives(self, context: "Context") -> tuple[int, int]:
-        """The number of the present life, and of the first in which this task waited and has taken no success since.
-
-        A life ends when the DAG run is cleared, which tells a task done again on purpose from a retry.
-        """
-        cleared = context["dag_run"].clear_number or 0
-        since = context["task_state_store"].get(_SINCE)
-        return cleared, since if isinstance(since, int) else cleared
 
     def _failed(self, why: str) -> AirflowFailException:
         """For good: what Dagster has judged is not retried."""
@@ -224,8 +220,7 @@ class DagsterJobOperator(BaseOperator):
     def _address(self) -> Address:
         """Read once: in the moment of a kill Airflow cannot be asked for it."""
         if self._dagster is None:
-            connection = Connection.get(self.conn_id)
-            self._dagster = Address.of(connection, connection.extra_dejson)
+            self._dagster = Address.of(*connection(self.conn_id))
         return self._dagster
 
 

@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-from airflow.sdk import Connection
-from airflow.sdk.bases.xcom import BaseXCom
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from dagster_runs.address import Address
 from dagster_runs.client import Dagster, Files
+from dagster_runs.compat import async_connection, still_waits, write_xcom
 from dagster_runs.errors import DagsterAway, DagsterError
 from dagster_runs.graphql import GraphQL
 from dagster_runs.link import RUN_URL
@@ -112,7 +111,12 @@ class DagsterRunTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
-        event = await self._wait()
+        try:
+            event = await self._wait()
+        except asyncio.CancelledError:
+            if not await still_waits(self.task_instance, self.trigger_id):
+                await self.on_kill()
+            raise
         yield TriggerEvent({"run_id": self._run_id, "said": "", **event})  # type: ignore[no-untyped-call] # Airflow's
 
     async def on_kill(self) -> None:
@@ -157,8 +161,7 @@ class DagsterRunTrigger(BaseTrigger):
         return bool(going)
 
     async def _graphql(self) -> GraphQL:
-        connection = await Connection.async_get(self.conn_id)
-        return GraphQL(Address.of(connection, await connection.aextra_dejson()))
+        return GraphQL(Address.of(*await async_connection(self.conn_id)))
 
     async def _wait(self) -> Event:
         """Looks until there is something to tell, or Dagster has been away for too long, or refuses."""
@@ -230,7 +233,4 @@ class DagsterRunTrigger(BaseTrigger):
         if ti is None:
             return
         for key, value in (("run_id", run.run_id), (RUN_URL, address.run(run.run_id))):
-            await BaseXCom.aset(
-                key=key, value=value,
-                dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index,
-            )  # fmt: skip
+            await write_xcom(ti, key, value)
