@@ -50,9 +50,13 @@ def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], 
     if every == bool(batches):
         raise click.UsageError("Name the batches, or say --all.")
     with refusals():
-        from pipeline_assets.cli.run import run_batches
+        from pipeline_assets.cli.run import home, run_batches
+        from pipeline_assets.cli.tasks import load_task
 
-        whole = run_batches(task, "train" if stage == "train" else "predict", None if every else batches, debug=debug)
+        home()
+        location = load_task(task)
+        named = None if every else batches
+        whole = run_batches(location, task, "train" if stage == "train" else "predict", named, debug=debug)
     if not whole:
         ctx.exit(FAILED)
 

@@ -13,7 +13,6 @@ import dagster as dg
 from dagster._utils.error import SerializableErrorInfo  # Dagster gives a step's error as this and exports it nowhere
 
 from pipeline_assets.cli.progress import SHOWN, shown
-from pipeline_assets.cli.tasks import load_task
 from pipeline_assets.errors import ContractError, PipelineError
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.task.batch import BatchRef
@@ -60,10 +59,13 @@ def run_batch(
     )
 
 
-def run_batches(task: str, stage: Stage, batches: Sequence[str] | None, *, debug: bool = False) -> bool:
+def run_batches(
+    location: dg.Definitions, task: str, stage: Stage, batches: Sequence[str] | None, *, debug: bool = False
+) -> bool:
     """Runs batches one after the other; progress and errors go to stderr, what was made to stdout.
 
     Args:
+        location: holds the task.
         task: its name.
         stage: which of its two jobs.
         batches: their names; ``None`` for all that there are.
@@ -73,10 +75,8 @@ def run_batches(task: str, stage: Stage, batches: Sequence[str] | None, *, debug
         Whether every run succeeded and every check passed.
 
     Raises:
-        PipelineError: there is no such task or batch, or the task is broken; nothing was started.
+        PipelineError: there is no such batch; nothing was started.
     """
-    home()
-    location = load_task(task)
     files = _files(location)
     found = list(files.batches(task, stage)) if batches is None else list(dict.fromkeys(batches))
     if not found:
@@ -130,7 +130,7 @@ def failures(result: dg.ExecuteInProcessResult, *, traces: bool = False) -> list
         if event.is_step_failure:
             step_failed = True
             data = event.step_failure_data
-            if data.error and _innermost(data.error).cls_name == _CHECK_FAILED and not traces:
+            if data.error and _chain(data.error)[-1].cls_name == _CHECK_FAILED and not traces:
                 continue
             said = data.user_failure_data.description if data.user_failure_data and not traces else None
             text = said or (_text(data.error, traces=traces) if data.error else "failed")
@@ -147,16 +147,16 @@ def _text(error: SerializableErrorInfo, *, traces: bool) -> str:
     """An error for people, or with its traces: the one that started it, without those that only pass it on."""
     if traces:
         return error.to_string()
-    first = _innermost(error)
-    text = first.message.strip()
-    for_people = first.cls_name == dg.Failure.__name__ or first.message.startswith("pipeline_assets.errors.")
-    return text.partition(": ")[2] if for_people else f"{text}\n  do:        --debug shows where"
+    causes = _chain(error)
+    for cause in causes:
+        if cause.cls_name == dg.Failure.__name__ or cause.message.startswith(f"{PipelineError.__module__}."):
+            return cause.message.strip().partition(": ")[2]
+    return f"{causes[-1].message.strip()}\n  do:        --debug shows where"
 
 
-def _innermost(error: SerializableErrorInfo) -> SerializableErrorInfo:
-    while error.cause is not None:
-        error = error.cause
-    return error
+def _chain(error: SerializableErrorInfo) -> list[SerializableErrorInfo]:
+    """An error and its causes, the innermost last."""
+    return [error, *(_chain(error.cause) if error.cause else ())]
 
 
 def outcome(result: dg.ExecuteInProcessResult) -> list[str]:
