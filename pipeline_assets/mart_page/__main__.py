@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pipeline_assets.cli.report import refusals
+from pipeline_assets.errors import needs_extra
 
 _MLFLOW_UI = "http://127.0.0.1:5000"
 
@@ -37,9 +38,10 @@ def page(*, host: str, port: int, names: tuple[str, ...], defs: Path | None, dag
         from pipeline_assets.settings import Settings
 
         settings = Settings.from_env()
-        import uvicorn
+        with needs_extra("page", "the mart page"):
+            import uvicorn
 
-        from pipeline_assets.mart_page.app import application
+            from pipeline_assets.mart_page.app import application
 
         mlflow = mlflow or (settings.mlflow.url if settings.mlflow else _MLFLOW_UI)
         app = application(settings, defs, dagster=dagster, mlflow=mlflow, names=[host, *names])
