@@ -84,7 +84,7 @@ stack-down: ## Stop them, and Airflow; what they hold stays
 check: $(READY) ## Two minutes for who edits: lint, the types of what changed, the tests that need no server
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(CHANGED) | xargs --no-run-if-empty $(BIN)/mypy
+	$(CHANGED) | xargs -r $(BIN)/mypy
 	PYTHONPATH=$(AIRFLOW_PLUGINS) $(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not server" $(PARALLEL)
 
