@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TypedDict
 
+from pipeline_assets.errors import needs_extra
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.features.base import FeatureStore
 from pipeline_assets.stores.features.parquet import ParquetFeatureStore
-from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.files.local import LocalFiles
 from pipeline_assets.stores.files.s3 import S3Files
@@ -40,15 +40,24 @@ def file_store(settings: Settings) -> FileStore:
 
 
 def resources(settings: Settings) -> Resources:
-    """Servers where the environment names them, embedded stores under ``settings.state`` elsewhere."""
+    """Servers where the environment names them, embedded stores under ``settings.state`` elsewhere.
+
+    Raises:
+        SettingsError: a server is named whose client is not installed.
+    """
     return Resources(
         files=file_store(settings),
-        features=(
-            TarantoolFeatureStore(settings.tarantool)
-            if settings.tarantool
-            else ParquetFeatureStore(settings.state / "features")
-        ),
+        features=_feature_store(settings),
         marts=MartStore(settings.greenplum or settings.state / "postgres", settings.schema),
         registry=Registry(settings.mlflow or settings.state / "mlflow", settings.mlflow_ui),
         scratch=settings.state / "scratch",
     )
+
+
+def _feature_store(settings: Settings) -> FeatureStore:
+    if settings.tarantool is None:
+        return ParquetFeatureStore(settings.state / "features")
+    with needs_extra("tarantool", "features in Tarantool"):
+        from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
+
+        return TarantoolFeatureStore(settings.tarantool)

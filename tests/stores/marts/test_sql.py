@@ -148,7 +148,7 @@ def test_without_a_readers_role_nothing_is_granted() -> None:
         ({"may_create_roles"}, ["CREATE SCHEMA", "CREATE ROLE", "GRANT"]),
         ({"reader_exists", "may_create_roles"}, ["CREATE SCHEMA", "GRANT"]),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(value)),
 )
 def test_a_schema_is_made_with_its_readers_as_far_as_we_may(there: set[str], statements: list[str]) -> None:
     full = {
