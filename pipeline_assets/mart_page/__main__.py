@@ -1,4 +1,4 @@
-"""Serves the page: ``python -m pipeline_assets.mart_page --port 8000``; the environment says over which servers."""
+"""Serves the page: ``python -m pipeline_assets.mart_page --port 8000``; the environment names the servers it reads."""
 
 import argparse
 import sys
@@ -19,12 +19,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; %(default)s is this machine alone")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument(
-        "--name", action="append", default=[], help="that browsers know it by, as behind a proxy; may be given again"
+        "--name", action="append", default=[], help="host name of the page, as behind a proxy; may be repeated"
     )
-    parser.add_argument("--defs", type=Path, help="folder of the tasks; the package's own by default")
+    parser.add_argument(
+        "--defs",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder of tasks; the package's own by default; may be repeated",
+    )
     parser.add_argument("--dagster", default="http://127.0.0.1:3000", help="Dagster's UI, for links to it")
     parser.add_argument(
-        "--mlflow", help="MLflow's UI, for links to it; by default MLFLOW_URL, or where make mlflow-ui serves"
+        "--mlflow", help="MLflow's UI, for links to it; by default that of MLFLOW_URL, or where make mlflow-ui serves"
     )
     given = parser.parse_args(arguments)
     try:
@@ -32,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     except PipelineError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    mlflow = given.mlflow or (settings.mlflow.url if settings.mlflow else _MLFLOW_UI)
+    mlflow = given.mlflow or (None if settings.mlflow else _MLFLOW_UI)
     app = application(settings, given.defs, dagster=given.dagster, mlflow=mlflow, names=[given.host, *given.name])
     sys.stdout.write(f"The mart page is on http://{given.host}:{given.port}\n")
     sys.stdout.flush()

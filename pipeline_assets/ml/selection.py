@@ -1,7 +1,7 @@
 """Which model version predicts, by the algorithm the task states, and the record of each choice."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ class Candidate:
         metrics: on its own validation rows.
         created: when, with a time zone.
         champion: it holds the alias.
+        fingerprints: of the slices of the task's description that it was fitted under, by name.
     """
 
     version: int
@@ -42,6 +43,7 @@ class Candidate:
     metrics: Mapping[str, float]
     created: datetime
     champion: bool = False
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

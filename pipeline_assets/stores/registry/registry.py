@@ -18,6 +18,7 @@ from pipeline_assets.stores.registry.client import answers, check_database, conn
 from pipeline_assets.stores.registry.log import (
     DAGSTER_RUN,
     FEATURES,
+    INPUT_SHA256,
     METRICS,
     READY,
     Provenance,
@@ -139,6 +140,20 @@ class Registry:
                     break
         candidates = [_candidate(version, holder) for version in found]
         return sorted(candidates, key=lambda each: each.version)
+
+    def input_sha256(self, task: str) -> dict[str, str]:
+        """The sha256 of the input by MLflow run id, of every run of the task that says it."""
+        with self._answers(f"list the trainings of {task}"):
+            found = self.client.get_experiment_by_name(task)
+            runs: list[Run] = []
+            token: str | None = None
+            while found is not None:
+                page = self.client.search_runs([found.experiment_id], max_results=_PAGE, page_token=token)
+                runs += page
+                token = page.token
+                if not token:
+                    break
+        return {run.info.run_id: run.data.tags[INPUT_SHA256] for run in runs if INPUT_SHA256 in run.data.tags}
 
     def training(self, run_id: str) -> Training:
         """What an MLflow run says of the training that it holds."""
