@@ -15,7 +15,7 @@ from pipeline_assets.ml.trainers.base import PACKAGES, FittedModel, trainer
 from pipeline_assets.ml.training import Trained
 from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry.client import answers, check_database, connect, twice
-from pipeline_assets.stores.registry.log import Provenance, log_training, register
+from pipeline_assets.stores.registry.log import INPUT_SHA256, Provenance, log_training, register
 from pipeline_assets.stores.registry.training import Training, training_of
 from pipeline_assets.stores.registry.version_tags import DAGSTER_RUN, EVALUATION, READY, candidate
 from pipeline_assets.task.spec import TaskSpec
@@ -151,6 +151,16 @@ class Registry:
             holder = self._champion(task)
             found = self._versions(task)
         return sorted((candidate(version, holder) for version in found), key=lambda each: each.version)
+
+    def input_sha256(self, task: str) -> dict[str, str]:
+        """The sha256 of the input by MLflow run id, of every run of the task that says it."""
+        with self._answers(f"list the trainings of {task}"):
+            found = self.client.get_experiment_by_name(task)
+            runs: list[Run] = []
+            if found is not None:
+                ids = [found.experiment_id]
+                runs = _pages(lambda token: self.client.search_runs(ids, max_results=_PAGE, page_token=token))
+        return {run.info.run_id: run.data.tags[INPUT_SHA256] for run in runs if INPUT_SHA256 in run.data.tags}
 
     def training(self, run_id: str) -> Training:
         """What an MLflow run says of the training that it holds."""
