@@ -156,10 +156,10 @@ class Registry:
         """The sha256 of the input by MLflow run id, of every run of the task that says it."""
         with self._answers(f"list the trainings of {task}"):
             found = self.client.get_experiment_by_name(task)
-            runs: list[Run] = []
-            if found is not None:
-                ids = [found.experiment_id]
-                runs = _pages(lambda token: self.client.search_runs(ids, max_results=_PAGE, page_token=token))
+            if found is None:
+                return {}
+            ids = [found.experiment_id]
+            runs = _pages(lambda token: self.client.search_runs(ids, max_results=_PAGE, page_token=token))
         return {run.info.run_id: run.data.tags[INPUT_SHA256] for run in runs if INPUT_SHA256 in run.data.tags}
 
     def training(self, run_id: str) -> Training:
