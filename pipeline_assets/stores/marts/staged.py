@@ -154,9 +154,9 @@ def begin(cursor: Cursor, schema: str, table: MartTable) -> str:
     own = dict(zip(marks(table), _MARKS.values(), strict=True))
     columns = {column: kind or "text" for column, kind in sql_types(table.stored.schema).items()}
     cursor.execute(mart_sql.create_staging(schema, name, {**columns, **own}, table.stored, catalog.dialect(cursor)))
-    at, _, _, when = own
-    add = SQL("INSERT INTO {} ({}) VALUES ({}, now())")
-    cursor.execute(add.format(Identifier(schema, name), mart_sql.names_of([at, when]), Literal(_BEGUN)))
+    at, _, count, when = own
+    add = SQL("INSERT INTO {} ({}) VALUES ({}, 0, now())")
+    cursor.execute(add.format(Identifier(schema, name), mart_sql.names_of([at, count, when]), Literal(_BEGUN)))
     return name
 
 
