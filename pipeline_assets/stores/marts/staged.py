@@ -92,7 +92,7 @@ class MartLoad:
             counted = {piece: (attempt, rows) for piece, attempt, rows in markers}
             check_complete(counted, self.pieces, f"the load of {self.schema}.{self.table.name}")
             former = {attempt for _, attempt, _ in markers} - {attempt for attempt, _ in counted.values()}
-            expected = sum(rows for _, rows in counted.values())
+            expected: int = sum(rows for _, rows in counted.values())
             empty_batch(cursor, self.schema, self.table, self.where)
             columns = mart_sql.names_of(self.table.stored.schema.names)
             move = SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} IS NULL").format(
