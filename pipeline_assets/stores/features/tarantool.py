@@ -332,7 +332,7 @@ def _load(
     """Rows into a generation, the next chunk packed while one is inserted; rows and bytes written."""
     count = size = 0
     with ThreadPoolExecutor(1) as sender:
-        sent: Future[list[object]] | None = None
+        sent: Future[None] | None = None
         for records in _chunks(batches, schema):
             tuples, lengths = pack(records, generation)
             if sent is not None:

@@ -92,7 +92,7 @@ class MartLoad:
             counted = {piece: (attempt, rows) for piece, attempt, rows in markers}
             check_complete(counted, self.pieces, f"the load of {self.schema}.{self.table.name}")
             former = {attempt for _, attempt, _ in markers} - {attempt for attempt, _ in counted.values()}
-            expected = sum(rows for _, rows in counted.values())
+            expected: int = sum(rows for _, rows in counted.values())
             empty_batch(cursor, self.schema, self.table, self.where)
             columns = mart_sql.names_of(self.table.stored.schema.names)
             move = SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} IS NULL").format(
@@ -154,9 +154,9 @@ def begin(cursor: Cursor, schema: str, table: MartTable) -> str:
     own = dict(zip(marks(table), _MARKS.values(), strict=True))
     columns = {column: kind or "text" for column, kind in sql_types(table.stored.schema).items()}
     cursor.execute(mart_sql.create_staging(schema, name, {**columns, **own}, table.stored, catalog.dialect(cursor)))
-    at, _, _, when = own
-    add = SQL("INSERT INTO {} ({}) VALUES ({}, now())")
-    cursor.execute(add.format(Identifier(schema, name), mart_sql.names_of([at, when]), Literal(_BEGUN)))
+    at, _, count, when = own
+    add = SQL("INSERT INTO {} ({}) VALUES ({}, 0, now())")
+    cursor.execute(add.format(Identifier(schema, name), mart_sql.names_of([at, count, when]), Literal(_BEGUN)))
     return name
 
 

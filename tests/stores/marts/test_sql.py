@@ -89,17 +89,6 @@ def test_a_new_mart_on_greenplum_is_compressed_columns_spread_by_the_row_address
     ]
 
 
-@pytest.mark.parametrize(
-    ("key", "spread"),
-    [(("batch", "row_number", "delay"), '"batch", "row_number"'), (("delay", "nothing"), '"delay", "nothing"')],
-)
-def test_greenplum_spreads_by_what_the_key_has_of_the_row_address_or_else_by_the_key(
-    key: tuple[str, ...], spread: str
-) -> None:
-    made = fit(replace(TABLE, key=key), None, dialect=Dialect.GREENPLUM)[0]
-    assert made.endswith(f"DISTRIBUTED BY ({spread})")
-
-
 @pytest.mark.parametrize("dialect", Dialect)
 def test_a_mart_that_fits_needs_nothing(dialect: Dialect) -> None:
     assert fit(dialect=dialect) == []
@@ -164,13 +153,6 @@ def test_only_names_of_tables_are_replaced_in_the_query_of_a_view() -> None:
     view = MartView("seen", (TABLE,), "SELECT '{x}', '{{' FROM {flights} f, {flights}", "", {})
     made = text(mart_sql.create_view("marts", "seen", view))
     assert made == """CREATE VIEW "marts"."seen" AS SELECT '{x}', '{{' FROM "marts"."flights" f, "marts"."flights\""""
-
-
-@pytest.mark.parametrize("name", ["", "x" * 64, "ю" * 32, "a\0b"])
-def test_names_that_do_not_fit_are_refused(name: str) -> None:
-    with pytest.raises(StoreError, match="a name does not fit the database"):
-        check_names([name])
-    check_names(["x" * 63, "ю" * 31])
 
 
 def test_names_of_indexes_fit_and_differ() -> None:
