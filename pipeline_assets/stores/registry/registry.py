@@ -123,11 +123,10 @@ class Registry:
         Returns:
             The number of the version.
         """
-        with self._answers(f"list the versions of {task.name}"):
-            made = [each for each in self._versions(task.name, f"run_id = '{run_id}'") if each.tags.get(READY)]
-        if made:
-            return max(int(each.version) for each in made)
         with self._answers(f"log the training of {task.name}"):
+            made = [each for each in self._versions(task.name, f"run_id = '{run_id}'") if each.tags.get(READY)]
+            if made:
+                return max(int(each.version) for each in made)
             log_training(self.client, run_id, task, trained, provenance, plots=plots, evaluation=evaluation)
         with self._answers(f"register a version of {task.name}"):
             return register(self.client, run_id, task, trained, provenance, evaluation=evaluation is not None)

@@ -177,7 +177,7 @@ def test_the_run_lists_its_model_and_the_server_shows_the_versions_signature(
         # As the page of a version asks for it.
         prefix = "/mlflow" if "mlflow2_server" in request.fixturenames else ""
         address = f"{registry.tracking_uri}{prefix}/model-versions/get-artifact"
-        answer = requests.get(address, {"path": "MLmodel", "name": task.name, "version": version}, timeout=60)
+        answer = requests.get(address, {"path": "MLmodel", "name": task.name, "version": str(version)}, timeout=60)
         assert answer.status_code == 200
         assert "signature:" in answer.text
         assert "input_example.json" in answer.text
