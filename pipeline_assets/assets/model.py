@@ -40,9 +40,9 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         files: FileStore = context.resources.files
         marts: MartStore = context.resources.marts
         registry: Registry = context.resources.registry
-        run_id = getattr(context.resources, mlflow).active_run().info.run_id
         ref = graph.ref("train", context.partition_key)
         with translate_errors(context.retry_number):
+            run_id = getattr(context.resources, mlflow).active_run().info.run_id
             raw = manifest_of(files, ref)
             trained = train(task, training_frame(features, task), lambda at: context.log.info(_progress(at)))
             made_of = Provenance(

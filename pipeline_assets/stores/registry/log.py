@@ -14,11 +14,12 @@ from pipeline_assets.ml.training import Trained
 from pipeline_assets.stores.registry.version_tags import (
     BATCH,
     DAGSTER_RUN,
-    EVALUATION,
     FEATURES,
     FINGERPRINTS,
     METRICS,
+    PACKAGE,
     READY,
+    REFIT,
     SPLIT,
     divided,
 )
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 INPUT_URI = "input_uri"
 INPUT_SHA256 = "input_sha256"
 IMPORTANCE = "importance.json"
-MODEL = "model"
+MODEL = "model"  # folder of the run's artifacts, as the next
+EVALUATED_MODEL = "evaluated_model"
 
 # What a version rests on.
 _SLICES: tuple[Slice, ...] = ("features", "target", "training")
@@ -105,8 +107,8 @@ def log_training(
         (root / "plots").mkdir()
         for name, image in plots.items():
             (root / "plots" / f"{name}.png").write_bytes(image)
-        saved = {MODEL: trained.fit.model} if evaluation is None else {MODEL: trained.fit.model, EVALUATION: evaluation}
-        models = [_save(model, root / name, run_id, task, trained) for name, model in saved.items()]
+        kept = {MODEL: trained.fit.model, EVALUATED_MODEL: evaluation}
+        models = [_save(model, root / name, run_id, task, trained) for name, model in kept.items() if model is not None]
         client.log_artifacts(run_id, folder)
     client.set_tag(run_id, _MODELS_OF_A_RUN, _json(models))
 
@@ -143,7 +145,8 @@ def register(
         FINGERPRINTS: _fingerprints(task),
         DAGSTER_RUN: provenance.dagster_run_id,
         SPLIT: None if provenance.split is None else _json(provenance.split),
-        EVALUATION: "true" if evaluation else None,
+        PACKAGE: trained.fit.model.package,
+        REFIT: _json(evaluation),
         READY: "true",
     }
     version = client.create_model_version(

@@ -15,9 +15,9 @@ from pipeline_assets.ml.trainers.base import PACKAGES, FittedModel, trainer
 from pipeline_assets.ml.training import Trained
 from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry.client import answers, check_database, connect, twice
-from pipeline_assets.stores.registry.log import INPUT_SHA256, Provenance, log_training, register
+from pipeline_assets.stores.registry.log import EVALUATED_MODEL, INPUT_SHA256, Provenance, log_training, register
 from pipeline_assets.stores.registry.training import Training, training_of
-from pipeline_assets.stores.registry.version_tags import DAGSTER_RUN, EVALUATION, READY, candidate
+from pipeline_assets.stores.registry.version_tags import CHAMPION_RECORD, CHOSEN, DAGSTER_RUN, READY, REFIT, candidate
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mlflow.store.entities import PagedList
 
 CHAMPION = "champion"
-_CHOSEN = "chosen"  # a tag of the registered model: the newest choice, which the alias follows
 _PAGE = 1000
 
 T = TypeVar("T")
@@ -124,11 +123,10 @@ class Registry:
         Returns:
             The number of the version.
         """
-        with self._answers(f"list the versions of {task.name}"):
-            made = [each for each in self._versions(task.name, f"run_id = '{run_id}'") if each.tags.get(READY)]
-        if made:
-            return max(int(each.version) for each in made)
         with self._answers(f"log the training of {task.name}"):
+            made = [each for each in self._versions(task.name, f"run_id = '{run_id}'") if each.tags.get(READY)]
+            if made:
+                return max(int(each.version) for each in made)
             log_training(self.client, run_id, task, trained, provenance, plots=plots, evaluation=evaluation)
         with self._answers(f"register a version of {task.name}"):
             return register(self.client, run_id, task, trained, provenance, evaluation=evaluation is not None)
@@ -167,29 +165,31 @@ class Registry:
         with self._answers(f"read the training of run {run_id}"):
             return training_of(self.client, run_id)
 
-    def load(self, task: str, version: int, *, evaluation: bool = False) -> FittedModel:
-        """The model of a version, loaded by its package's own MLflow flavor.
+    def load(self, task: str, version: int) -> FittedModel:
+        """The model of a version, loaded by its package's own MLflow flavor."""
+        with self._answers(f"load version {version} of {task}"):
+            uri = self.client.get_model_version_download_uri(task, str(version))
+            return self._load(task, version, uri)
 
-        Args:
-            task: its name.
-            version: the number.
-            evaluation: the model that was judged, where another was registered; the registered one otherwise.
-        """
+    def load_evaluated(self, task: str, version: int) -> FittedModel:
+        """The model that the version's metrics are of: the version itself, or the fit before its refit."""
+        with self._answers(f"load the evaluated model of version {version} of {task}"):
+            found = self.client.get_model_version(task, str(version))
+            if found.tags.get(REFIT) != "true" or not found.run_id:
+                return self.load(task, version)
+            artifacts = self.client.get_run(found.run_id).info.artifact_uri
+            return self._load(task, version, f"{artifacts}/{EVALUATED_MODEL}")
+
+    def _load(self, task: str, version: int, uri: str) -> FittedModel:
         import importlib
 
-        client = self.client
         from mlflow.artifacts import download_artifacts
         from mlflow.models import Model
 
-        with self._answers(f"load version {version} of {task}"), TemporaryDirectory() as folder:
-            found = client.get_model_version(task, str(version))
-            if evaluation and EVALUATION in found.tags and found.run_id:
-                path = client.download_artifacts(found.run_id, EVALUATION, folder)
-            else:
-                uri = client.get_model_version_download_uri(task, str(version))
-                path = download_artifacts(
-                    uri, dst_path=folder, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri
-                )
+        with TemporaryDirectory() as folder:
+            path = download_artifacts(
+                uri, dst_path=folder, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri
+            )
             flavors = Model.load(path).flavors
             package = next((name for name in PACKAGES if name in flavors), None)
             if package is None:
@@ -207,7 +207,9 @@ class Registry:
         with self._answers(f"read the alias {CHAMPION} of {task}"):
             return self._champion(task)
 
-    def set_champion(self, task: str, version: int, *, expected: int | EllipsisType | None = ...) -> bool:
+    def set_champion(
+        self, task: str, version: int, record: str | None = None, *, expected: int | EllipsisType | None = ...
+    ) -> bool:
         """Gives the alias to a version; whichever held it loses it in the same moment.
 
         Of several processes that choose at once, one comes last, and the alias ends with its version: each writes
@@ -216,6 +218,7 @@ class Registry:
         Args:
             task: its name.
             version: the new champion.
+            record: names the record of choice that says so; it is noted once the alias is where it says.
             expected: the version that the choice was made against, ``None`` for no champion; any by default.
 
         Returns:
@@ -227,12 +230,20 @@ class Registry:
                 return False
             self.client.get_model_version(task, str(version))  # refuses an unknown one before anything is written
             mine = json.dumps({"version": version, "choice": uuid.uuid4().hex})
-            twice(lambda: self.client.set_registered_model_tag(task, _CHOSEN, mine))
+            self._tag(task, CHOSEN, mine)
             newest, followed = self._chosen(task), ""
             while newest != followed:
                 self._give_alias(task, int(json.loads(newest)["version"]))
                 newest, followed = self._chosen(task), newest
+            if record is not None and newest == mine:
+                self._tag(task, CHAMPION_RECORD, record)
         return newest == mine
+
+    def champion_record(self, task: str) -> str | None:
+        """The record of choice that the alias followed last."""
+        with self._answers(f"read the record of choice of {task}"):
+            models = self.client.search_registered_models(f"name = '{task}'")
+        return models[0].tags.get(CHAMPION_RECORD) if models else None
 
     def run_url(self, run_id: str) -> str:
         """Where a person looks at a run: MLflow's page, or the folder of its files where no page is known."""
@@ -282,8 +293,11 @@ class Registry:
     def _give_alias(self, task: str, version: int) -> None:
         twice(lambda: self.client.set_registered_model_alias(task, CHAMPION, str(version)))
 
+    def _tag(self, task: str, key: str, value: str) -> None:
+        twice(lambda: self.client.set_registered_model_tag(task, key, value))
+
     def _chosen(self, task: str) -> str:
-        return str(self.client.get_registered_model(task).tags[_CHOSEN])
+        return str(self.client.get_registered_model(task).tags[CHOSEN])
 
 
 def _pages(page: "Callable[[str | None], PagedList[T]]") -> "list[T]":

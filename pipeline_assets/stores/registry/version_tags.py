@@ -17,7 +17,10 @@ METRICS = "metrics"
 FEATURES = "features"
 FINGERPRINTS = "fingerprints"
 SPLIT = "split"
-EVALUATION = "evaluation_model"  # the folder of the model that was judged, where another was registered
+PACKAGE = "package"
+REFIT = "refit"  # "true": the run keeps the model that was evaluated beside the registered one
+CHAMPION_RECORD = "champion_record"  # of the registered model: the record of choice that the alias followed last
+CHOSEN = "chosen"  # of the registered model: the newest choice, which the alias follows
 
 _LONGEST = 4000  # characters; an MLflow 2 server takes 5,000 a tag
 

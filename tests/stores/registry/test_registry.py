@@ -177,7 +177,7 @@ def test_the_run_lists_its_model_and_the_server_shows_the_versions_signature(
         # As the page of a version asks for it.
         prefix = "/mlflow" if "mlflow2_server" in request.fixturenames else ""
         address = f"{registry.tracking_uri}{prefix}/model-versions/get-artifact"
-        answer = requests.get(address, {"path": "MLmodel", "name": task.name, "version": version}, timeout=60)
+        answer = requests.get(address, {"path": "MLmodel", "name": task.name, "version": str(version)}, timeout=60)
         assert answer.status_code == 200
         assert "signature:" in answer.text
         assert "input_example.json" in answer.text
@@ -214,11 +214,11 @@ def test_a_version_keeps_the_model_that_was_judged_beside_the_one_that_predicts(
     whole, rows = trainable.trained(), trainable.trained().validation.features
     short = train(trainable.task(training=trainable.training(parameters={"iterations": 2})), trainable.frame())
     version = registry.publish(open_run(registry, task), task, whole, MADE_FROM, {}, evaluation=short.fit.model)
-    judged = registry.load(task.name, version, evaluation=True)
+    judged = registry.load_evaluated(task.name, version)
     np.testing.assert_array_equal(judged.probability(rows), short.fit.model.probability(rows))
     np.testing.assert_array_equal(registry.load(task.name, version).probability(rows), whole.probability)
     alone = publish(registry, task)
-    np.testing.assert_array_equal(registry.load(task.name, alone, evaluation=True).probability(rows), whole.probability)
+    np.testing.assert_array_equal(registry.load_evaluated(task.name, alone).probability(rows), whole.probability)
 
 
 def test_a_version_of_a_thousand_features_says_which(registry: Registry) -> None:
@@ -338,8 +338,10 @@ def test_a_choice_made_against_another_champion_changes_nothing(registry: Regist
     assert registry.set_champion(task.name, first, expected=None)
     assert not registry.set_champion(task.name, second, expected=None)
     assert registry.champion(task.name) == first
-    assert registry.set_champion(task.name, second, expected=first)
+    assert registry.champion_record(task.name) is None
+    assert registry.set_champion(task.name, second, "train dagster-1", expected=first)
     assert registry.champion(task.name) == second
+    assert registry.champion_record(task.name) == "train dagster-1"
 
 
 def test_a_choice_that_comes_later_stands_and_the_earlier_one_is_told(
