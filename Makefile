@@ -4,9 +4,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 AIRFLOW_BIN := .venv-airflow/bin
 AIRFLOW_READY := .venv-airflow/.ready
+AIRFLOW2_BIN := .venv-airflow2/bin
+AIRFLOW2_READY := .venv-airflow2/.ready
 AIRFLOW_PLUGINS := pipeline_assets/airflow_dags/plugins
-# What Airflow runs is tested where Airflow is.
-AIRFLOW_TEST := $(AIRFLOW_BIN)/python -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/airflow_dags \
+# What Airflow runs is tested where Airflow is, in each of its versions.
+AIRFLOW_TEST := -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/airflow_dags \
 	$(AIRFLOW_PLUGINS) tests/airflow_dags
 ifeq ($(DAGSTER_HOME),)
 DAGSTER_HOME := $(CURDIR)/.pipeline/dagster
@@ -37,6 +39,13 @@ $(AIRFLOW_READY): requirements-airflow.lock
 	$(AIRFLOW_BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-airflow.lock
 	$(AIRFLOW_BIN)/pip check
 	@touch $(AIRFLOW_READY)
+
+# The folder that is copied into Airflow 3 works in Airflow 2 too.
+$(AIRFLOW2_READY): requirements-airflow2.lock
+	$(PYTHON) -m venv .venv-airflow2
+	$(AIRFLOW2_BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-airflow2.lock
+	$(AIRFLOW2_BIN)/pip check
+	@touch $(AIRFLOW2_READY)
 
 $(DAGSTER_HOME)/dagster.yaml: pipeline_assets/instance.yaml
 	@mkdir -p $(DAGSTER_HOME) $(MPLCONFIGDIR)
@@ -73,9 +82,10 @@ stack-demo: $(READY) ## The demo on those servers
 stack-down: ## Stop them, and Airflow; what they hold stays
 	@test ! -d .pipeline/stack || $(BIN)/python -m pipeline_assets.stack down
 
-test: $(HOME_READY) $(AIRFLOW_READY) ## Run every test; REQUIRE_SERVERS=1 makes a missing server a failure
+test: $(HOME_READY) $(AIRFLOW_READY) $(AIRFLOW2_READY) ## Run every test; REQUIRE_SERVERS=1 makes a missing server a failure
 	$(BIN)/python -m pytest
-	$(AIRFLOW_TEST)
+	$(AIRFLOW_BIN)/python $(AIRFLOW_TEST)
+	$(AIRFLOW2_BIN)/python $(AIRFLOW_TEST)
 
 bench: $(HOME_READY) ## Measure each step beside its limit and its peers, in one run: make bench BENCH="--rounds 5"
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -92,11 +102,13 @@ format: $(READY) ## Let ruff put the code in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: $(READY) ## Resolve requirements.lock and requirements-airflow.lock anew from pyproject.toml
+lock: $(READY) ## Resolve the three locks anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 	$(BIN)/uv pip compile --group airflow --quiet --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow.lock
+	$(BIN)/uv pip compile --group airflow2 --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow2.lock
 
 clean: stack-down ## Remove what the pipeline made: data/ and .pipeline/ (its servers are stopped first)
 	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.marts.embedded_postgres stop $(CURDIR)/.pipeline/postgres
