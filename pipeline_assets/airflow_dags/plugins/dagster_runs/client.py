@@ -1,4 +1,4 @@
-"""What Airflow asks Dagster for: find a job, register a batch, launch, look up and terminate runs, read how they ended."""
+"""What Airflow asks Dagster for: find a job, register a batch, launch and terminate runs, read how they ended."""
 
 import asyncio
 import time

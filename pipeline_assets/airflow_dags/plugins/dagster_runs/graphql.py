@@ -72,7 +72,7 @@ class GraphQL:
 
 
 def _authorities() -> ssl.SSLContext | bool:
-    """The trusted authorities: httpx itself reads ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` but no ``REQUESTS_CA_BUNDLE``."""
+    """The trusted authorities: httpx reads ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` itself, but not this variable."""
     given = os.environ.get("REQUESTS_CA_BUNDLE")
     if not given or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
         return True
