@@ -118,3 +118,19 @@ def test_an_address_that_is_none_names_its_own_variable_and_no_secret(
     assert f"{variable} is no server's address" in str(refused.value)
     assert refused.value.facts["found"] == shown
     assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "variable"), [(S3, "AWS_CA_BUNDLE"), (GREENPLUM, "PGSSLROOTCERT"), (MLFLOW, "REQUESTS_CA_BUNDLE")]
+)
+def test_a_certificate_that_is_not_there_is_named(given: dict[str, str], variable: str, tmp_path: Path) -> None:
+    missing = str(tmp_path / "authority.pem")
+    with pytest.raises(SettingsError, match=rf"{variable} names a file that is not there\n  found:     {missing}"):
+        Settings.from_env({**given, variable: missing}, tmp_path)
+    Settings.from_env({variable: missing}, tmp_path)  # nobody reads it
+    Path(missing).touch()
+    Settings.from_env({**given, variable: missing}, tmp_path)
+
+
+def test_postgres_may_trust_whom_the_system_trusts(tmp_path: Path) -> None:
+    Settings.from_env({**GREENPLUM, "PGSSLROOTCERT": "system"}, tmp_path)

@@ -1,4 +1,4 @@
-"""Makes the two DAGs of a task: train and predict, a single deferrable task each."""
+"""Makes the two DAGs of a task, train and predict; each has one deferrable task."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -16,9 +16,9 @@ Starts the Dagster job `{job}` for one batch, waits for it without holding a wor
 * **batch**: `{batch}`, unless the form says another. A batch that Dagster does not know is registered if its input
   file is there.
 * **starts**: {starts}.
-* A failed run fails the task at once, with Dagster's error; only an absent Dagster is tried again.
-* Retries and restarts find the task's own run again. **Clear** a finished task to run the job anew; clear or mark a
-  waiting task, and its run is terminated. After {deadline} hours it is terminated too.
+* A failed run fails the task at once, with Dagster's error. Airflow retries only while Dagster does not answer.
+* Retries and restarts find the task's own run again. **Clear** a finished task to run the job anew. If you clear or
+  mark a waiting task, its run is terminated. After {deadline} hours it is terminated too.
 * XCom `return_value`: `run_id`, `run_url`, `rows`, `model_version`. The button *Dagster run* leads to the run.
 """
 
@@ -78,7 +78,7 @@ def _dag(
         params={
             "batch": Param(
                 None,
-                type=["null", "string"],  # the form insists on every other kind
+                type=["null", "string"],  # Airflow's form requires a value of any other type
                 title="Batch",
                 description=f"Name of the input file or folder, without .parquet; if empty: {settings.batch}",
             ),
@@ -114,6 +114,6 @@ def _dag(
             retry_exponential_backoff=True,
             max_retry_delay=timedelta(minutes=10),
             outlets=list(outlets),
-            doc_md=f"One run of the Dagster job `{job}`, found again or launched, and waited for in the triggerer.",
+            doc_md=f"Finds or launches one run of the Dagster job `{job}`, and waits for it in the triggerer.",
         )
     return dag
