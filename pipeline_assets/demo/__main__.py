@@ -1,4 +1,4 @@
-"""``pipeline-assets demo``: the command; what it does is in ``tour``."""
+"""``pipeline-assets demo``: the command; what it does is in ``steps``."""
 
 import click
 
@@ -22,9 +22,9 @@ def demo(ctx: click.Context) -> None:
     Exit codes: 0 every run succeeded; 1 a run or a check failed; 2 nothing was started.
     """
     # Imported here: Dagster takes seconds, and --help should not.
-    from pipeline_assets.demo.tour import tour
+    from pipeline_assets.demo.steps import run_demo
 
-    ctx.exit(tour())
+    ctx.exit(run_demo())
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from pipeline_assets.task.spec import LABEL
 _STYLE: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
 
 
-def tour() -> int:
+def run_demo() -> int:
     """Runs the demo: 0 if every step and check passed, otherwise 1.
 
     Raises:
@@ -111,7 +111,7 @@ def comparisons(stores: Any) -> dict[str, Comparison]:
     """Each predicted month against what came true.
 
     Args:
-        stores: the code location's resources, after the tour's runs.
+        stores: the code location's resources, after the runs of the demo.
     """
     rows = stores["features"].read(feature_table(demo_task(), "train"), TRAIN)
     labels = np.concatenate([batch.column(LABEL).drop_null().to_numpy() for batch in rows])
