@@ -1,7 +1,7 @@
 """Which model version predicts, by the algorithm the task states, and the record of each choice."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ class Candidate:
         metrics: on its own validation rows.
         created: when, with a time zone.
         champion: it holds the alias.
-        fingerprints: of the slices of the task's description that it was fitted under, by name.
+        fingerprints: of the task that made it, by slice; ``None`` where the version does not say.
     """
 
     version: int
@@ -43,7 +43,7 @@ class Candidate:
     metrics: Mapping[str, float]
     created: datetime
     champion: bool = False
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def versions_made_from(registry: Registry, task: str) -> dict[int, MadeFrom]:
     """
     sha256 = registry.input_sha256(task)
     return {
-        each.version: MadeFrom(sha256[each.run_id], each.fingerprints)
+        each.version: MadeFrom(sha256[each.run_id], each.fingerprints or {})
         for each in registry.candidates(task)
         if each.run_id in sha256
     }
