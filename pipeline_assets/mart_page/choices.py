@@ -16,8 +16,21 @@ from pipeline_assets.task.spec import TaskSpec
 
 _COLUMNS = (
     "run_id", "stage", "batch", "policy", "model_version", "previous_version", "reason", "metric", "gain",
-    "candidates", "chosen_at",
+    "candidates", "chosen_at", "reason_code", "reason_values", "judged_on",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Because:
+    """A reason as data.
+
+    Attributes:
+        code: names the sentence.
+        values: what the sentence names; a reason inside it is a mapping of ``code`` and ``values``.
+    """
+
+    code: str
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -26,14 +39,16 @@ class Looked:
 
     Attributes:
         metrics: on the version's own validation rows.
-        why_not: why it could not predict; ``None`` where it could.
-        same_rows: its metric on the challenger's validation rows, where it was compared.
+        why_not: why it could not predict, in English; ``None`` where it could.
+        same_rows: its metric on the rows on which champion and challenger were compared, where it was.
+        because: why it could not predict, as data; records of former versions of the pipeline have none.
     """
 
     version: int
     metrics: Mapping[str, float]
     why_not: str | None
     same_rows: float | None
+    because: Because | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,9 @@ class ChoiceMade:
         reason: why, in one English sentence.
         gain: the challenger's over the champion on the same rows; ``None`` where they were not compared.
         candidates: every version that was looked at, by number.
+        because: the reason as data; records of former versions of the pipeline have none.
+        judged_on: ``rows`` on which champion and challenger were compared, and how many of them the champion may have
+            ``learned``; ``None`` where the record does not say.
     """
 
     run_id: str
@@ -61,6 +79,8 @@ class ChoiceMade:
     gain: float | None
     candidates: tuple[Looked, ...]
     chosen_at: datetime
+    because: Because | None = None
+    judged_on: Mapping[str, Any] | None = None
 
     def candidate(self, version: int | None) -> Looked | None:
         """What the choice knew of a version."""
@@ -110,16 +130,35 @@ def record(cursor: Cursor, schema: str, task: TaskSpec) -> Record:
 
 def choices_where(cursor: Cursor, choices: Mart, condition: Composable, limit: int = 1000) -> list[ChoiceMade]:
     """Records of choice that meet a condition, the latest first."""
-    columns = SQL(", ").join(map(Identifier, _COLUMNS))
+    names = [name for name in _COLUMNS if name in choices.columns]  # a mart of a former version lacks some
     query = SQL("SELECT {} FROM {} WHERE {} ORDER BY chosen_at DESC LIMIT {}")
+    columns = SQL(", ").join(map(Identifier, names))
     cursor.execute(query.format(columns, choices.sql, condition, Literal(limit)))
-    return [_choice(row) for row in cursor.fetchall()]
+    return [_choice(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
 
-def _choice(row: tuple[Any, ...]) -> ChoiceMade:
-    values = dict(zip(_COLUMNS, row, strict=True))
+def _choice(values: dict[str, Any]) -> ChoiceMade:
+    code, reason_values, judged_on = (values.pop(name, None) for name in ("reason_code", "reason_values", "judged_on"))
     candidates = tuple(
-        Looked(each["version"], each["metrics"], each["why_not"], each.get("same_rows"))
+        Looked(
+            each["version"],
+            each["metrics"],
+            each["why_not"],
+            each.get("same_rows"),
+            because(each.get("why_not_reason")),
+        )
         for each in json.loads(values.pop("candidates"))
     )
-    return ChoiceMade(**values, candidates=candidates)
+    return ChoiceMade(
+        **values,
+        candidates=candidates,
+        because=None if code is None else Because(code, json.loads(reason_values or "{}")),
+        judged_on=None if judged_on is None else json.loads(judged_on),
+    )
+
+
+def because(found: object) -> Because | None:
+    """A reason from its JSON: a mapping of ``code`` and ``values``; ``None`` for anything else."""
+    if isinstance(found, dict) and isinstance(found.get("code"), str) and isinstance(found.get("values"), dict):
+        return Because(found["code"], found["values"])
+    return None

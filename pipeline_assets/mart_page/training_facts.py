@@ -45,9 +45,7 @@ def candidates(choice: ChoiceMade, texts: Texts, formats: Formats) -> Tag:
     for each in choice.candidates:
         metrics = [_metric(each.metrics.get(name), formats) for name in names]
         same = [_metric(each.same_rows, formats)] if compared else []
-        rows.append(
-            [str(each.version), *metrics, *same, reasons.why_not(each.why_not, says) if each.why_not else says("could")]
-        )
+        rows.append([str(each.version), *metrics, *same, reasons.why_not(each, says) or says("could")])
     return tags.details(
         tags.summary(says("candidates")),
         parts.table(head, rows, says("candidates"), numbers=range(1, len(head) - 1)),

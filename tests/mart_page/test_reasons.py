@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from pipeline_assets.mart_page.choices import ChoiceMade, Looked
+from pipeline_assets.mart_page.choices import Because, ChoiceMade, Looked, because
 from pipeline_assets.mart_page.language import Texts
 from pipeline_assets.mart_page.reasons import reason, why_not
 from pipeline_assets.ml.selection import Candidate, Comparison, choose, feature_columns
@@ -21,7 +22,8 @@ COLUMNS = feature_columns(TASK.features)
 
 def version(number: int, auc: float | None = 0.7, *, champion: bool = False, ready: bool = True) -> Candidate:
     metrics = {} if auc is None else {"roc_auc": auc}
-    return Candidate(number, f"run-{number}", ready, COLUMNS, metrics, MOMENT, champion)
+    own = {name: TASK.fingerprint(name) for name in ("features", "target", "training")}
+    return Candidate(number, f"run-{number}", ready, COLUMNS, metrics, MOMENT, champion, fingerprints=own)
 
 
 def made(candidates: Sequence[Candidate], scores: Mapping[int, float] | None = None, **selection: Any) -> ChoiceMade:
@@ -30,14 +32,23 @@ def made(candidates: Sequence[Candidate], scores: Mapping[int, float] | None = N
     newest = max(each.version for each in candidates)
     compared = Comparison(newest, {number: {"roc_auc": value} for number, value in (scores or {}).items()})
     choice = choose(task, candidates, None if scores is None else compared)
-    looked = [
-        Looked(each["version"], each["metrics"], each["why_not"], each["same_rows"])
-        for each in json.loads(json.dumps(choice.to_json()["candidates"]))
-    ]
+    record = json.loads(json.dumps(choice.to_json()))
+    looked = tuple(
+        Looked(
+            each["version"], each["metrics"], each["why_not"], each["same_rows"], because(each.get("why_not_reason"))
+        )
+        for each in record["candidates"]
+    )
+    code = record.get("reason_code")
     return ChoiceMade(
         "r", choice.stage, "b", choice.policy, choice.winner, choice.previous, choice.reason, choice.metric,
-        choice.gain, tuple(looked), MOMENT,
+        choice.gain, looked, MOMENT, None if code is None else Because(code, record["reason_values"]),
     )  # fmt: skip
+
+
+def without_codes(choice: ChoiceMade) -> ChoiceMade:
+    """The record as former versions of the pipeline wrote it."""
+    return replace(choice, because=None, candidates=tuple(replace(each, because=None) for each in choice.candidates))
 
 
 CHOICES = {
@@ -60,12 +71,13 @@ CHOICES = {
 
 
 @pytest.mark.parametrize("case", CHOICES)
-def test_every_reason_is_said_in_russian(case: str) -> None:
-    choice = CHOICES[case]
+@pytest.mark.parametrize("coded", [True, False])
+def test_every_reason_is_said_in_russian(case: str, *, coded: bool) -> None:
+    choice = CHOICES[case] if coded else without_codes(CHOICES[case])
     said = reason(choice, Texts("ru"))
-    assert re.sub(r"roc_auc", "", said).isascii() is False
     assert re.search("[A-Za-z]", said.replace("roc_auc", "")) is None, said
     assert str(choice.model_version) in said
+    assert reason(choice, Texts("en")).isascii()
 
 
 def test_different_reasons_differ_and_numbers_are_the_languages_own() -> None:
@@ -78,9 +90,29 @@ def test_different_reasons_differ_and_numbers_are_the_languages_own() -> None:
     )
 
 
-def test_a_record_that_fits_no_case_is_shown_as_it_is() -> None:
-    unknown = ChoiceMade("r", "train", "b", "committee", 1, None, "the committee said so", "roc_auc", None, (), MOMENT)
-    assert reason(unknown, Texts("ru")) == "the committee said so"
+def test_a_code_and_its_values_are_the_sentence() -> None:
+    inner = {"code": "other_fingerprint", "values": {"slice": "features", "found": "a", "expected": "b", "task": "t"}}
+    coded = Because("champion_unfit", {"winner": 3, "previous": 1, "why_not": inner})
+    assert reason(replace(CHOICES["better"], because=coded), Texts("ru")) == (
+        "Версия 3 стала чемпионом: прежний чемпион, версия 1, прогнозировать не может (она сделана по другому описанию"
+        " (признаки): его отпечаток a, а у задачи b; запустите t_train)."
+    )
+    on = replace(
+        CHOICES["better"],
+        because=Because("better", {"winner": 2, "previous": 1, "metric": "brier_score", "new": 0.1, "old": 0.25}),
+        judged_on={"rows": 1200, "learned": 0, "sentence": "1200 rows"},
+    )
+    assert "0,1 против 0,25 на проверочных строках, на которых не училась ни одна из двух (1\xa0200)" in reason(
+        on, Texts("ru")
+    )
+
+
+@pytest.mark.parametrize("code", [None, "by_vote"])
+def test_a_record_that_fits_no_case_is_shown_as_it_is(code: str | None) -> None:
+    unknown = replace(
+        CHOICES["better"], policy="committee", reason="they said so", because=Because(code, {}) if code else None
+    )
+    assert reason(unknown, Texts("ru")) == "they said so"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +120,7 @@ def test_a_record_that_fits_no_case_is_shown_as_it_is() -> None:
     [
         ("its training did not finish", "её обучение не закончилось"),
         ("it has no log_loss", "у неё нет log_loss"),
-        ("its roc_auc 0.5000 does not reach the limit 0.6", "её roc_auc 0.5000 не достигает предела 0.6"),
+        ("its roc_auc 0.5000 does not reach the limit 0.6", "её roc_auc 0,5 не достигает предела 0,6"),
         (
             "its features differ: not fitted on a, b; c was numeric and is categorical",
             "у неё другие признаки: не училась на a, b; c: был numeric, стал categorical",
@@ -97,4 +129,4 @@ def test_a_record_that_fits_no_case_is_shown_as_it_is() -> None:
     ],
 )
 def test_why_a_version_cannot_predict(text: str, russian: str) -> None:
-    assert why_not(text, Texts("ru")("models")) == russian
+    assert why_not(Looked(1, {}, text, None), Texts("ru")("models")) == russian
