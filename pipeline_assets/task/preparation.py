@@ -50,7 +50,7 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
     train ``label`` int8, null is unlabelled, and ``split_by``, the raw column that a split by time orders by. The
     pipeline's own step aside for a feature of the same name, see :func:`pipeline_assets.task.names.own_name`.
     """
-    own = _own_in_features(task)
+    own = own_in_features(task)
     fields = [
         pa.field(own["row_number"], pa.int64(), nullable=False),
         *(pa.field(name, pa.float64()) for name in task.features.numeric),
@@ -67,7 +67,7 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
 def features_query(rows: AcceptedRows) -> str:
     """Prepared rows of view ``raw``, in file order, with the columns of :func:`features_schema`."""
     task, stage = rows.contract.task, rows.contract.stage
-    own = _own_in_features(task)
+    own = own_in_features(task)
     columns = [f"{ROW} as {own['row_number']}", *_features(task, prefix="")]
     if stage == "train":
         columns.append(f"{_label(task)} as {own[LABEL]}")
@@ -76,7 +76,8 @@ def features_query(rows: AcceptedRows) -> str:
     return f"select {', '.join(columns)} from ({rows.typed})"
 
 
-def _own_in_features(task: TaskSpec) -> dict[str, str]:
+def own_in_features(task: TaskSpec) -> dict[str, str]:
+    """What the pipeline's own columns are called beside a task's features: ``row_number``, ``label``, ``split_by``."""
     return {name: own_name(name, task.features.names) for name in ("row_number", LABEL, SPLIT_BY)}
 
 
@@ -85,7 +86,7 @@ def input_mart_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
 
     The pipeline's own, ``batch``, ``row_number`` and ``label``, step aside for a column of the same name.
     """
-    own = _own_in_mart(task, stage)
+    own = own_in_mart(task, stage)
     fields = [
         pa.field(own["batch"], pa.string(), nullable=False),
         pa.field(own["row_number"], pa.int64(), nullable=False),
@@ -101,7 +102,7 @@ def input_mart_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
 def input_mart_query(rows: AcceptedRows) -> str:
     """Accepted rows as people read them, in file order, with the columns of :func:`input_mart_schema`."""
     task, stage = rows.contract.task, rows.contract.stage
-    own = _own_in_mart(task, stage)
+    own = own_in_mart(task, stage)
     columns = [f"{sql.text(rows.batch)} as {own['batch']}", f"{ROW} as {own['row_number']}"]
     columns += [sql.name(name) for name in task.columns_of(stage)]
     columns += _features(task, prefix=FEATURE_PREFIX)
@@ -110,7 +111,8 @@ def input_mart_query(rows: AcceptedRows) -> str:
     return f"select {', '.join(columns)} from ({rows.typed})"
 
 
-def _own_in_mart(task: TaskSpec, stage: Stage) -> dict[str, str]:
+def own_in_mart(task: TaskSpec, stage: Stage) -> dict[str, str]:
+    """What the pipeline's own columns are called in an input mart: ``batch``, ``row_number``, ``label``."""
     taken = (*task.columns_of(stage), *(f"{FEATURE_PREFIX}{name}" for name in task.features.names))
     return {name: own_name(name, taken) for name in (*ROW_ADDRESS, LABEL)}
 
@@ -122,7 +124,7 @@ def raw_query(rows: AcceptedRows) -> str:
 
 def features_of(task: TaskSpec, stage: Stage, prepared: pa.RecordBatch) -> pa.RecordBatch:
     """The columns of :func:`features_schema`, taken out of rows of :func:`input_mart_query`."""
-    own, wanted = _own_in_mart(task, stage), features_schema(task, stage)
+    own, wanted = own_in_mart(task, stage), features_schema(task, stage)
     columns = [own["row_number"], *(f"{FEATURE_PREFIX}{name}" for name in task.features.names)]
     if stage == "train":
         columns.append(own[LABEL])
