@@ -67,6 +67,31 @@ def current_record(files: FileStore, task: TaskSpec, ref: BatchRef) -> CheckReco
     return record
 
 
+def examples_of(record: CheckRecord, rules: int) -> dict[str, tuple[int, str]]:
+    """For the rules that are broken most, a row that breaks each, with the reason that it was given.
+
+    Looks through the rejected rows until each rule has one.
+    """
+    wanted = list(record.manifest.reasons)[:rules]
+    found: dict[str, tuple[int, str]] = {}
+    for batch in record.stored.batches(record.stored.schema.names[:ADDED_COLUMNS]):
+        for row, reason in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+            for rule in wanted:
+                if rule not in found and _says(reason, rule):
+                    found[rule] = (row, reason)
+            if len(found) == len(wanted):
+                return found
+    return found
+
+
+def _says(reason: str, rule: str) -> bool:
+    """Whether a row's reason is of a rule: it has the value that was found between the rule's name and its text."""
+    of, _, text = rule.partition(": ")
+    known = {"not allowed": " is not one of "}
+    text = known.get(text, f" is no {text[4:]}" if text.startswith("not ") else text)
+    return f"{of}: " in reason and text.removesuffix(" fails") in reason
+
+
 def manifest_of(files: FileStore, ref: BatchRef) -> Manifest:
     """What the batch's last check found, by whatever contract.
 

@@ -50,7 +50,7 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
     train ``label`` int8, null is unlabelled, and ``split_by``, the raw column that a split by time orders by. The
     pipeline's own step aside for a feature of the same name, see :func:`pipeline_assets.task.names.own_name`.
     """
-    own = _own_in_features(task)
+    own = own_in_features(task)
     fields = [
         pa.field(own["row_number"], pa.int64(), nullable=False),
         *(pa.field(name, pa.float64()) for name in task.features.numeric),
@@ -67,7 +67,7 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
 def features_query(rows: AcceptedRows) -> str:
     """Prepared rows of view ``raw``, in file order, with the columns of :func:`features_schema`."""
     task, stage = rows.contract.task, rows.contract.stage
-    own = _own_in_features(task)
+    own = own_in_features(task)
     columns = [f"{ROW} as {own['row_number']}", *_features(task, prefix="")]
     if stage == "train":
         columns.append(f"{_label(task)} as {own[LABEL]}")
@@ -76,7 +76,8 @@ def features_query(rows: AcceptedRows) -> str:
     return f"select {', '.join(columns)} from ({rows.typed})"
 
 
-def _own_in_features(task: TaskSpec) -> dict[str, str]:
+def own_in_features(task: TaskSpec) -> dict[str, str]:
+    """What the pipeline's own columns are called beside a task's features: ``row_number``, ``label``, ``split_by``."""
     return {name: own_name(name, task.features.names) for name in ("row_number", LABEL, SPLIT_BY)}
 
 
