@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pipeline_assets.errors import SettingsError
 
+PACKAGED_TASKS = Path(__file__).resolve().parent / "defs"
+
 
 @dataclass(frozen=True)
 class S3Settings:
@@ -59,6 +61,7 @@ class Settings:
         data_uri: ``s3://bucket/prefix`` or a folder.
         state: folder of whatever runs embedded.
         schema: of the marts.
+        tasks: folders whose sub-folders are tasks: the packaged example's, then those of ``PIPELINE_TASKS``.
     """
 
     data_uri: str
@@ -68,6 +71,7 @@ class Settings:
     greenplum: DatabaseSettings | None
     tarantool: TarantoolSettings | None
     mlflow: MlflowSettings | None
+    tasks: tuple[Path, ...] = (PACKAGED_TASKS,)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, root: Path | None = None) -> Self:
@@ -95,7 +99,22 @@ class Settings:
             greenplum=_greenplum(values),
             tarantool=_tarantool(values),
             mlflow=_mlflow(values),
+            tasks=_tasks(values, root),
         )
+
+
+def _tasks(values: Mapping[str, str], root: Path) -> tuple[Path, ...]:
+    """The packaged example's folder, then each of ``PIPELINE_TASKS`` once."""
+    named = [(root / Path(text).expanduser()).resolve() for text in values.get("PIPELINE_TASKS", "").split(":") if text]
+    missing = [folder for folder in named if not folder.is_dir()]
+    if missing:
+        raise SettingsError(
+            "PIPELINE_TASKS names what is no folder",
+            found=", ".join(str(folder) for folder in missing),
+            expected="folders whose sub-folders hold a defs.yaml each, with : between them",
+            do="make the folder, or correct the variable",
+        )
+    return tuple(dict.fromkeys((PACKAGED_TASKS, *named)))
 
 
 def _server(
