@@ -26,6 +26,7 @@ from pipeline_assets.task import sql
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.preparation import features_query, features_schema, input_mart_query
 from pipeline_assets.task.spec import STAGES, Stage, TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 
 BATCH = "flights"
 _FILE = "ground.json"
@@ -71,7 +72,7 @@ class Workspace:
         """The demo's task."""
         (folder,) = pipeline_assets.defs.__path__
         text = (Path(folder) / flights.TASK / "defs.yaml").read_text()
-        return TaskSpec.model_validate(yaml.safe_load(text)["attributes"])
+        return CheckedTask.model_validate(yaml.safe_load(text)["attributes"])
 
     @cached_property
     def files(self) -> LocalFiles:

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pipeline_assets.errors import SettingsError
 
+PACKAGED_TASKS = Path(__file__).resolve().parent / "defs"
+
 
 @dataclass(frozen=True)
 class S3Settings:
@@ -68,6 +70,7 @@ class Settings:
         schema: of the marts.
         mlflow_ui: where people open MLflow, without credentials; the server's own address unless the environment
             says otherwise, ``None`` where neither is known.
+        tasks: folders whose sub-folders are tasks: the packaged example's, then those of ``PIPELINE_TASKS``.
     """
 
     data_uri: str
@@ -78,6 +81,7 @@ class Settings:
     tarantool: TarantoolSettings | None
     mlflow: MlflowSettings | None
     mlflow_ui: str | None = None
+    tasks: tuple[Path, ...] = (PACKAGED_TASKS,)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, root: Path | None = None) -> Self:
@@ -111,6 +115,7 @@ class Settings:
             tarantool=_tarantool(values),
             mlflow=mlflow,
             mlflow_ui=_mlflow_ui(values) or (mlflow.url if mlflow else None),
+            tasks=_tasks(values, root),
         )
 
 
@@ -123,6 +128,20 @@ def _check_authority(values: Mapping[str, str], variable: str) -> None:
             found=given,
             expected="the file with the certificate of the authority that signed the server's certificate",
         )
+
+
+def _tasks(values: Mapping[str, str], root: Path) -> tuple[Path, ...]:
+    """The packaged example's folder, then each of ``PIPELINE_TASKS`` once."""
+    named = [(root / Path(text).expanduser()).resolve() for text in values.get("PIPELINE_TASKS", "").split(":") if text]
+    missing = [folder for folder in named if not folder.is_dir()]
+    if missing:
+        raise SettingsError(
+            "PIPELINE_TASKS names what is no folder",
+            found=", ".join(str(folder) for folder in missing),
+            expected="folders whose sub-folders hold a defs.yaml each, with : between them",
+            do="make the folder, or correct the variable",
+        )
+    return tuple(dict.fromkeys((PACKAGED_TASKS, *named)))
 
 
 def _server(

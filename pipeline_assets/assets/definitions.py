@@ -1,5 +1,8 @@
 """All of one task for Dagster: assets, checks, jobs, sensors. The stores are the code location's resources."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
@@ -18,9 +21,18 @@ from pipeline_assets.io_managers.predictions import predictions_io_manager
 from pipeline_assets.io_managers.raw import raw_io_manager
 from pipeline_assets.task.spec import STAGES, Stage
 
+Asset = TypeVar("Asset", bound=dg.AssetsDefinition)
+
 
 def task_definitions(graph: TaskGraph) -> dg.Definitions:
     """The graph of DESIGN: two chains that share their preparation."""
+    own = {
+        graph.resource("raw_io"): raw_io_manager(graph.task),
+        graph.resource("features_io"): features_io_manager(graph.task),
+        graph.resource("mart_io"): mart_io_manager(graph.task),
+        graph.resource("predictions_io"): predictions_io_manager(),
+        graph.resource("mlflow"): mlflow_run(graph.task.name),
+    }
     assets = {
         "train": [
             raw_asset(graph, "train"),
@@ -36,18 +48,20 @@ def task_definitions(graph: TaskGraph) -> dg.Definitions:
     }
     jobs = {stage: _job(graph, stage, assets[stage]) for stage in STAGES}
     return dg.Definitions(
-        assets=[*assets["train"], *assets["predict"]],
-        asset_checks=[*train_checks(graph), *predict_checks(graph)],
-        resources={
-            graph.resource("raw_io"): raw_io_manager(graph.task),
-            graph.resource("features_io"): features_io_manager(graph.task),
-            graph.resource("mart_io"): mart_io_manager(graph.task),
-            graph.resource("predictions_io"): predictions_io_manager(),
-            graph.resource("mlflow"): mlflow_run(graph.task.name),
-        },
+        assets=[_with_own(asset, own) for asset in (*assets["train"], *assets["predict"])],
+        asset_checks=[_with_own(check, own) for check in (*train_checks(graph), *predict_checks(graph))],
         jobs=list(jobs.values()),
         sensors=[files_sensor(graph, stage, jobs[stage]) for stage in STAGES],
     )
+
+
+def _with_own(asset: Asset, own: Mapping[str, dg.ResourceDefinition]) -> Asset:
+    """An asset or check with the task's own resources bound to it.
+
+    Among the code location's resources Dagster would hold every asset against the resources of every task: with 200
+    tasks that takes half a minute. ``AssetsDefinition.with_resources`` wants the shared ones bound as well.
+    """
+    return type(asset)(**{**asset.get_attributes_dict(), "resource_defs": own})
 
 
 def _job(graph: TaskGraph, stage: Stage, assets: list[dg.AssetsDefinition]) -> UnresolvedAssetJobDefinition:

@@ -11,7 +11,7 @@ from pipeline_assets.ml.dataset import scoring_frame
 from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.stores.registry.log import Provenance
 from pipeline_assets.stores.registry.registry import Registry
-from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 from tests import trainable
 
 MADE_FROM = Provenance("2013-01", "data/delays.parquet", "ab" * 32, trainable.ROWS, "name: delays\n", "dagster-1")
@@ -74,7 +74,7 @@ def test_a_version_that_is_not_there_is_told_from_those_that_are(registry: Regis
 
 
 def test_a_version_of_other_features_is_not_asked(registry: Registry) -> None:
-    changed = TaskSpec.model_validate(
+    changed = CheckedTask.model_validate(
         {
             **trainable.task().model_dump(),
             "features": {"numeric": {"hour": "hour"}, "categorical": {"carrier": "carrier"}},

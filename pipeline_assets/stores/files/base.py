@@ -26,7 +26,8 @@ from pipeline_assets.stores.files.parquet_file import Sink, StoredFile
 from pipeline_assets.stores.files.staged import FileLoad, ParquetFolder, begin
 from pipeline_assets.stores.load import STALE_AFTER
 from pipeline_assets.task.batch import BatchRef, Part
-from pipeline_assets.task.spec import Stage, did_you_mean
+from pipeline_assets.task.names import did_you_mean
+from pipeline_assets.task.spec import Stage
 
 __all__ = ["Area", "Fetched", "FileStore", "Found", "Sink", "StoredFile", "sha256_of"]
 
