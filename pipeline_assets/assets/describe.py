@@ -7,12 +7,23 @@ from typing import Any
 import dagster as dg
 
 from pipeline_assets.stores.marts.greenplum import MartTable
+from pipeline_assets.task import plugins
 from pipeline_assets.task.batch import Manifest
 from pipeline_assets.task.expressions import read
+from pipeline_assets.task.names import own_name
 from pipeline_assets.task.preparation import features_schema as schema_of_features
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, SPLIT_BY, Stage, TaskSpec
+from pipeline_assets.task.spec import (
+    DECISION,
+    FEATURE_PREFIX,
+    LABEL,
+    MODEL_VERSION,
+    SPLIT_BY,
+    SPLIT_HASH,
+    Stage,
+    TaskSpec,
+)
 from pipeline_assets.task.types import contract_name
-from pipeline_assets.task.validation import OUTPUT_TYPES, common_types, stage_types
+from pipeline_assets.task.validation import appended, common_types, output_types, stage_types
 
 SCHEMA = "dagster/column_schema"
 LINEAGE = "dagster/column_lineage"
@@ -54,6 +65,7 @@ def features_schema(task: TaskSpec, stage: Stage) -> dict[str, Any]:
     more = {
         "row_number": "Place of the row in its batch, from 0",
         LABEL: f"{task.target.description} ({task.target.expression})".strip(),
+        SPLIT_HASH: "Hash of the key, or of the row address, that a split by share goes by",
         SPLIT_BY: f"Orders the split by time ({task.training.validation.column})",
     }
     return {
@@ -131,9 +143,9 @@ def output_schema(task: TaskSpec) -> dict[str, Any]:
     """The output file's columns: the input's own or the task's select, what is appended, the row address."""
     if task.output.select is None:
         own = {name: (column.type, column.description) for name, column in task.columns_of("predict").items()}
-        own.update({name: (contract_name(OUTPUT_TYPES[name]), "") for name in task.output.append})
+        own.update({name: (contract_name(output_types(task)[name]), "") for name in appended(task)})
     else:
-        types = {**stage_types(task, "predict"), **OUTPUT_TYPES}
+        types = {**stage_types(task, "predict"), **output_types(task)}
         own = {name: (contract_name(read(text, types).type), text) for name, text in task.output.select.items()}
     own.update(
         batch=("string", "Input file or folder of the row"), row_number=("int64", "Place of the row in it, from 0")
@@ -146,15 +158,16 @@ def predictions_lineage(task: TaskSpec, raw: dg.AssetKey, features: dg.AssetKey)
     """Input column to output column; every feature to the score columns."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
     types = stage_types(task, "predict")
+    unscored = {own_name(MODEL_VERSION, types)}
     scores = [dg.TableColumnDep(asset_key=features, column_name=name) for name in task.features.names]
     if task.output.select is None:
         deps = {name: [dg.TableColumnDep(asset_key=raw, column_name=name)] for name in types}
-        deps.update({name: scores for name in task.output.append if name != "model_version"})
+        deps.update({name: scores for name in appended(task) if name not in unscored})
     else:
         for name, expression in task.output.select.items():
-            used = read(expression, {**types, **OUTPUT_TYPES}).columns
+            used = read(expression, {**types, **output_types(task)}).columns
             deps[name] = [dg.TableColumnDep(asset_key=raw, column_name=column) for column in used if column in types]
-            if {"probability", "decision"} & set(used):
+            if (output_types(task).keys() - unscored) & set(used):
                 deps[name] += scores
     deps["row_number"] = [dg.TableColumnDep(asset_key=features, column_name="row_number")]
     return {LINEAGE: dg.TableColumnLineage(deps)}
@@ -166,8 +179,8 @@ def output_mart_lineage(predictions: dg.AssetKey, features: dg.AssetKey, task: T
     return {
         LINEAGE: dg.TableColumnLineage(
             {
-                "probability": scores,
-                "decision": scores,
+                **dict.fromkeys(plugins.kind(task.target.kind).score_types, scores),
+                **({DECISION: scores} if task.output.where is not None else {}),
                 "row_number": [dg.TableColumnDep(asset_key=predictions, column_name="row_number")],
             }
         )

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline_assets.task import plugins
 from pipeline_assets.task.expressions import read
-from pipeline_assets.task.spec import LABEL, SCORES, TaskSpec
-from pipeline_assets.task.validation import SCORE_TYPES, common_types, stage_types
+from pipeline_assets.task.spec import DECISION, LABEL, TaskSpec
+from pipeline_assets.task.validation import common_types, score_types, stage_types
 
 Kind = Literal["raw", "feature", "label", "score"]
 
@@ -75,17 +76,17 @@ class Columns:
 def columns(task: TaskSpec) -> Columns:
     """The lineage of a task's columns.
 
-    Features come of the raw columns that their expressions use, the label of the target's. The probability comes of
-    every feature and, through the training, of the label; the decision of the probability and of the raw columns
-    that the output's rule uses.
+    Features come of the raw columns that their expressions use, the label of the target's. The score comes of every
+    feature and, through the training, of the label; the decision, where the output has a rule, of the score and of
+    the raw columns that the rule uses.
     """
     raw = [
         Node("raw", name, each.description, trained_only=each.stage == "train") for name, each in task.columns.items()
     ]
     features = [Node("feature", name, each.description, each.expression) for name, each in task.features.all.items()]
     label = Node("label", LABEL, task.target.description, task.target.expression, trained_only=True)
-    probability = Node("score", SCORES[0], task.description)
-    decision = Node("score", SCORES[1], "", task.output.where or "")
+    score = Node("score", next(iter(plugins.kind(task.target.kind).score_types)), task.description)
+    decision = None if task.output.where is None else Node("score", DECISION, "", task.output.where)
     edges = [
         *(
             Edge(f"raw:{name}", feature.key)
@@ -93,19 +94,19 @@ def columns(task: TaskSpec) -> Columns:
             for name in read(feature.expression, common_types(task)).columns
         ),
         *(Edge(f"raw:{name}", label.key) for name in read(label.expression, stage_types(task, "train")).columns),
-        *(Edge(feature.key, probability.key, by_model=True) for feature in features),
-        Edge(label.key, probability.key, by_model=True),
-        *_of_decision(task, decision, probability),
+        *(Edge(feature.key, score.key, by_model=True) for feature in features),
+        Edge(label.key, score.key, by_model=True),
+        *(_of_decision(task, decision, score) if decision else ()),
     ]
-    nodes = {node.key: node for node in (*raw, *features, label, probability, decision)}
+    nodes = {node.key: node for node in (*raw, *features, label, score, *((decision,) if decision else ()))}
     return Columns(nodes, tuple(edges))
 
 
-def _of_decision(task: TaskSpec, decision: Node, probability: Node) -> list[Edge]:
-    if task.output.where is None:
-        return []
-    used = read(task.output.where, {**stage_types(task, "predict"), **SCORE_TYPES}).columns
-    return [Edge(probability.key if name == probability.name else f"raw:{name}", decision.key) for name in used]
+def _of_decision(task: TaskSpec, decision: Node, score: Node) -> list[Edge]:
+    scores = score_types(task)
+    used = read(decision.expression, {**stage_types(task, "predict"), **scores}).columns
+    # The score columns are one value said in several ways, and stand as one node.
+    return [Edge(each, decision.key) for each in dict.fromkeys(score.key if n in scores else f"raw:{n}" for n in used)]
 
 
 def _reached(start: str, steps: list[tuple[str, str]]) -> set[str]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline_assets.task import sql
+from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.contract import Contract, in_bits
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, SPLIT_BY, Stage, TaskSpec
-from pipeline_assets.task.types import arrow_type
+from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, SPLIT_BY, SPLIT_HASH, Stage, TaskSpec
+from pipeline_assets.task.types import arrow_type, contract_name
 
 # What a categorical feature is where its expression gives null: models want a value, and people see what it means.
 MISSING_CATEGORY = "<null>"
@@ -46,7 +46,8 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
     """The columns of prepared rows.
 
     ``row_number`` int64; numeric features float64, null is missing; categorical features string, never null; in
-    train ``label`` int8, null is unlabelled, and ``split_by``, the raw column that a split by time orders by.
+    train ``label`` (int8 for the kind binary), null is unlabelled, the hash that a split goes by, int64, and
+    ``split_by``, the raw column that a split by time orders by.
     """
     fields = [
         pa.field("row_number", pa.int64(), nullable=False),
@@ -54,7 +55,8 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
         *(pa.field(name, pa.string(), nullable=False) for name in task.features.categorical),
     ]
     if stage == "train":
-        fields.append(pa.field(LABEL, pa.int8()))
+        fields.append(pa.field(LABEL, _label_type(task)))
+        fields.append(pa.field(SPLIT_HASH, pa.int64(), nullable=False))
         if task.training.validation.column is not None:
             fields.append(pa.field(SPLIT_BY, arrow_type(task.columns[task.training.validation.column].type)))
     return pa.schema(fields)
@@ -65,7 +67,7 @@ def features_query(rows: AcceptedRows) -> str:
     task, stage = rows.contract.task, rows.contract.stage
     columns = ["row_number", *_features(task, prefix="")]
     if stage == "train":
-        columns.append(_label(task))
+        columns += [_label(task), _split_hash(task, rows.batch)]
         if task.training.validation.column is not None:
             columns.append(f"{sql.name(task.training.validation.column)} as {SPLIT_BY}")
     return f"select {', '.join(columns)} from ({rows.typed})"
@@ -81,7 +83,7 @@ def input_mart_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
         *(pa.field(f"{FEATURE_PREFIX}{name}", pa.string()) for name in task.features.categorical),
     ]
     if stage == "train":
-        fields.append(pa.field(LABEL, pa.int8()))
+        fields.append(pa.field(LABEL, _label_type(task)))
     return pa.schema(fields)
 
 
@@ -115,4 +117,17 @@ def _features(task: TaskSpec, prefix: str) -> list[str]:
 
 
 def _label(task: TaskSpec) -> str:
-    return f"cast((\n{task.target.expression}\n) as TINYINT) as {LABEL}"
+    return f"cast((\n{task.target.expression}\n) as {plugins.kind(task.target.kind).label_type}) as {LABEL}"
+
+
+def _label_type(task: TaskSpec) -> pa.DataType:
+    return arrow_type(contract_name(plugins.kind(task.target.kind).label_type))
+
+
+def _split_hash(task: TaskSpec, batch: str) -> str:
+    """53 bits of the MD5 of the key's text, or of the row address without one.
+
+    DuckDB's own hash() may give other numbers in another version, and would move rows to other sides.
+    """
+    parts = ", ".join(sql.name(name) for name in task.key) or f"{sql.text(batch)}, row_number"
+    return f"(md5_number_lower(concat_ws(chr(31), {parts})) >> 11)::BIGINT as {SPLIT_HASH}"

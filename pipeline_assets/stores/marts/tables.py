@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline_assets.ml.scoring import SCORES_SCHEMA
+from pipeline_assets.ml.scoring import scores_schema
 from pipeline_assets.stores.marts.greenplum import MartTable, MartView
+from pipeline_assets.task import plugins
 from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.names import own_name
 from pipeline_assets.task.preparation import input_mart_schema
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, Stage, TaskSpec
+from pipeline_assets.task.spec import DECISION, FEATURE_PREFIX, LABEL, ROW_ADDRESS, Stage, TaskSpec
 
 if TYPE_CHECKING:
     from pipeline_assets.ml.selection import Choice
@@ -19,9 +21,9 @@ _ADDRESS = {
     "batch": "Input file or folder that the row came in",
     "row_number": "Place of the row in its batch, from 0",
 }
-_SOMETIMES = ("previous_version", "gain")  # columns of a choice that may have no value
+# Columns of a choice that may have no value; the last three are younger than the table.
+_SOMETIMES = ("previous_version", "gain", "reason_code", "reason_values", "judged_on")
 _SCORES = {
-    "probability": "What the model says: the probability that the label is 1",
     "decision": "Whether the row is in the output file",
     "model_version": "Version of the registered model",
     "run_id": "Dagster run that wrote the row",
@@ -54,14 +56,19 @@ def output_mart(task: TaskSpec) -> MartTable:
         schema=pa.schema(
             [
                 pa.field("batch", pa.string(), nullable=False),
-                *SCORES_SCHEMA,
+                *scores_schema(task),
                 pa.field("model_version", pa.int64(), nullable=False),
                 pa.field("run_id", pa.string(), nullable=False),
                 pa.field("predicted_at", pa.timestamp("us", tz="UTC"), nullable=False),
             ]
         ),
-        description=f"{task.name}: every scored row, its score and the decision. {task.description}".strip(),
-        column_descriptions={**_ADDRESS, **_SCORES, "predicted_at": "When the row was written"},
+        description=f"{task.name}: every scored row and its score. {task.description}".strip(),
+        column_descriptions={
+            **_ADDRESS,
+            **plugins.kind(task.target.kind).score_descriptions,
+            **{name: text for name, text in _SCORES.items() if name != DECISION or task.output.where is not None},
+            "predicted_at": "When the row was written",
+        },
         key=ROW_ADDRESS,
         indexes=(("model_version",),),
     )
@@ -77,6 +84,9 @@ def model_choices(task: TaskSpec) -> MartTable:
         "model_version": (pa.int64(), "The champion that was chosen"),
         "previous_version": (pa.int64(), "The champion before, if there was one"),
         "reason": (pa.string(), "Why, in one sentence"),
+        "reason_code": (pa.string(), "The same as a code"),
+        "reason_values": (pa.string(), "What the sentence names, as JSON"),
+        "judged_on": (pa.string(), "The rows on which champion and challenger were compared, as JSON"),
         "metric": (pa.string(), "Metric of the task, which the choice goes by"),
         "gain": (pa.float64(), "The challenger's over the champion on the same rows, where they were compared"),
         "candidates": (
@@ -96,6 +106,7 @@ def model_choices(task: TaskSpec) -> MartTable:
 
 def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> pa.RecordBatchReader:
     """One choice as the row of :func:`model_choices`."""
+    record = choice.to_json()
     row = {
         "run_id": run_id,
         "stage": ref.stage,
@@ -104,9 +115,12 @@ def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> 
         "model_version": choice.winner,
         "previous_version": choice.previous,
         "reason": choice.reason,
+        "reason_code": record["reason_code"],
+        "reason_values": json.dumps(record["reason_values"], ensure_ascii=False),
+        "judged_on": None if record["judged_on"] is None else json.dumps(record["judged_on"], ensure_ascii=False),
         "metric": choice.metric,
         "gain": choice.gain,
-        "candidates": json.dumps(choice.to_json()["candidates"], ensure_ascii=False),
+        "candidates": json.dumps(record["candidates"], ensure_ascii=False),
         "chosen_at": datetime.now(UTC),
     }
     schema = model_choices(task).schema
@@ -118,7 +132,8 @@ def lineage(task: TaskSpec) -> MartView:
     inputs, outputs, choices = input_mart(task, "predict"), output_mart(task), model_choices(task)
     own = [name for name in inputs.schema.names if name not in ROW_ADDRESS]
     columns = [
-        *(f'o."{name}"' for name in outputs.schema.names),
+        # A column of the user's keeps its name, and the pipeline's own steps aside.
+        *(f'o."{name}" as "{own_name(name, own)}"' for name in outputs.schema.names),
         'c."policy" as "choice_policy"',
         'c."reason" as "choice_reason"',
         *(f'i."{name.replace(chr(34), chr(34) * 2)}"' for name in own),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pipeline_assets.ml.selection import feature_columns
+from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.ml.training import Trained
 from pipeline_assets.task.spec import TaskSpec
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 READY = "ready"
 BATCH = "batch"
 METRICS = "metrics"
+FINGERPRINTS = "fingerprints"
+SPLIT = "split"
+PACKAGE = "package"
+REFIT = "refit"
+EVALUATED_MODEL = "evaluated_model"  # folder of the run's artifacts
 FEATURES = "features"
 INPUT_URI = "input_uri"
 INPUT_SHA256 = "input_sha256"
@@ -112,18 +118,32 @@ def log_version(client: "MlflowClient", run_id: str, task: TaskSpec, trained: Tr
             BATCH: provenance.batch,
             METRICS: _json(trained.metrics),
             FEATURES: _json(feature_columns(task.features)),
+            FINGERPRINTS: _json({which: task.fingerprint(which) for which in ("features", "target", "training")}),
+            SPLIT: _json(trained.split.to_json()),
+            PACKAGE: task.training.package,
+            REFIT: _json(trained.refitted),
             DAGSTER_RUN: provenance.dagster_run_id,
         },
-        description=(
-            f"Trained on {trained.training_rows} rows of batch {provenance.batch};"
-            f" on {len(trained.validation)} validation rows: {shown}."
-        ),
+        description=_description(trained, provenance, shown),
     )
     # A server notes this by itself; without one, the model's page would not know of its version.
     versions = _json([{"name": task.name, "version": int(version.version)}])
     client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": versions})
     client.set_model_version_tag(task.name, version.version, READY, "true")
     return int(version.version)
+
+
+def _description(trained: Trained, provenance: Provenance, shown: str) -> str:
+    """The metrics are those of the evaluated fit, and the version says so."""
+    evaluated = (
+        f"Fitted to {trained.training_rows} rows of batch {provenance.batch}, stopped on {trained.stopping_rows};"
+        f" on {len(trained.validation)} validation rows: {shown}."
+    )
+    refitted = (
+        f" Then fitted to all {trained.labelled_rows} labelled rows with the same number of iterations: the metrics"
+        " are those of the fit before."
+    )
+    return evaluated + refitted if trained.refitted else evaluated
 
 
 def _tags(task: TaskSpec, provenance: Provenance) -> dict[str, str]:
@@ -168,6 +188,7 @@ def _points(trained: Trained) -> Iterator[tuple[str, float, int]]:
         "best_iteration": best,
         "iterations": trained.fit.iterations,
         "training_rows": trained.training_rows,
+        "stopping_rows": trained.stopping_rows,
         "validation_rows": len(trained.validation),
         "unlabelled_rows": trained.unlabelled,
         "training_label_mean": trained.share,
@@ -176,9 +197,7 @@ def _points(trained: Trained) -> Iterator[tuple[str, float, int]]:
 
 
 def _metrics(trained: Trained) -> dict[str, float]:
-    decided = {"precision_at_0.5": trained.decision.precision, "recall_at_0.5": trained.decision.recall}
-    metrics: dict[str, float] = dict(trained.metrics.items())
-    return {**metrics, **{name: value for name, value in decided.items() if value is not None}}
+    return {**trained.metrics, **trained.details}
 
 
 def _key(name: str) -> str:
@@ -211,7 +230,7 @@ def _upload(
     from mlflow.models import Model
 
     run = client.get_run(run_id).info
-    fitted = trained.fit.model
+    fitted = trained.model
     logged = client.create_logged_model(
         run.experiment_id,
         name=_MODEL_NAME,
@@ -220,7 +239,7 @@ def _upload(
         params={key: str(value) for key, value in task.training.parameters.items()},
         model_type=f"{task.target.kind} classifier",
     )
-    flavor = importlib.import_module(f"mlflow.{fitted.package}")
+    flavor = importlib.import_module(f"mlflow.{fitted.flavor}")
     with TemporaryDirectory() as folder:
         path = Path(folder) / _MODEL_NAME
         flavor.save_model(
@@ -233,6 +252,8 @@ def _upload(
             pip_requirements=_requirements(fitted.package),
         )
         client.log_model_artifacts(logged.model_id, str(path))
+        if trained.refitted:
+            _keep_evaluated(client, run_id, trained.fit.model, Path(folder))
     dataset = _dataset(task, provenance)
     step = trained.fit.best_iteration
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
@@ -244,6 +265,17 @@ def _upload(
         ],
     )
     return client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _keep_evaluated(client: "MlflowClient", run_id: str, model: FittedModel, folder: Path) -> None:
+    """The fit that was evaluated, beside the refit: comparisons go by it, for the refit has learned from every row."""
+    import importlib
+
+    path = folder / EVALUATED_MODEL
+    importlib.import_module(f"mlflow.{model.flavor}").save_model(
+        model.native, str(path), pip_requirements=_requirements(model.package)
+    )
+    client.log_artifacts(run_id, str(path), EVALUATED_MODEL)
 
 
 def _signature(task: TaskSpec) -> "ModelSignature":

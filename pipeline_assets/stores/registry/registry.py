@@ -11,20 +11,27 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pipeline_assets.errors import StoreError
 from pipeline_assets.ml.selection import Candidate, Choice, FeatureColumns
-from pipeline_assets.ml.trainers.base import PACKAGES, FittedModel, trainer
+from pipeline_assets.ml.split import SplitRule
+from pipeline_assets.ml.trainers.base import FittedModel, trainer
 from pipeline_assets.ml.training import Trained
 from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry.client import answers, check_database, connect
 from pipeline_assets.stores.registry.log import (
     DAGSTER_RUN,
+    EVALUATED_MODEL,
     FEATURES,
+    FINGERPRINTS,
     METRICS,
+    PACKAGE,
     READY,
+    REFIT,
+    SPLIT,
     Provenance,
     log_training,
     log_version,
 )
 from pipeline_assets.stores.registry.training import Training, training_of
+from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
+CHAMPION_RECORD = "champion_record"
 _PAGE = 1000
 
 
@@ -147,6 +155,20 @@ class Registry:
 
     def load(self, task: str, version: int) -> FittedModel:
         """The model of a version, loaded by its package's own MLflow flavor."""
+        with self._answers(f"load version {version} of {task}"):
+            uri = self.client.get_model_version_download_uri(task, str(version))
+        return self._load(task, version, uri)
+
+    def load_evaluated(self, task: str, version: int) -> FittedModel:
+        """The model that the version's metrics are of: the version itself, or the fit before its refit."""
+        with self._answers(f"find the evaluated model of version {version} of {task}"):
+            found = self.client.get_model_version(task, str(version))
+            if found.tags.get(REFIT) != "true":
+                return self.load(task, version)
+            uri = f"{self.client.get_run(found.run_id or '').info.artifact_uri}/{EVALUATED_MODEL}"
+        return self._load(task, version, f"{artifacts}/{EVALUATED_MODEL}")
+
+    def _load(self, task: str, version: int, uri: str) -> FittedModel:
         import importlib
 
         client = self.client
@@ -154,31 +176,44 @@ class Registry:
         from mlflow.models import Model
 
         with self._answers(f"load version {version} of {task}"), TemporaryDirectory() as folder:
-            uri = client.get_model_version_download_uri(task, str(version))
             path = download_artifacts(
                 uri, dst_path=folder, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri
             )
             flavors = Model.load(path).flavors
-            package = next((name for name in PACKAGES if name in flavors), None)
-            if package is None:
+            package = client.get_model_version(task, str(version)).tags.get(PACKAGE, "")
+            known = trainer(package) if package else None
+            if known is None or known.flavor not in flavors:
                 raise StoreError(
                     "the model version was made by a package that is not known here",
                     task=task,
-                    found=f"version {version}: {', '.join(flavors)}",
-                    available=PACKAGES,
+                    found=f"version {version}: {package or 'no package'}, {', '.join(flavors)}",
+                    available=plugins.names("trainer"),
                 )
-            native = importlib.import_module(f"mlflow.{package}").load_model(path)
-        return trainer(package).restore(native)
+            native = importlib.import_module(f"mlflow.{known.flavor}").load_model(path)
+        return known.restore(native)
 
     def champion(self, task: str) -> int | None:
         """The version that holds the alias."""
         with self._answers(f"read the alias {CHAMPION} of {task}"):
             return self._champion(task)
 
-    def set_champion(self, task: str, version: int) -> None:
-        """Gives the alias to a version; whichever held it loses it in the same moment."""
+    def set_champion(self, task: str, version: int, record: str | None = None) -> None:
+        """Gives the alias to a version; whichever held it loses it in the same moment.
+
+        Args:
+            record: names the record of choice that says so; it is noted once the alias is where it says.
+        """
         with self._answers(f"set the alias {CHAMPION} of {task}"):
-            self.client.set_registered_model_alias(task, CHAMPION, str(version))
+            if self._champion(task) != version:
+                self.client.set_registered_model_alias(task, CHAMPION, str(version))
+            if record is not None:
+                self.client.set_registered_model_tag(task, CHAMPION_RECORD, record)
+
+    def champion_record(self, task: str) -> str | None:
+        """The record of choice that the alias followed last."""
+        with self._answers(f"read the record of choice of {task}"):
+            models = self.client.search_registered_models(f"name = '{task}'")
+            return models[0].tags.get(CHAMPION_RECORD) if models else None
 
     def run_url(self, run_id: str) -> str:
         """Where a person looks at a run: the server's page, or the folder of an embedded one's files."""
@@ -255,6 +290,9 @@ def _candidate(version: "ModelVersion", holder: int | None) -> Candidate:
         metrics=_numbers(_read(tags.get(METRICS))),
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
         champion=int(version.version) == holder,
+        fingerprints=_fingerprints(_read(tags.get(FINGERPRINTS))),
+        split=_split(_read(tags.get(SPLIT))),
+        dagster_run=tags.get(DAGSTER_RUN),
     )
 
 
@@ -272,6 +310,17 @@ def _features(value: Any) -> FeatureColumns | None:
     if not all(isinstance(pair, list) and [type(part) for part in pair] == [str, str] for pair in value):
         return None
     return tuple((name, kind) for name, kind in value)
+
+
+def _fingerprints(value: Any) -> dict[str, str] | None:
+    return value if isinstance(value, dict) and all(isinstance(each, str) for each in value.values()) else None
+
+
+def _split(value: Any) -> SplitRule | None:
+    try:
+        return None if value is None else SplitRule.from_json(value)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return None
 
 
 def _numbers(value: Any) -> dict[str, float]:

@@ -16,7 +16,7 @@ from pipeline_assets.mart_page.views.batches import charts as pictures
 from pipeline_assets.mart_page.views.batches.queries import Truth, truth
 from pipeline_assets.mart_page.views.batches.status import SHOWN, BatchRecord, batch_records
 from pipeline_assets.mart_page.views.models.queries import record
-from pipeline_assets.ml.metrics import METRICS, scores
+from pipeline_assets.ml.kinds.binary.metrics import METRICS, scores
 from pipeline_assets.task.spec import STAGES, TaskSpec
 
 _SIGNS = {"done": "✓", "waiting": "●", "changed": "↻", "unfinished": "…", "gone": "∅", "damaged": "⚠"}

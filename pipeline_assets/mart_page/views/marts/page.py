@@ -140,7 +140,7 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
             keys = tuple(name for name in task.key if inputs and name in inputs.columns)[:_KEYS_BESIDE]
             return Beside(inputs, keys) if inputs and keys else None
         outputs = await page.mart(task, "predict_output") if stage_of(side, route()) == "predict" else None
-        return Beside(outputs, SCORES) if outputs else None
+        return Beside(outputs, tuple(name for name in SCORES if name in outputs.columns)) if outputs else None
 
     @reactive.calc
     async def found() -> Rows | None:
