@@ -108,7 +108,7 @@ def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Regi
     np.testing.assert_array_equal(model.contributions(rows.head(20)), made.model.contributions(rows.head(20)))
     # The metrics are those of the fit before its refit on all rows, which is kept beside it.
     np.testing.assert_array_equal(evaluated.predict(rows), made.prediction)
-    assert evaluate(evaluated, made.validation) == made.metrics
+    assert evaluate(task, evaluated, made.validation) == made.metrics
     assert not np.array_equal(model.predict(rows), evaluated.predict(rows))
 
 
@@ -266,10 +266,8 @@ def test_a_publisher_killed_at_any_call_leaves_a_whole_version_or_none(registry:
         assert versions() == [whole]
     publishers.killed_at(place_of(registry), run_id, task, "after", publishers.CALLS[-1])
     _, made = versions()
-    assert (
-        evaluate(registry.load_evaluated(task.name, made), trainable.trained().validation)
-        == trainable.trained().metrics
-    )
+    rows = trainable.trained().validation
+    assert evaluate(task, registry.load_evaluated(task.name, made), rows) == trainable.trained().metrics
     # Tried again, the step finds what it has registered before it died.
     assert publish(registry, task, run_id) == made
     assert versions() == [whole, made]
