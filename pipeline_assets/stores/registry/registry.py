@@ -165,7 +165,7 @@ class Registry:
             found = self.client.get_model_version(task, str(version))
             if found.tags.get(REFIT) != "true":
                 return self.load(task, version)
-            uri = f"{self.client.get_run(found.run_id or '').info.artifact_uri}/{EVALUATED_MODEL}"
+            artifacts = self.client.get_run(str(found.run_id)).info.artifact_uri
         return self._load(task, version, f"{artifacts}/{EVALUATED_MODEL}")
 
     def _load(self, task: str, version: int, uri: str) -> FittedModel:
