@@ -43,7 +43,8 @@ def registry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture(scope="session")
 def images() -> dict[str, bytes]:
-    return plots(trainable.trained(), "delays")
+    made = trainable.trained()
+    return plots(made.validation.label, made.prediction, made.fit, "delays")
 
 
 @pytest.fixture
@@ -100,10 +101,25 @@ def test_a_run_that_holds_no_training_says_nothing(registry: Registry, task: Tas
 def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Registry, task: TaskSpec) -> None:
     made = trainable.trained()
     model = registry.load(task.name, publish(registry, task))
-    np.testing.assert_array_equal(model.predict(made.validation.features), made.prediction)
+    frame = made.validation.features
+    np.testing.assert_array_equal(model.predict(frame), made.model.predict(frame))
     rows = made.validation.features.head(20)
-    np.testing.assert_array_equal(model.contributions(rows), made.fit.model.contributions(rows))
-    assert evaluate(model, made.validation) == made.metrics
+    np.testing.assert_array_equal(model.contributions(rows), made.model.contributions(rows))
+
+
+def test_the_evaluated_fit_is_kept_beside_the_refit_and_gives_the_versions_metrics(
+    registry: Registry, task: TaskSpec
+) -> None:
+    made, version = trainable.trained(), publish(registry, task)
+    model = registry.load_evaluated(task.name, version)
+    np.testing.assert_array_equal(model.predict(made.validation.features), made.prediction)
+    assert evaluate(task, model, made.validation) == made.metrics
+    [candidate] = registry.candidates(task.name)
+    assert candidate.split == made.split
+    assert candidate.dagster_run == "dagster-1"
+    assert candidate.fingerprints == {
+        which: task.fingerprint(which) for which in ("features", "target", "training")
+    }  # fmt: skip
 
 
 def test_the_signature_and_the_example_survive_categories(registry: Registry, task: TaskSpec) -> None:
@@ -119,7 +135,7 @@ def test_the_signature_and_the_example_survive_categories(registry: Registry, ta
     example = model.load_input_example(folder)
     assert isinstance(example, pd.DataFrame)
     assert [str(kind) for kind in example.dtypes] == ["float64", "float64", "object"]
-    expected = trainable.trained().probability[: len(example)] > 0.5
+    expected = trainable.trained().model.predict(trainable.trained().validation.features)[: len(example)] > 0.5
     assert mlflow.pyfunc.load_model(folder).predict(example).tolist() == expected.astype(int).tolist()
 
 
@@ -135,9 +151,9 @@ def test_a_run_holds_the_whole_record(registry: Registry, task: TaskSpec, images
     assert run.data.metrics["roc_auc"] == made.metrics["roc_auc"]
     assert run.data.metrics["guess/log_loss"] == made.baseline["log_loss"]
     assert run.data.metrics["unlabelled_rows"] == made.unlabelled
-    curve = registry.client.get_metric_history(run_id, "validation/AUC")
+    curve = registry.client.get_metric_history(run_id, "stopping/AUC")
     points = sorted((point.step, point.value) for point in curve)
-    assert points == list(enumerate(made.fit.curves["validation"]["AUC"]))
+    assert points == list(enumerate(made.fit.curves["stopping"]["AUC"]))
 
     wanted = {
         "task": task.name,
@@ -219,7 +235,8 @@ def test_a_publisher_killed_at_any_call_leaves_a_version_that_is_ready_or_none(
         assert ready() == [whole]
     publishers.killed_at(place_of(registry), run_id, task, "after", publishers.CALLS[-1])
     _, made = ready()
-    assert evaluate(registry.load(task.name, made), trainable.trained().validation) == trainable.trained().metrics
+    evaluated = registry.load_evaluated(task.name, made)
+    assert evaluate(task, evaluated, trainable.trained().validation) == trainable.trained().metrics
     again = publish(registry, task, run_id)
     assert ready() == [whole, made, again]
     # Whatever half of a version the killed ones left is listed with why it cannot predict.
