@@ -83,8 +83,8 @@ class Comparison:
         late: share of late flights among the labelled.
         decided: share of flights decided late among the labelled.
         model: of the predictions.
-        baseline: of the same probability for every flight. It ranks nothing, so that deciding for as many flights as the
-            model did is a random draw: precision and recall are what it gets on average.
+        baseline: of the same probability for every flight. It ranks nothing, so that deciding for as many flights as
+            the model did is a random draw: precision and recall are what it gets on average.
     """
 
     rows: int
