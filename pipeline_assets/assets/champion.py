@@ -61,8 +61,12 @@ def settle(
         if now not in (choice.previous, choice.winner):
             choice = decide(registry.candidates(task.name))
             continue
-        if choice.winner != choice.previous:
-            registry.set_champion(task.name, choice.winner, _record_id(run_id, ref.stage))
+        record = _record_id(run_id, ref.stage)
+        if choice.winner not in (choice.previous, now) and not registry.set_champion(
+            task.name, choice.winner, record, expected=choice.previous
+        ):
+            choice = decide(registry.candidates(task.name))
+            continue
         last = _last_record(marts, task)
         if last is not None and last["model_version"] == choice.winner == registry.champion(task.name):
             return choice

@@ -11,7 +11,7 @@ from pipeline_assets.assets import describe
 from pipeline_assets.assets.champion import made_by, settle
 from pipeline_assets.assets.code import code_commit, lock_sha256
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.comparison import Contestant, compare
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame, training_frame
@@ -64,9 +64,9 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         files: FileStore = context.resources.files
         marts: MartStore = context.resources.marts
         registry: Registry = context.resources.registry
-        run_id = getattr(context.resources, mlflow).active_run().info.run_id
         ref = graph.ref("train", context.partition_key)
         with translate_errors(context.retry_number):
+            run_id = getattr(context.resources, mlflow).active_run().info.run_id
             raw = manifest_of(files, ref)
             frame = training_frame(features, task)
             done = _finished(registry, task, context.run, raw)
