@@ -1,4 +1,4 @@
-"""What came true of the demo's months, and how predictions compare with it, beside a guess that knows nothing."""
+"""What came true of the demo's months, and how predictions compare with it, beside a baseline that knows nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,13 +79,13 @@ class Comparison:
 
     Attributes:
         rows: predictions.
-        labelled: predictions of flights that arrived; the others can be judged by nobody.
+        labelled: predictions of flights that arrived; of the others nobody knows the truth.
         unscored: flights of the month without a prediction.
         late: share of late flights among the labelled.
         decided: share of flights decided late among the labelled.
         model: of the predictions.
-        guess: of the same probability for every flight. It ranks nothing, so that deciding for as many flights as the
-            model did is drawing lots: precision and recall are what that draw gets on average.
+        baseline: of the same probability for every flight. It ranks nothing, so that deciding for as many flights as
+            the model did is a random draw: precision and recall are what it gets on average.
     """
 
     rows: int
@@ -100,13 +100,13 @@ class Comparison:
 def compare(
     predictions: pa.Table, came_true: pa.Table, base_rate: float, on: Sequence[str] = (_ROW_NUMBER,)
 ) -> Comparison:
-    """Judges the predictions of one month.
+    """Evaluates the predictions of one month.
 
     Args:
         predictions: a row a scored flight, in any order: the columns ``on``, ``probability`` of being late, and
             ``decision``, whose null decides for nothing.
         came_true: of :func:`truth`.
-        base_rate: the constant guess, the share of late flights among those that the model learned from.
+        base_rate: of the constant baseline, the share of late flights among those that the model learned from.
         on: what identifies a flight in both: ``row_number``, or the task's key.
 
     Raises:

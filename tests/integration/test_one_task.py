@@ -18,7 +18,7 @@ def test_a_batch_goes_from_file_to_mart(place: Workbench) -> None:
     file = place.put("train", "2026-01", orders(400))
     trained = place.metadata(place.succeed("train", "2026-01"), "model")
     assert trained["unlabelled_rows"] == 100
-    assert trained["training_rows"] + trained["validation_rows"] == 300
+    assert trained["training_rows"] + trained["stopping_rows"] + trained["validation_rows"] == 300
     place.put("predict", "2026-02", orders(60, stage="predict"))
     result = place.succeed("predict", "2026-02")
 
@@ -208,7 +208,7 @@ def test_the_mlflow_run_ends_as_the_dagster_run_does(place: Workbench) -> None:
     place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")
     place.put("train", "2026-02", with_column(orders(50), "returned", [True] * 50))
-    assert "do not have the labels 0 and 1" in place.fail("train", "2026-02")
+    assert "the labelled rows do not have the labels" in place.fail("train", "2026-02")
     assert statuses(place.stores["registry"], "shop") == ["FINISHED", "FAILED"]
 
 
