@@ -158,6 +158,8 @@ def tasks_of(found: TaskFolder) -> list[TaskSpec]:
         except ValidationError as error:
             said = "\n".join(_sentences(found.file, document, error))
             raise _broken(found.folder, said, task=document.task_name) from error
+        if document.task_name in [task.name for task in tasks[:-1]]:
+            raise _broken(found.folder, f"{found.file}:{_line(document.node)}: a second task of this name in the file")
     return tasks
 
 
