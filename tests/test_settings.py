@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_assets.errors import SettingsError
-from pipeline_assets.settings import Settings
+from pipeline_assets.settings import PACKAGED_TASKS, Settings
 
 GREENPLUM = {
     "GREENPLUM_HOST": "gp", "GREENPLUM_DATABASE": "dwh", "GREENPLUM_LOGIN": "me", "GREENPLUM_PASSWORD": "hidden-1",
@@ -70,3 +70,22 @@ def test_mlflows_own_variable_counts_too(tmp_path: Path) -> None:
     settings = Settings.from_env({"MLFLOW_TRACKING_URI": "https://ml"}, tmp_path)
     assert settings.mlflow is not None
     assert settings.mlflow.url == "https://ml"
+
+
+def test_tasks_live_in_folders_of_the_users_own_beside_the_packaged_example(tmp_path: Path) -> None:
+    for folder in ("mine", "задачи отдела"):
+        (tmp_path / folder).mkdir()
+    assert Settings.from_env({}, tmp_path).tasks == (PACKAGED_TASKS,)
+    named = f"mine:{tmp_path}/задачи отдела:{PACKAGED_TASKS}:./mine:"
+    assert Settings.from_env({"PIPELINE_TASKS": named}, tmp_path).tasks == (
+        PACKAGED_TASKS,
+        tmp_path / "mine",
+        tmp_path / "задачи отдела",
+    )
+
+
+def test_a_folder_of_tasks_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(SettingsError, match=r"PIPELINE_TASKS(.|\n)*theirs") as refused:
+        Settings.from_env({"PIPELINE_TASKS": "mine:theirs"}, tmp_path)
+    assert str(tmp_path / "mine") not in str(refused.value)

@@ -164,7 +164,7 @@ def _marks(problems: Mapping[Path, TaskError]) -> dg.Definitions:
 
 
 def _mark(folder: str, digest: str, problem: TaskError) -> dg.AssetsDefinition:
-    spec = dg.AssetSpec(
+    asset = dg.AssetOut(
         key=[folder, "broken"],
         group_name="broken_tasks",
         kinds={"error"},
@@ -172,8 +172,8 @@ def _mark(folder: str, digest: str, problem: TaskError) -> dg.AssetsDefinition:
         description=f"This task could not be loaded.\n\n```\n{problem}\n```",
     )
 
-    # Dagster would make the step's name of the key, and a folder may be called what no step can be.
-    @dg.multi_asset(name=f"broken_{digest}", specs=[spec])
+    # Dagster would make the names of step and output of the key, and a folder may be called what they cannot be.
+    @dg.multi_asset(name=f"broken_{digest}", outs={"broken": asset})
     def broken() -> None:
         raise dg.Failure(description=str(problem), allow_retries=False)
 

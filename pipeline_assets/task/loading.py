@@ -131,7 +131,7 @@ def read_folder(folder: Path) -> TaskFolder:
             node = loader.get_node()
             documents.append(Document(loader.construct_document(node), node))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _broken(folder, str(error)) from error
+        raise _broken(folder, str(error).replace("<unicode string>", str(file))) from error
     return TaskFolder(folder, text, tuple(one for one in documents if one.value is not None))
 
 

@@ -100,6 +100,8 @@ def test_what_is_no_task_is_refused(tmp_path: Path, text: str, said: str) -> Non
     with pytest.raises(TaskError, match="task odd is broken") as refused:
         load_task(put(tmp_path, "odd", text))
     assert said in str(refused.value)
+    assert str(tmp_path / "odd" / FILE) in str(refused.value)
+    assert "<unicode string>" not in str(refused.value)
 
 
 def test_text_in_another_encoding_is_refused_with_the_file(tmp_path: Path) -> None:
