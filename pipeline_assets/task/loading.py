@@ -143,7 +143,7 @@ def tasks_of(found: TaskFolder) -> list[TaskSpec]:
     """
     if not found.documents:
         raise _broken(found.folder, f"{found.file} is empty")
-    tasks = []
+    tasks: list[TaskSpec] = []
     for document in found.documents:
         if not isinstance(document.value, dict) or "type" not in document.value:
             raise _broken(found.folder, f"{found.file}:{_line(document.node)}: no component: it has no type")

@@ -114,7 +114,7 @@ def _booleans(expressions: Mapping[Keys, str], types: Mapping[str, str]) -> Iter
 def _column_rules(task: TaskSpec) -> Iterator[Problem]:
     """A column's check may use what is there whenever the column is."""
     for stage in (None, *STAGES):
-        checks = {
+        checks: dict[Keys, str] = {
             ("columns", name, "check"): column.check
             for name, column in task.columns.items()
             if column.check is not None and column.stage == stage
@@ -142,7 +142,7 @@ def _not_allowed(value: Any, kind: str) -> str | None:
 
 def _row_rules(task: TaskSpec) -> Iterator[Problem]:
     """A row rule may use columns of one stage alone; then it holds in that stage."""
-    rules = {("checks", name): expression for name, expression in task.checks.items()}
+    rules: dict[Keys, str] = {("checks", name): expression for name, expression in task.checks.items()}
     found = {stage: {one.path: one for one in _booleans(rules, stage_types(task, stage))} for stage in STAGES}
     for path, problem in found["train"].items():
         if path in found["predict"]:
@@ -160,7 +160,7 @@ def _target(task: TaskSpec) -> Iterator[Problem]:
 
 def _features(task: TaskSpec) -> Iterator[Problem]:
     yield from _twice(("features",), task.features.all)
-    expressions = {
+    expressions: dict[Keys, str] = {
         ("features", kind, name): feature.expression
         for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical))
         for name, feature in group.items()
@@ -203,7 +203,9 @@ def _output(task: TaskSpec) -> Iterator[Problem]:
     for name in task.output.select:
         if name.lower() in ROW_ADDRESS:
             yield Problem(("output", "select", name), "the row address is always there; leave it out")
-    expressions = {("output", "select", name): expression for name, expression in task.output.select.items()}
+    expressions: dict[Keys, str] = {
+        ("output", "select", name): expression for name, expression in task.output.select.items()
+    }
     for path, found in _read(expressions, {**raw, **OUTPUT_TYPES}).items():
         if isinstance(found, ExpressionError):
             yield Problem(path, str(found))

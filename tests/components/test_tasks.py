@@ -14,6 +14,7 @@ from pipeline_assets.errors import TaskError
 from pipeline_assets.resources import resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.task import validation
+from pipeline_assets.task.spec import Problem, TaskSpec
 from tests.examples import SHOP
 
 
@@ -174,11 +175,16 @@ def test_one_task_is_loaded_without_the_others(tasks: Folder, monkeypatch: pytes
     tasks.add("third", {**SHOP, "name": "third"})
     checked: list[str] = []
     problems = validation.problems
-    monkeypatch.setattr(validation, "problems", lambda task: checked.append(task.name) or problems(task))
+
+    def counting(task: TaskSpec) -> list[Problem]:
+        checked.append(task.name)
+        return problems(task)
+
+    monkeypatch.setattr(validation, "problems", counting)
     defs = load_task_definitions([tasks.place], "shop", tasks.base)
     assert keys(defs) == GRAPH
     assert checked == ["shop"]
-    assert defs.resolve_job_def("shop_predict")
+    assert defs.resolve_job_def("shop_predict").name == "shop_predict"
     with pytest.raises(TaskError, match="did you mean returned"):
         load_task_definitions([tasks.place], "broken", tasks.base)
     with pytest.raises(TaskError, match="there is no such task"):
@@ -206,7 +212,12 @@ def test_the_work_grows_with_the_number_of_tasks_and_not_with_its_square(
     monkeypatch.setattr(dg.ResourceDefinition, "get_resource_requirements", counting)
     merges: list[int] = []
     merge = dg.Definitions.merge
-    monkeypatch.setattr(dg.Definitions, "merge", lambda *parts: merges.append(len(parts)) or merge(*parts))
+
+    def merging(*parts: dg.Definitions) -> dg.Definitions:
+        merges.append(len(parts))
+        return merge(*parts)
+
+    monkeypatch.setattr(dg.Definitions, "merge", merging)
 
     def work(count: int) -> tuple[int, int]:
         """How often resources are asked, and how many parts are merged, for so many tasks."""
