@@ -8,7 +8,7 @@ from pydantic import ConfigDict, model_validator
 
 from pipeline_assets.task import sql
 from pipeline_assets.task.expressions import Expression, ExpressionError, casts, read_all
-from pipeline_assets.task.names import did_you_mean
+from pipeline_assets.task.names import did_you_mean, listed
 from pipeline_assets.task.spec import FEATURE_PREFIX, ROW_ADDRESS, STAGES, Column, Problem, Stage, TaskSpec, refuse
 from pipeline_assets.task.types import duckdb_type
 
@@ -93,8 +93,8 @@ def _key(task: TaskSpec) -> Iterator[Problem]:
     for name in task.key:
         column = task.columns.get(name)
         if column is None:
-            known = ", ".join(task.columns)
-            yield Problem(("key",), f"no column {name}; there are {known}{did_you_mean(name, task.columns)}")
+            near = did_you_mean(name, task.columns)
+            yield Problem(("key",), f"no column {name}; there are {listed(task.columns)}{near}")
         elif column.nullable or column.stage is not None:
             yield Problem(("key",), f"{name} cannot be of the key: a key's column is in both stages and never null")
 
@@ -186,11 +186,9 @@ def _split(task: TaskSpec) -> Iterator[Problem]:
     column = task.training.validation.column
     columns = task.columns_of("train")
     if column is not None and column not in columns:
-        known = ", ".join(columns)
-        yield Problem(
-            ("training", "validation", "column"),
-            f"no column {column}; there are {known}{did_you_mean(column, columns)}",
-        )
+        near = did_you_mean(column, columns)
+        path = ("training", "validation", "column")
+        yield Problem(path, f"no column {column}; there are {listed(columns)}{near}")
 
 
 def _output(task: TaskSpec) -> Iterator[Problem]:

@@ -169,6 +169,17 @@ def test_other_components_of_dagster_live_beside_tasks(tasks: Folder, caplog: py
     assert tags == {"shop": None, "again": None, "meets": "b"}
 
 
+def test_a_broken_task_beside_another_component_says_its_line_too(
+    tasks: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = written({**SHOP, "target": {"expression": "retuned"}})
+    path = tasks.add("shop", f"{text}---\ntype: dagster.DefsFolderComponent\n")
+    with caplog.at_level(logging.ERROR):
+        assert keys(tasks.load()) == {"shop/broken"}
+    line = next(number for number, text in enumerate(path.read_text().splitlines(), 1) if "retuned" in text)
+    assert f"{path}:{line}: attributes.target.expression: no column retuned" in caplog.text
+
+
 def test_one_task_is_loaded_without_the_others(tasks: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks.add("broken", {**SHOP, "name": "broken", "target": {"expression": "retuned"}})
     tasks.add("shop", SHOP)
