@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 LANGUAGES: Mapping[str, str] = {"en": "English", "ru": "Русский"}
 COOKIE = "pipeline_assets_language"
 # The frame around the views has texts of its own.
-SHELL = "shell"
+FRAME = "frame"
 
 _DEFAULT = "en"
 _DIGITS = 5  # significant digits of a number that is not an integer
@@ -38,7 +38,7 @@ def language_of(connection: HTTPConnection) -> str:
 @cache
 def _read(view: str, language: str) -> Mapping[str, Any]:
     folder = files("pipeline_assets.mart_page")
-    if view != SHELL:
+    if view != FRAME:
         folder = folder.joinpath("views", view)
     text = folder.joinpath(f"texts.{language}.yaml").read_text(encoding="utf-8")
     read: Mapping[str, Any] = yaml.safe_load(text)
@@ -92,7 +92,7 @@ class Formats:
     def value(self, value: object) -> str:
         """Any value of a mart; text stays as it is."""
         if isinstance(value, bool):
-            return Texts(self.language)("shell")("yes" if value else "no")
+            return Texts(self.language)("frame")("yes" if value else "no")
         if isinstance(value, int | float):
             return self.number(value)
         if isinstance(value, Decimal):
