@@ -7,9 +7,12 @@ PIPELINE := $(BIN)/pipeline-assets
 UV = $(PYTHON) deploy/with_uv.py .venv
 AIRFLOW_BIN := .venv-airflow/bin
 AIRFLOW_READY := .venv-airflow/.ready
+MLFLOW2_READY := .venv-mlflow2/.ready
+AIRFLOW2_BIN := .venv-airflow2/bin
+AIRFLOW2_READY := .venv-airflow2/.ready
 AIRFLOW_PLUGINS := pipeline_assets/airflow_dags/plugins
-# What Airflow runs is tested where Airflow is.
-AIRFLOW_TEST := $(AIRFLOW_BIN)/python -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/airflow_dags \
+# What Airflow runs is tested where Airflow is, in each of its versions.
+AIRFLOW_TEST := -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/airflow_dags \
 	$(AIRFLOW_PLUGINS) tests/airflow_dags
 # Tests over one costly fixture stay together, and the longest come first: see tests/conftest.py.
 JOBS ?= 2
@@ -88,9 +91,10 @@ check: $(READY) ## Two minutes for who edits: lint, the types of what changed, t
 	PYTHONPATH=$(AIRFLOW_PLUGINS) $(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not server" $(PARALLEL)
 
-test: $(HOME_READY) $(AIRFLOW_READY) ## Run every test, JOBS=2 at once; REQUIRE_SERVERS=1 makes a missing server a failure
+test: $(HOME_READY) $(AIRFLOW_READY) $(AIRFLOW2_READY) $(MLFLOW2_READY) ## Run every test, JOBS=2 at once; REQUIRE_SERVERS=1 makes a missing server a failure
 	$(BIN)/python -m pytest $(PARALLEL)
-	$(AIRFLOW_TEST)
+	$(AIRFLOW_BIN)/python $(AIRFLOW_TEST)
+	$(AIRFLOW2_BIN)/python $(AIRFLOW_TEST)
 
 bench: $(HOME_READY) ## Measure each step beside its limit and its peers, in one run: make bench BENCH="--rounds 5"
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -107,11 +111,15 @@ format: $(READY) ## Let ruff put the code in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: $(READY) ## Resolve requirements.lock and requirements-airflow.lock anew from pyproject.toml
+lock: $(READY) ## Resolve the lock files anew from pyproject.toml
 	$(UV) pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 	$(UV) pip compile --group airflow --quiet --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow.lock
+	$(UV) pip compile --group mlflow2 --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-mlflow2.lock
+	$(UV) pip compile --group airflow2 --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow2.lock
 
 clean: stack-down ## Remove what the pipeline made: data/ and .pipeline/ (its servers are stopped first)
 	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.marts.embedded_postgres stop $(CURDIR)/.pipeline/postgres

@@ -16,6 +16,7 @@ from benchmarks import features_back, features_in, mart_load, preparation, scori
 from benchmarks.measure import LIMIT, OURS, Line, Work
 from benchmarks.workspace import BATCH, Workspace
 from pipeline_assets.task.spec import STAGES, TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 
 _ITERATIONS = 100
 
@@ -23,7 +24,7 @@ _ITERATIONS = 100
 def _task(workspace: Workspace) -> TaskSpec:
     told = workspace.task.model_dump(mode="json")
     told["training"]["parameters"]["iterations"] = _ITERATIONS
-    return TaskSpec.model_validate(told)
+    return CheckedTask.model_validate(told)
 
 
 def _ours(workspace: Workspace) -> Work:

@@ -1,12 +1,11 @@
-"""What Dagster loads: every task under ``defs/``, over the stores that the environment names."""
+"""What Dagster loads: every task of the folders that the environment names, over the stores that it names."""
 
 import os
 import warnings
 
 import dagster as dg
 
-import pipeline_assets.defs
-from pipeline_assets.components.tasks import load_tasks
+from pipeline_assets.components.tasks import load_task_definitions, load_tasks
 from pipeline_assets.resources import resources
 from pipeline_assets.settings import Settings
 
@@ -21,6 +20,21 @@ def defs() -> dg.Definitions:
     A broken task is marked and leaves the others alone, but for those who ask for the truth: ``dg check defs``
     sets ``DAGSTER_IS_DEFS_VALIDATION_CLI``, and a CI may set ``PIPELINE_STRICT``.
     """
+    settings = Settings.from_env()
     strict = any(os.environ.get(name) == "1" for name in ("PIPELINE_STRICT", "DAGSTER_IS_DEFS_VALIDATION_CLI"))
-    shared = dg.Definitions(resources=dict(resources(Settings.from_env())), executor=dg.in_process_executor)
-    return load_tasks(pipeline_assets.defs, shared, strict=strict)
+    return load_tasks(settings.tasks, _shared(settings), strict=strict)
+
+
+def defs_of(task: str) -> dg.Definitions:
+    """The code location with one task alone, for who runs one: the others are not built.
+
+    Raises:
+        TaskError: there is no such task, or it is broken; then what is wrong with it.
+    """
+    settings = Settings.from_env()
+    return load_task_definitions(settings.tasks, task, _shared(settings))
+
+
+def _shared(settings: Settings) -> dg.Definitions:
+    """What tasks share."""
+    return dg.Definitions(resources=dict(resources(settings)), executor=dg.in_process_executor)

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 
 SHOP: dict[str, Any] = {
     "name": "shop",
@@ -40,7 +41,7 @@ def shop(**changes: Any) -> TaskSpec:
             data.pop(key)
         else:
             data[key] = value
-    return TaskSpec.model_validate(data)
+    return CheckedTask.model_validate(data)
 
 
 def orders(count: int = 6, *, stage: str = "train") -> pa.Table:

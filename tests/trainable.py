@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline_assets.ml.dataset import TrainingFrame, training_frame
 from pipeline_assets.ml.training import Trained, train
 from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 
 ROWS = 900
 CARRIERS = ("AA", "", "Аэрофлот", "UA")
@@ -19,7 +20,7 @@ CARRIERS = ("AA", "", "Аэрофлот", "UA")
 
 def task(name: str = "delays", **parts: Any) -> TaskSpec:
     """The task; ``parts`` replace its own, such as ``training``."""
-    return TaskSpec.model_validate(
+    return CheckedTask.model_validate(
         {
             "name": name,
             "columns": {

@@ -1,16 +1,18 @@
 """All of one task for Dagster: assets, checks, jobs, sensors. The stores are the code location's resources."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pipeline_assets.assets.checks import predict_checks, train_checks
-from pipeline_assets.assets.features import features_asset
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.assets.input_mart import input_mart_asset
 from pipeline_assets.assets.mlflow_run import mlflow_run
 from pipeline_assets.assets.model import model_asset
 from pipeline_assets.assets.output_mart import output_mart_asset
 from pipeline_assets.assets.predictions import predictions_asset
+from pipeline_assets.assets.prepared import prepared_assets
 from pipeline_assets.assets.raw import raw_asset
 from pipeline_assets.assets.sensors import files_sensor
 from pipeline_assets.io_managers.features import features_io_manager
@@ -19,38 +21,47 @@ from pipeline_assets.io_managers.predictions import predictions_io_manager
 from pipeline_assets.io_managers.raw import raw_io_manager
 from pipeline_assets.task.spec import STAGES, Stage
 
+Asset = TypeVar("Asset", bound=dg.AssetsDefinition)
+
 
 def task_definitions(graph: TaskGraph) -> dg.Definitions:
     """The graph of DESIGN: two chains that share their preparation."""
+    own = {
+        graph.resource("raw_io"): raw_io_manager(graph.task),
+        graph.resource("features_io"): features_io_manager(graph.task),
+        graph.resource("mart_io"): mart_io_manager(graph.task),
+        graph.resource("predictions_io"): predictions_io_manager(),
+        graph.resource("mlflow"): mlflow_run(graph.task.name),
+    }
     assets = {
         "train": [
             raw_asset(graph, "train"),
-            features_asset(graph, "train"),
-            input_mart_asset(graph, "train"),
+            prepared_assets(graph, "train"),
             model_asset(graph),
         ],
         "predict": [
             raw_asset(graph, "predict"),
-            features_asset(graph, "predict"),
-            input_mart_asset(graph, "predict"),
+            prepared_assets(graph, "predict"),
             predictions_asset(graph),
             output_mart_asset(graph),
         ],
     }
     jobs = {stage: _job(graph, stage, assets[stage]) for stage in STAGES}
     return dg.Definitions(
-        assets=[*assets["train"], *assets["predict"]],
-        asset_checks=[*train_checks(graph), *predict_checks(graph)],
-        resources={
-            graph.resource("raw_io"): raw_io_manager(graph.task),
-            graph.resource("features_io"): features_io_manager(graph.task),
-            graph.resource("mart_io"): mart_io_manager(graph.task),
-            graph.resource("predictions_io"): predictions_io_manager(),
-            graph.resource("mlflow"): mlflow_run(graph.task.name),
-        },
+        assets=[_with_own(asset, own) for asset in (*assets["train"], *assets["predict"])],
+        asset_checks=[_with_own(check, own) for check in (*train_checks(graph), *predict_checks(graph))],
         jobs=list(jobs.values()),
         sensors=[files_sensor(graph, stage, jobs[stage]) for stage in STAGES],
     )
+
+
+def _with_own(asset: Asset, own: Mapping[str, dg.ResourceDefinition]) -> Asset:
+    """An asset or check with the task's own resources bound to it.
+
+    Among the code location's resources Dagster would hold every asset against the resources of every task: with 200
+    tasks that takes half a minute. ``AssetsDefinition.with_resources`` wants the shared ones bound as well.
+    """
+    return type(asset)(**{**asset.get_attributes_dict(), "resource_defs": own})
 
 
 def _job(graph: TaskGraph, stage: Stage, assets: list[dg.AssetsDefinition]) -> UnresolvedAssetJobDefinition:

@@ -8,11 +8,13 @@ import dagster as dg
 
 from pipeline_assets.stores.marts.greenplum import MartTable
 from pipeline_assets.task.batch import Manifest
-from pipeline_assets.task.expressions import read
+from pipeline_assets.task.column_lineage import feature_sources, label_sources, select_sources
+from pipeline_assets.task.expressions import read_named
+from pipeline_assets.task.names import own_name
 from pipeline_assets.task.preparation import features_schema as schema_of_features
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, SPLIT_BY, Stage, TaskSpec
+from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SPLIT_BY, Stage, TaskSpec
 from pipeline_assets.task.types import contract_name
-from pipeline_assets.task.validation import OUTPUT_TYPES, common_types, stage_types
+from pipeline_assets.task.validation import OUTPUT_TYPES, stage_types
 
 SCHEMA = "dagster/column_schema"
 LINEAGE = "dagster/column_lineage"
@@ -52,9 +54,9 @@ def features_schema(task: TaskSpec, stage: Stage) -> dict[str, Any]:
     """The prepared columns with the expressions that make them."""
     features = task.features.all
     more = {
-        "row_number": "Place of the row in its batch, from 0",
-        LABEL: f"{task.target.description} ({task.target.expression})".strip(),
-        SPLIT_BY: f"Orders the split by time ({task.training.validation.column})",
+        own_name("row_number", features): "Place of the row in its batch, from 0",
+        own_name(LABEL, features): f"{task.target.description} ({task.target.expression})".strip(),
+        own_name(SPLIT_BY, features): f"Orders the split by time ({task.training.validation.column})",
     }
     return {
         SCHEMA: dg.TableSchema(
@@ -103,27 +105,22 @@ def _lineage(sources: Mapping[str, Iterable[str]], key: dg.AssetKey) -> dict[str
     }
 
 
-def _feature_sources(task: TaskSpec) -> dict[str, tuple[str, ...]]:
-    types = common_types(task)
-    return {name: read(feature.expression, types).columns for name, feature in task.features.all.items()}
-
-
 def features_lineage(task: TaskSpec, stage: Stage, raw: dg.AssetKey) -> dict[str, Any]:
     """Raw column to feature, read off the expressions."""
-    sources = dict(_feature_sources(task))
+    sources = feature_sources(task)
     if stage == "train":
-        sources[LABEL] = read(task.target.expression, stage_types(task, "train")).columns
+        sources[own_name(LABEL, task.features.names)] = label_sources(task)
         if task.training.validation.column is not None:
-            sources[SPLIT_BY] = (task.training.validation.column,)
+            sources[own_name(SPLIT_BY, task.features.names)] = (task.training.validation.column,)
     return _lineage(sources, raw)
 
 
 def input_mart_lineage(task: TaskSpec, stage: Stage, raw: dg.AssetKey) -> dict[str, Any]:
     """Raw column to itself and to the features made of it."""
     sources: dict[str, tuple[str, ...]] = {name: (name,) for name in task.columns_of(stage)}
-    sources.update({f"{FEATURE_PREFIX}{name}": used for name, used in _feature_sources(task).items()})
+    sources.update({f"{FEATURE_PREFIX}{name}": used for name, used in feature_sources(task).items()})
     if stage == "train":
-        sources[LABEL] = read(task.target.expression, stage_types(task, "train")).columns
+        sources[own_name(LABEL, sources)] = label_sources(task)
     return _lineage(sources, raw)
 
 
@@ -134,10 +131,11 @@ def output_schema(task: TaskSpec) -> dict[str, Any]:
         own.update({name: (contract_name(OUTPUT_TYPES[name]), "") for name in task.output.append})
     else:
         types = {**stage_types(task, "predict"), **OUTPUT_TYPES}
-        own = {name: (contract_name(read(text, types).type), text) for name, text in task.output.select.items()}
-    own.update(
-        batch=("string", "Input file or folder of the row"), row_number=("int64", "Place of the row in it, from 0")
-    )
+        found = read_named(task.output.select, types)
+        own = {name: (contract_name(found[name].type), text) for name, text in task.output.select.items()}
+    batch, row_number = (own_name(name, own) for name in ROW_ADDRESS)
+    own[batch] = ("string", "Input file or folder of the row")
+    own[row_number] = ("int64", "Place of the row in it, from 0")
     columns = [dg.TableColumn(name=name, type=kind, description=text) for name, (kind, text) in own.items()]
     return {SCHEMA: dg.TableSchema(columns=columns)}
 
@@ -151,12 +149,12 @@ def predictions_lineage(task: TaskSpec, raw: dg.AssetKey, features: dg.AssetKey)
         deps = {name: [dg.TableColumnDep(asset_key=raw, column_name=name)] for name in types}
         deps.update({name: scores for name in task.output.append if name != "model_version"})
     else:
-        for name, expression in task.output.select.items():
-            used = read(expression, {**types, **OUTPUT_TYPES}).columns
+        for name, used in select_sources(task).items():
             deps[name] = [dg.TableColumnDep(asset_key=raw, column_name=column) for column in used if column in types]
             if {"probability", "decision"} & set(used):
                 deps[name] += scores
-    deps["row_number"] = [dg.TableColumnDep(asset_key=features, column_name="row_number")]
+    row_number = own_name("row_number", task.features.names)
+    deps[own_name("row_number", deps)] = [dg.TableColumnDep(asset_key=features, column_name=row_number)]
     return {LINEAGE: dg.TableColumnLineage(deps)}
 
 

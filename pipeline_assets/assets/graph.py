@@ -1,16 +1,33 @@
 """The names of one task's graph: keys, partitions, groups, and what every asset of the task has in common."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.fingerprints import SLICES, Slice
 from pipeline_assets.task.spec import Stage, TaskSpec
 
 Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
+
+# The slices of a task's description that each asset is made under. How a champion is chosen makes no model stale:
+# a prediction chooses anew.
+_RESTS_ON: Mapping[str, tuple[Slice, ...]] = {
+    "train_raw": ("contract",),
+    "train_features": ("contract", "features", "target"),
+    "train_input_mart": ("contract", "features", "target"),
+    "model": ("features", "target", "training"),
+    "predict_raw": ("contract",),
+    "predict_features": ("contract", "features"),
+    "predict_input_mart": ("contract", "features"),
+    "predictions": ("features", "output", "selection"),
+    "predict_output_mart": ("output",),
+}
 
 
 @dataclass(frozen=True)
@@ -20,10 +37,12 @@ class TaskGraph:
     Attributes:
         task: what the YAML says.
         yaml: the YAML itself; a model version carries the text it was made from.
+        file: where the YAML is, so that the UI can lead to it; ``None`` where Dagster itself knows.
     """
 
     task: TaskSpec
     yaml: str
+    file: Path | None = None
 
     def key(self, asset: str) -> dg.AssetKey:
         """``<task>/<asset>``."""
@@ -49,10 +68,19 @@ class TaskGraph:
         """Key of a resource that belongs to this task alone."""
         return f"{self.task.name}_{name}"
 
-    @property
-    def code_version(self) -> str:
-        """Changes with the task's description, so that Dagster shows what was made from an older one."""
-        return hashlib.sha256(self.task.model_dump_json().encode()).hexdigest()[:12]
+    @cached_property
+    def fingerprints(self) -> dict[Slice, str]:
+        """Of every slice of the task's description."""
+        return {which: self.task.fingerprint(which) for which in SLICES}
+
+    def code_version(self, asset: str) -> str:
+        """Changes with what an asset is made of, so that Dagster shows what was made from an older description.
+
+        Args:
+            asset: its name below the task.
+        """
+        made_under = " ".join(self.fingerprints[which] for which in _RESTS_ON[asset])
+        return hashlib.sha256(made_under.encode()).hexdigest()[:12]
 
     def asset(self, stage: Stage, asset: str, *, kinds: Sequence[str], description: str, **more: Any) -> Decorator:
         """``@dg.asset`` with what all assets of the task have in common.
@@ -61,6 +89,7 @@ class TaskGraph:
             asset: its name below the task.
             more: further arguments of ``@dg.asset``.
         """
+        metadata = {**more.pop("metadata", {}), **self._source()}
         decorator: Decorator = dg.asset(
             key=self.key(asset),
             group_name=self.task.name,
@@ -69,7 +98,14 @@ class TaskGraph:
             description=description,
             owners=list(self.task.owners) or None,
             tags={"task": self.task.name, "stage": stage, **self.task.tags},
-            code_version=self.code_version,
+            code_version=self.code_version(asset),
+            metadata=metadata,
             **more,
         )
         return decorator
+
+    def _source(self) -> dict[str, Any]:
+        if self.file is None:
+            return {}
+        here = dg.LocalFileCodeReference(file_path=str(self.file), line_number=1)
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[here])}

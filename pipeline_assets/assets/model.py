@@ -8,7 +8,7 @@ import pyarrow as pa
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.code import code_commit, lock_sha256
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.dataset import training_frame
 from pipeline_assets.ml.selection import Choice, Comparison, choose, fitting_champion
@@ -40,9 +40,9 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         files: FileStore = context.resources.files
         marts: MartStore = context.resources.marts
         registry: Registry = context.resources.registry
-        run_id = getattr(context.resources, mlflow).active_run().info.run_id
         ref = graph.ref("train", context.partition_key)
         with translate_errors(context.retry_number):
+            run_id = getattr(context.resources, mlflow).active_run().info.run_id
             raw = manifest_of(files, ref)
             trained = train(task, training_frame(features, task), lambda at: context.log.info(_progress(at)))
             made_of = Provenance(

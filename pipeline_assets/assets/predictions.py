@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.engine.duckdb.raw_batch import RawBatch
+from pipeline_assets.engine.duckdb.accepted import RawBatch
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.predictions import ScoredBatch
 from pipeline_assets.ml.dataset import scoring_frame

@@ -15,8 +15,8 @@ STAGES = ("train", "predict")
 def _batches(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The stage's batches that start with what is typed; none where the store does not answer."""
     from pipeline_assets.errors import PipelineError
+    from pipeline_assets.resources import file_store
     from pipeline_assets.settings import Settings
-    from pipeline_assets.stores.files.base import file_store
 
     try:
         found = file_store(Settings.from_env()).batches(ctx.params["task"], ctx.params["stage"])

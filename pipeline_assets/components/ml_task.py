@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pipeline_assets.assets.definitions import task_definitions
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 
 
 class MLTask(dg.Component):
@@ -26,7 +27,7 @@ class MLTask(dg.Component):
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
         """The schema of ``attributes``."""
-        return TaskSpec
+        return CheckedTask
 
     @classmethod
     def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "MLTask":

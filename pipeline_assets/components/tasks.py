@@ -1,61 +1,140 @@
 """Loads every task folder by itself: a broken one becomes a marked asset with its error, the others stay alive."""
 
-import importlib
+import hashlib
 import logging
 import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import dagster as dg
-import yaml
 from dagster.components.core.component_tree import ComponentTreeException
 from pydantic import ValidationError
 
+from pipeline_assets.assets.definitions import task_definitions
+from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.errors import PipelineError, TaskError
+from pipeline_assets.task.loading import (
+    FILE,
+    TaskFolder,
+    find_folder,
+    read_folder,
+    refuse_taken,
+    task_folders,
+    tasks_of,
+)
 
 _log = logging.getLogger(__name__)
 
 
-def load_tasks(defs: ModuleType, base: dg.Definitions, *, strict: bool) -> dg.Definitions:
-    """Merges all tasks of a package's folders into one code location.
+def load_tasks(roots: Iterable[Path], base: dg.Definitions, *, strict: bool) -> dg.Definitions:
+    """Merges all tasks of some folders into one code location.
 
     Args:
-        defs: the package whose sub-folders hold a ``defs.yaml`` each.
+        roots: whose sub-folders hold a ``defs.yaml`` each.
         base: what the tasks share: resources and executor.
         strict: raise for the first broken task instead of marking it.
 
     Raises:
         TaskError: a task is broken and ``strict`` is set; the message names file, line and key.
     """
-    root = Path(next(iter(defs.__path__)))
-    merged = base
-    for folder in sorted(path.parent for path in root.glob("*/defs.yaml")):
+    parts: list[dg.Definitions] = []
+    marked: dict[Path, TaskError] = {}
+    tasks: dict[str, Path] = {}
+    names: dict[str, Path] = {}
+    for folder in task_folders(roots):
         try:
-            with_task = dg.Definitions.merge(merged, _built(defs, folder))
-            # With the resources, and with the tasks before it: this is what finds a name that two tasks use.
-            dg.Definitions.validate_loadable(with_task)
-        except (ComponentTreeException, dg.DagsterError, PipelineError, ValidationError, yaml.YAMLError) as error:
-            problem = TaskError(
-                f"task {folder.name} is broken and was left out", file=folder / "defs.yaml", found=reason(error)
-            )
+            found = read_folder(folder)
+            refuse_taken(folder, found.names, tasks)
+            part = _loadable(found, base)
+            _refuse_taken_names(folder, _names(part), names)
+        except PipelineError as error:
+            problem = error if isinstance(error, TaskError) else _broken(folder, str(error))
             if strict:
                 raise problem from error
-            _log.error("%s", problem)
-            with_task = dg.Definitions.merge(merged, dg.Definitions(assets=[_marked(folder.name, problem)]))
-        merged = with_task
-    return merged
+            _log.error("%s\nIt was left out; the other tasks are loaded.", problem)
+            marked[folder] = problem
+        else:
+            parts.append(part)
+            tasks.update(dict.fromkeys(found.names, folder))
+            names.update(dict.fromkeys(_names(part), folder))
+    return dg.Definitions.merge(base, *parts, _marks(marked))
 
 
-def _built(defs: ModuleType, folder: Path) -> dg.Definitions:
-    """One folder as a component tree of its own: in a common one, a YAML that does not parse takes all down."""
-    module = importlib.import_module(f"{defs.__name__}.{folder.name}")
-    with warnings.catch_warnings():
-        # Dagster warns of what it does here itself: pointing from an asset to its YAML is beta.
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.ComponentTree.from_module(module, folder).build_defs_at_path(folder)
+def load_task_definitions(roots: Iterable[Path], name: str, base: dg.Definitions) -> dg.Definitions:
+    """The code location with one task alone; the others are not built.
+
+    Args:
+        roots: as for :func:`load_tasks`.
+        name: of the task.
+        base: what tasks share.
+
+    Raises:
+        TaskError: there is no such task, or it is broken; the message names file, line and key.
+    """
+    return dg.Definitions.merge(base, _loadable(find_folder(roots, name), base))
 
 
-def reason(error: BaseException) -> str:
+def _loadable(found: TaskFolder, base: dg.Definitions) -> dg.Definitions:
+    """A folder's definitions, which Dagster can load over what tasks share.
+
+    Raises:
+        TaskError: they cannot be made or loaded.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Dagster warns of what is done here: pointing from an asset to its YAML is beta.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            part = _tasks(found) if found.tasks_alone else _components(found.folder)
+        dg.Definitions.validate_loadable(dg.Definitions.merge(base, part))
+    except (ComponentTreeException, dg.DagsterError, ValidationError) as error:
+        raise _broken(found.folder, _reason(error), found.names) from error
+    return part
+
+
+def _tasks(found: TaskFolder) -> dg.Definitions:
+    """As the component tree would build them; it takes thirty times as long to read a YAML."""
+    graphs = [TaskGraph(task, found.yaml, found.file) for task in tasks_of(found)]
+    return dg.Definitions.merge(*(task_definitions(graph) for graph in graphs))
+
+
+def _components(folder: Path) -> dg.Definitions:
+    """Any components of Dagster's, as a tree of their own: in a common one, one broken YAML takes all down."""
+    module = ModuleType(f"task_{_digest(folder)}")
+    module.__file__ = str(folder / "__init__.py")
+    module.__path__ = [str(folder)]
+    return dg.ComponentTree.from_module(module, folder).build_defs_at_path(folder)
+
+
+def _names(defs: dg.Definitions) -> set[str]:
+    """What no two folders may both define; tasks of different names cannot meet, other components may."""
+    return {
+        *(f"asset {key.to_user_string()}" for asset in defs.assets or () for key in _keys(asset)),
+        *(f"job {job.name}" for job in defs.jobs or ()),
+        *(f"sensor {sensor.name}" for sensor in defs.sensors or ()),
+        *(f"schedule {schedule.name}" for schedule in defs.schedules or ()),
+        *(f"resource {name}" for name in defs.resources or {}),
+    }
+
+
+def _keys(asset: object) -> Iterable[dg.AssetKey]:
+    if isinstance(asset, dg.AssetsDefinition):
+        return asset.keys
+    return [asset.key] if isinstance(asset, dg.AssetSpec | dg.SourceAsset) else []
+
+
+def _refuse_taken_names(folder: Path, names: set[str], taken: Mapping[str, Path]) -> None:
+    twice = sorted(names & taken.keys())
+    if twice:
+        raise _broken(folder, f"{', '.join(twice)}: defined in {taken[twice[0]] / FILE} as well")
+
+
+def _broken(folder: Path, found: str, names: Sequence[str] = ()) -> TaskError:
+    name = names[0] if len(names) == 1 else folder.name
+    return TaskError(f"task {name} is broken", task=name, file=folder / FILE, found=found)
+
+
+def _reason(error: BaseException) -> str:
     """What is wrong, a line a problem: file, line, key, sentence, what was given."""
     innermost = error
     while innermost.__cause__ is not None and not isinstance(innermost, ValidationError):
@@ -66,21 +145,38 @@ def reason(error: BaseException) -> str:
     for problem in innermost.errors(include_url=False):
         key, _, place = str(problem["loc"][0] if problem["loc"] else "attributes").partition(" at ")
         said = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{place or 'defs.yaml'}: {key}: {said} (given: {problem['input']!s:.100})")
+        lines.append(f"{place or FILE}: {key}: {said} (given: {problem['input']!s:.100})")
     return "\n".join(lines)
 
 
-def _marked(folder: str, problem: TaskError) -> dg.AssetsDefinition:
-    """Stands where the task's assets would be."""
+def _marks(problems: Mapping[Path, TaskError]) -> dg.Definitions:
+    """Stand where the assets of broken tasks would be."""
+    names = [folder.name for folder in problems]
+    return dg.Definitions(
+        assets=[
+            # Two roots may each have a folder of this name.
+            _mark(folder.name if names.count(folder.name) == 1 else str(folder), _digest(folder), problem)
+            for folder, problem in problems.items()
+        ]
+    )
 
-    @dg.asset(
+
+def _mark(folder: str, digest: str, problem: TaskError) -> dg.AssetsDefinition:
+    spec = dg.AssetSpec(
         key=[folder, "broken"],
         group_name="broken_tasks",
         kinds={"error"},
         tags={"broken": "true"},
         description=f"This task could not be loaded.\n\n```\n{problem}\n```",
     )
+
+    # Dagster would make the step's name of the key, and a folder may be called what no step can be.
+    @dg.multi_asset(name=f"broken_{digest}", specs=[spec])
     def broken() -> None:
         raise dg.Failure(description=str(problem), allow_retries=False)
 
     return broken
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256(str(folder).encode()).hexdigest()[:8]

@@ -16,11 +16,12 @@ from pipeline_assets.cli.run import failures, home, run_batch
 from pipeline_assets.cli.tasks import load_task
 from pipeline_assets.demo.flights import PREDICT, TASK, TRAIN, write
 from pipeline_assets.demo.truth import Comparison, compare, demo_task, truth
-from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.io_managers.predictions import read_scores
+from pipeline_assets.resources import file_store
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.features.base import feature_table
-from pipeline_assets.stores.files.base import Area, file_store
+from pipeline_assets.stores.files.base import Area
 from pipeline_assets.stores.marts.tables import input_mart, lineage, model_choices, output_mart
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import LABEL

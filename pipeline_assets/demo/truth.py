@@ -14,6 +14,7 @@ from pipeline_assets.errors import DataError, PipelineError
 from pipeline_assets.ml import metrics
 from pipeline_assets.task import sql
 from pipeline_assets.task.spec import LABEL, ROW_ADDRESS, SCORES, TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 
 _ROW_NUMBER = ROW_ADDRESS[1]
 _PROBABILITY, _DECISION = SCORES
@@ -52,7 +53,7 @@ def demo_task() -> TaskSpec:
     import yaml
 
     text = files("pipeline_assets.defs").joinpath(TASK, "defs.yaml").read_text(encoding="utf-8")
-    return TaskSpec.model_validate(yaml.safe_load(text)["attributes"])
+    return CheckedTask.model_validate(yaml.safe_load(text)["attributes"])
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,16 @@ _MLFLOW_UI = "http://127.0.0.1:5000"
 @click.option(
     "--defs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the tasks; the package's own by default.",
+    multiple=True,
+    help="Folder of tasks; the package's own by default; may be given again.",
 )
 @click.option("--dagster", default="http://127.0.0.1:3000", show_default=True, help="Dagster's UI, for links to it.")
-@click.option("--mlflow", help="MLflow's UI, for links to it; by default MLFLOW_URL, or where make mlflow-ui serves.")
-def page(*, host: str, port: int, names: tuple[str, ...], defs: Path | None, dagster: str, mlflow: str | None) -> None:
+@click.option(
+    "--mlflow", help="MLflow's UI, for links to it; by default MLFLOW_UI_URL, MLFLOW_URL or that of make mlflow-ui."
+)
+def page(
+    *, host: str, port: int, names: tuple[str, ...], defs: tuple[Path, ...], dagster: str, mlflow: str | None
+) -> None:
     r"""Serve the mart page until it is stopped.
 
     The page only reads. It has no password: put it behind what your platform signs people in with.
@@ -43,7 +48,7 @@ def page(*, host: str, port: int, names: tuple[str, ...], defs: Path | None, dag
 
             from pipeline_assets.mart_page.app import application
 
-        mlflow = mlflow or (settings.mlflow.url if settings.mlflow else _MLFLOW_UI)
+        mlflow = mlflow or settings.mlflow_ui or _MLFLOW_UI
         app = application(settings, defs, dagster=dagster, mlflow=mlflow, names=[host, *names])
     click.echo(f"The mart page is on http://{host}:{port}")
     uvicorn.run(app, host=host, port=port, log_level="warning")

@@ -33,6 +33,8 @@ class Candidate:
         metrics: on its own validation rows.
         created: when, with a time zone.
         champion: it holds the alias.
+        fingerprints: of the slices of the task that it was made under, by slice; ``None`` where the version does
+            not say.
     """
 
     version: int
@@ -42,6 +44,7 @@ class Candidate:
     metrics: Mapping[str, float]
     created: datetime
     champion: bool = False
+    fingerprints: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

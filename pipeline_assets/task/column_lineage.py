@@ -1,11 +1,12 @@
 """The lineage of a task's columns, read off its expressions: raw column, feature or label, score."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline_assets.task.expressions import read
+from pipeline_assets.task.expressions import read_named
 from pipeline_assets.task.spec import LABEL, SCORES, TaskSpec
-from pipeline_assets.task.validation import SCORE_TYPES, common_types, stage_types
+from pipeline_assets.task.validation import OUTPUT_TYPES, SCORE_TYPES, common_types, stage_types
 
 Kind = Literal["raw", "feature", "label", "score"]
 
@@ -72,6 +73,25 @@ class Columns:
         }
 
 
+def feature_sources(task: TaskSpec) -> dict[str, tuple[str, ...]]:
+    """The raw columns that each feature is made of, by the feature's name."""
+    return _sources({name: each.expression for name, each in task.features.all.items()}, common_types(task))
+
+
+def label_sources(task: TaskSpec) -> tuple[str, ...]:
+    """The raw columns that the label is made of."""
+    return _sources({LABEL: task.target.expression}, stage_types(task, "train"))[LABEL]
+
+
+def select_sources(task: TaskSpec) -> dict[str, tuple[str, ...]]:
+    """The raw and score columns that each column of ``output.select`` is made of; empty without a select."""
+    return _sources(task.output.select or {}, {**stage_types(task, "predict"), **OUTPUT_TYPES})
+
+
+def _sources(expressions: Mapping[str, str], types: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    return {name: found.columns for name, found in read_named(expressions, types).items()}
+
+
 def columns(task: TaskSpec) -> Columns:
     """The lineage of a task's columns.
 
@@ -86,13 +106,10 @@ def columns(task: TaskSpec) -> Columns:
     label = Node("label", LABEL, task.target.description, task.target.expression, trained_only=True)
     probability = Node("score", SCORES[0], task.description)
     decision = Node("score", SCORES[1], "", task.output.where or "")
+    sources = feature_sources(task)
     edges = [
-        *(
-            Edge(f"raw:{name}", feature.key)
-            for feature in features
-            for name in read(feature.expression, common_types(task)).columns
-        ),
-        *(Edge(f"raw:{name}", label.key) for name in read(label.expression, stage_types(task, "train")).columns),
+        *(Edge(f"raw:{name}", feature.key) for feature in features for name in sources[feature.name]),
+        *(Edge(f"raw:{name}", label.key) for name in label_sources(task)),
         *(Edge(feature.key, probability.key, by_model=True) for feature in features),
         Edge(label.key, probability.key, by_model=True),
         *_of_decision(task, decision, probability),
@@ -104,16 +121,19 @@ def columns(task: TaskSpec) -> Columns:
 def _of_decision(task: TaskSpec, decision: Node, probability: Node) -> list[Edge]:
     if task.output.where is None:
         return []
-    used = read(task.output.where, {**stage_types(task, "predict"), **SCORE_TYPES}).columns
+    types = {**stage_types(task, "predict"), **SCORE_TYPES}
+    used = _sources({decision.name: task.output.where}, types)[decision.name]
     return [Edge(probability.key if name == probability.name else f"raw:{name}", decision.key) for name in used]
 
 
 def _reached(start: str, steps: list[tuple[str, str]]) -> set[str]:
+    targets: dict[str, set[str]] = {}
+    for source, target in steps:
+        targets.setdefault(source, set()).add(target)
     reached: set[str] = set()
     waiting = [start]
     while waiting:
-        here = waiting.pop()
-        new = {target for source, target in steps if source == here} - reached
+        new = targets.get(waiting.pop(), set()) - reached
         reached |= new
         waiting += new
     return reached

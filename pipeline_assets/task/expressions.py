@@ -3,16 +3,24 @@
 The reader is DuckDB's own: its parser gives the syntax tree and its binder the type, so what passes here runs there.
 """
 
-import difflib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import duckdb
 
 from pipeline_assets.task import sql
+from pipeline_assets.task.names import did_you_mean
+
+# Expressions that DuckDB reads in one statement: a statement costs more than an expression, and a very long one costs
+# more than its expressions do singly.
+_CHUNK = 100
+_REMEMBERED = 100_000  # expressions, before all are forgotten
+_ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class ExpressionError(ValueError):
@@ -32,6 +40,50 @@ class Expression:
     type: str
 
 
+@dataclass(frozen=True)
+class _Parsed:
+    """An expression by itself, before anyone asks which columns there are.
+
+    Attributes:
+        names: the columns it names, as it spells them, first use first.
+        problem: why no columns could make it work; ``None`` if some could.
+    """
+
+    names: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What DuckDB says to an expression over typed columns: the type it gives, or why it gives none."""
+
+    type: str = ""
+    problem: str | None = None
+
+
+# An expression with the columns it uses and their types: all that its own type depends on.
+_Use = tuple[str, tuple[tuple[str, str], ...]]
+
+
+@dataclass
+class _Memory:
+    """What was read before. One task is read several times: checked, described, traced, fingerprinted, run."""
+
+    parsed: dict[str, _Parsed] = field(default_factory=dict)
+    bound: dict[_Use, _Bound] = field(default_factory=dict)
+
+    def remember(self, parsed: Mapping[str, _Parsed], bound: Mapping[_Use, _Bound]) -> None:
+        """Adds what was found; a process that lives for months does not grow with each edit of a task."""
+        if len(self.parsed) + len(self.bound) > _REMEMBERED:
+            self.parsed.clear()
+            self.bound.clear()
+        self.parsed.update(parsed)
+        self.bound.update(bound)
+
+
+_memory = _Memory()
+
+
 @cache
 def _connection() -> duckdb.DuckDBPyConnection:
     connection = sql.connect(threads=1)
@@ -39,15 +91,20 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def _ask(statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """The rows of one statement; a cursor of its own, because threads may ask at once."""
+    return _connection().cursor().execute(statement, parameters).fetchall()
+
+
 @cache
 def _functions() -> dict[str, tuple[frozenset[str], bool]]:
     """Each function's kinds (scalar, aggregate, ...) and whether it always gives the same for the same."""
-    rows = _connection().execute(
+    rows = _ask(
         "select lower(function_name), function_type, stability = 'CONSISTENT' from duckdb_functions()"
         " where function_type in ('scalar', 'aggregate', 'window', 'macro')"
     )
     known: dict[str, tuple[frozenset[str], bool]] = {}
-    for function, kind, consistent in rows.fetchall():
+    for function, kind, consistent in rows:
         kinds, same = known.get(function, (frozenset(), True))
         known[function] = (kinds | {kind}, same and consistent is not False)
     return known
@@ -70,18 +127,83 @@ def read(expression: str, columns: Mapping[str, str]) -> Expression:
     >>> read("dep // 100", {"dep": "BIGINT", "arr": "BIGINT"})
     Expression(columns=('dep',), type='BIGINT')
     """
-    spelling = {column.lower(): column for column in columns}
-    used: dict[str, None] = {}
-    for node in _nodes(_tree(expression)):
-        _refuse_state(node)
-        if node.get("class") == "COLUMN_REF":
-            column = node["column_names"][0]
-            if column.lower() not in spelling:
-                raise ExpressionError(
-                    f"no column {column}; there are {', '.join(columns) or 'none'}{_near(column, columns)}"
-                )
-            used[spelling[column.lower()]] = None
-    return Expression(tuple(used), _bind(expression, columns))
+    (found,) = read_all([expression], columns)
+    if isinstance(found, ExpressionError):
+        raise found
+    return found
+
+
+def read_all(expressions: Sequence[str], columns: Mapping[str, str]) -> list[Expression | ExpressionError]:
+    """Parses and binds many expressions over the same columns; the work grows with their number, not its square.
+
+    Args:
+        expressions: DuckDB SQL over one row each.
+        columns: the columns they may use, with their DuckDB types.
+
+    Returns:
+        For each expression what :func:`read` gives, or the error it raises.
+    """
+    known = _parse(expressions)
+    spelling = {_folded(column): column for column in columns}
+    found: list[Expression | ExpressionError | _Use] = []
+    for expression in expressions:
+        parsed = known[expression]
+        unknown = next((name for name in parsed.names if _folded(name) not in spelling), None)
+        if parsed.problem is not None:
+            found.append(ExpressionError(f"{parsed.problem}{_how_to_quote(expression, columns)}"))
+        elif unknown is not None:
+            hint = _how_to_quote(expression, columns) or did_you_mean(unknown, columns)
+            found.append(ExpressionError(f"no column {unknown}; there are {', '.join(columns) or 'none'}{hint}"))
+        else:
+            used = dict.fromkeys(spelling[_folded(name)] for name in parsed.names)
+            found.append((expression, tuple((name, columns[name]) for name in used)))
+    bound = _bind([use for use in found if isinstance(use, tuple)])
+    _memory.remember(known, bound)
+    return [_answer(one, bound[one], columns) if isinstance(one, tuple) else one for one in found]
+
+
+def read_named(expressions: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, Expression]:
+    """Parses and binds many expressions by name, as :func:`read_all`.
+
+    Raises:
+        ExpressionError: as :func:`read`, for the first that cannot be used.
+    """
+    found: dict[str, Expression] = {}
+    for name, one in zip(expressions, read_all(list(expressions.values()), columns), strict=True):
+        if isinstance(one, ExpressionError):
+            raise one
+        found[name] = one
+    return found
+
+
+def _answer(use: _Use, bound: _Bound, columns: Mapping[str, str]) -> Expression | ExpressionError:
+    if bound.problem is not None:
+        return ExpressionError(f"{bound.problem}{_how_to_quote(use[0], columns)}")
+    return Expression(tuple(name for name, _ in use[1]), bound.type)
+
+
+def _folded(name: str) -> str:
+    """A name as DuckDB compares it: the case of ASCII letters alone does not matter."""
+    return name.translate(_ASCII_LOWER)
+
+
+@cache
+def _words() -> frozenset[str]:
+    """Keywords of SQL that are no column's name unless quoted."""
+    rows = _ask(
+        "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')",
+    )
+    return frozenset(name for (name,) in rows)
+
+
+def _how_to_quote(expression: str, columns: Mapping[str, str]) -> str:
+    """The end of a sentence about an expression that failed: a column that it names must be quoted, or nothing."""
+    unquoted = re.sub(r"""'[^']*'|"[^"]*\"""", " ", expression)
+    for column in columns:
+        plain = re.fullmatch(r"[^\W\d]\w*", column) and _folded(column) not in _words()
+        if not plain and re.search(rf"(?<!\w){re.escape(column)}(?!\w|\s*[(])", unquoted, re.IGNORECASE):
+            return f"; write {sql.name(column)}, in double quotes: without them SQL does not read {column} as a name"
+    return ""
 
 
 def casts(literal: str, kind: str) -> bool:
@@ -90,24 +212,40 @@ def casts(literal: str, kind: str) -> bool:
     >>> casts("'2026-02-28'", "DATE"), casts("'x'", "BIGINT")
     (True, False)
     """
-    row = _connection().cursor().execute(f"select try_cast({literal} as {kind}) is not null").fetchone()
-    return row is not None and bool(row[0])
+    ((value,),) = _ask(f"select try_cast({literal} as {kind}) is not null")
+    return bool(value)
 
 
-def _near(column: str, columns: Mapping[str, str]) -> str:
-    near = difflib.get_close_matches(column, columns, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def _parse(expressions: Sequence[str]) -> dict[str, _Parsed]:
+    """What each expression says by itself; asks DuckDB of those alone that were not read before."""
+    known = {one: found for one in expressions if (found := _memory.parsed.get(one)) is not None}
+    new = [one for one in dict.fromkeys(expressions) if one not in known]
+    for start in range(0, len(new), _CHUNK):
+        chunk = new[start : start + _CHUNK]
+        # The line break ends a comment that the expression may close with.
+        asked = [f"select (\n{expression}\n)" for expression in chunk]
+        answers = _ask("select json_serialize_sql(one) from (select unnest(?) as one)", [asked])
+        for expression, (answer,) in zip(chunk, answers, strict=True):
+            known[expression] = _parsed(expression, answer)
+    return known
 
 
-def _tree(expression: str) -> dict[str, Any]:
-    # The line break ends a comment that the expression may close with.
+def _parsed(expression: str, answer: str) -> _Parsed:
     if not expression.strip():
-        raise ExpressionError("it is empty")
-    asked = f"select (\n{expression}\n)"
-    answer = _connection().cursor().execute("select json_serialize_sql(?)", [asked]).fetchone()
-    if answer is None:
-        raise ExpressionError("it has no value")
-    tree: dict[str, Any] = json.loads(answer[0])
+        return _Parsed(problem="it is empty")
+    names: dict[str, None] = {}
+    try:
+        for node in _nodes(_tree(json.loads(answer))):
+            _refuse_state(node)
+            if node.get("class") == "COLUMN_REF":
+                names[node["column_names"][0]] = None
+    except ExpressionError as error:
+        return _Parsed(problem=str(error))
+    return _Parsed(tuple(names))
+
+
+def _tree(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The one value in what DuckDB's parser says."""
     if tree["error"]:
         raise ExpressionError(tree["error_message"].splitlines()[0])
     statements = tree["statements"]
@@ -167,17 +305,30 @@ def _refuse_state(node: Mapping[str, Any]) -> None:
                 raise ExpressionError(f"{function}() gives another answer each time; the same row must give the same")
 
 
-def _bind(expression: str, columns: Mapping[str, str]) -> str:
-    row = ", ".join(f"null::{kind} as {sql.name(column)}" for column, kind in columns.items()) or "null as nothing"
+def _bind(uses: Sequence[_Use]) -> dict[_Use, _Bound]:
+    """What DuckDB says to each use; asks of those alone that were not bound before."""
+    known = {use: found for use in uses if (found := _memory.bound.get(use)) is not None}
+    new = [use for use in dict.fromkeys(uses) if use not in known]
+    for start in range(0, len(new), _CHUNK):
+        chunk = new[start : start + _CHUNK]
+        try:
+            known.update(zip(chunk, _types(chunk), strict=True))
+        except duckdb.Error:
+            # One of them fails, and the message would not say which.
+            known.update((use, _bound_alone(use)) for use in chunk)
+    return known
+
+
+def _bound_alone(use: _Use) -> _Bound:
     try:
-        described = (
-            _connection()
-            .cursor()
-            .execute(f"describe select (\n{expression}\n) as value from (select {row})")
-            .fetchone()
-        )
+        return _types([use])[0]
     except duckdb.Error as error:
-        raise ExpressionError(str(error).splitlines()[0]) from None
-    if described is None:
-        raise ExpressionError("it has no value")
-    return str(described[1])
+        return _Bound(problem=str(error).splitlines()[0])
+
+
+def _types(uses: Sequence[_Use]) -> list[_Bound]:
+    """Binds expressions of one task in one statement, over the columns that they use and no others."""
+    columns = {name: kind for _, used in uses for name, kind in used}
+    row = ", ".join(f"null::{kind} as {sql.name(name)}" for name, kind in columns.items()) or "null as nothing"
+    values = ", ".join(f"(\n{expression}\n)" for expression, _ in uses)
+    return [_Bound(str(kind)) for _, kind, *_ in _ask(f"describe select {values} from (select {row})")]

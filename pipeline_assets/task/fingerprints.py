@@ -8,11 +8,11 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from pipeline_assets.task.expressions import read
+from pipeline_assets.task.expressions import read_named
 from pipeline_assets.task.types import arrow_type, duckdb_type
 
 if TYPE_CHECKING:
-    from pipeline_assets.task.spec import TaskSpec
+    from pipeline_assets.task.spec import Stage, TaskSpec
 
 Slice = Literal["contract", "features", "target", "training", "selection", "output"]
 SLICES: tuple[Slice, ...] = get_args(Slice)
@@ -39,6 +39,12 @@ def fingerprint(task: "TaskSpec", which: Slice) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:_LENGTH]
 
 
+def task_fingerprints(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
+    """The slices that the prepared rows of a stage rest on, by name: contract, features, in train also target."""
+    slices: tuple[Slice, ...] = ("contract", "features", "target") if stage == "train" else ("contract", "features")
+    return {which: fingerprint(task, which) for which in slices}
+
+
 def _content(task: "TaskSpec", which: Slice) -> Any:
     if which == "contract":
         return {
@@ -50,15 +56,17 @@ def _content(task: "TaskSpec", which: Slice) -> Any:
         }
     if which == "features":
         types = {name: duckdb_type(each.type) for name, each in task.columns.items() if each.stage is None}
+        used = read_named({name: each.expression for name, each in task.features.all.items()}, types)
         return [
-            [kind, name, *_expression(feature.expression, types)]
+            [kind, name, feature.expression.strip(), {column: types[column] for column in used[name].columns}]
             for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical))
             for name, feature in group.items()
         ]
     if which == "target":
         types = {name: duckdb_type(each.type) for name, each in task.columns_of("train").items()}
         target = task.target.model_dump(exclude={"description", "expression"})
-        return [*_expression(task.target.expression, types), target]
+        used = read_named({"target": task.target.expression}, types)["target"].columns
+        return [task.target.expression.strip(), {column: types[column] for column in used}, target]
     rests_on = [fingerprint(task, "features"), fingerprint(task, "target")]
     if which == "training":
         return [*rests_on, task.training.model_dump(mode="json"), task.key]
@@ -71,7 +79,3 @@ def _content(task: "TaskSpec", which: Slice) -> Any:
 def _rules(column: Any) -> dict[str, Any]:
     given = column.model_dump(mode="json", exclude={"description"})
     return {**given, "type": str(arrow_type(column.type)), "check": column.check and column.check.strip()}
-
-
-def _expression(expression: str, types: dict[str, str]) -> list[Any]:
-    return [expression.strip(), {name: types[name] for name in read(expression, types).columns}]

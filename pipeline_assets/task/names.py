@@ -1,5 +1,6 @@
-"""Names of the pipeline's own columns beside a user's: where a user's column has one, the pipeline's steps aside."""
+"""Names: where the pipeline's own columns step aside for a user's, and which name a misspelt one was meant to be."""
 
+import difflib
 from collections.abc import Iterable
 
 PREFIX = "pipeline_"
@@ -22,3 +23,14 @@ def own_name(name: str, taken: Iterable[str]) -> str:
     while name.lower() in used:
         name = f"{PREFIX}{name}"
     return name
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """The end of a sentence: the nearest known name, whatever its case, or nothing.
+
+    >>> did_you_mean("carier", ["carrier", "origin"]), did_you_mean("ЦЕНА", ["Цена"]), did_you_mean("x", ["origin"])
+    ('; did you mean carrier?', '; did you mean Цена?', '')
+    """
+    by_folded = {each.casefold(): each for each in known}
+    near = difflib.get_close_matches(str(given).casefold(), by_folded, n=1)
+    return f"; did you mean {by_folded[near[0]]}?" if near else ""

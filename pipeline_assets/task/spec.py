@@ -1,8 +1,8 @@
 """What a task is: the shape of one ``defs.yaml``, as typed models that know nothing of Dagster."""
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from pipeline_assets.task.fingerprints import Slice, fingerprint
+from pipeline_assets.task.names import did_you_mean
 from pipeline_assets.task.types import arrow_type
 
 Stage = Literal["train", "predict"]
@@ -34,7 +35,6 @@ FEATURE_PREFIX = "feature_"
 
 # PostgreSQL cuts identifiers at 63 bytes; the longest suffix a task's tables get is "_predict_output".
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_COLUMN_NAME_BYTES = 63
 
 
 def _task_name(value: str) -> str:
@@ -46,23 +46,16 @@ def _task_name(value: str) -> str:
 
 
 def _column_name(value: str) -> str:
-    if value.lower() in TECHNICAL or value.startswith("__"):
+    if not value:
+        raise ValueError("a column's name has one character at least")
+    if value.startswith("__"):
+        raise ValueError(f"names that start with __ are the pipeline's own; call {value!r} otherwise")
+    if any(unicodedata.category(character) == "Cc" for character in value):
         raise ValueError(
-            f"the name {value!r} is the pipeline's own; reserved are {', '.join(TECHNICAL)}"
-            " and names that start with __"
+            f"{value!r} has a line break, a tab or another control character in it, which not every store can keep;"
+            " use a name without"
         )
-    if not value or len(value.encode()) > _COLUMN_NAME_BYTES or "\0" in value:
-        raise ValueError("a column's name has 1 to 63 bytes, as PostgreSQL has it")
     return value
-
-
-def _feature_name(value: str) -> str:
-    if len(value.encode()) > _COLUMN_NAME_BYTES - len(FEATURE_PREFIX):
-        raise ValueError(
-            f"a feature's name has at most {_COLUMN_NAME_BYTES - len(FEATURE_PREFIX)} bytes:"
-            f" marts show it as {FEATURE_PREFIX}<name>"
-        )
-    return _column_name(value)
 
 
 def _known_type(value: str) -> str:
@@ -71,7 +64,6 @@ def _known_type(value: str) -> str:
 
 
 ColumnName = Annotated[str, AfterValidator(_column_name)]
-FeatureName = Annotated[str, AfterValidator(_feature_name)]
 Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over one row")]
 
 
@@ -80,12 +72,6 @@ class Problem(NamedTuple):
 
     path: tuple[str, ...]
     message: str
-
-
-def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """The end of a sentence: the nearest known name, or nothing."""
-    near = difflib.get_close_matches(str(given), list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def refuse(title: str, problems: Sequence[Problem], data: Any) -> None:
@@ -195,8 +181,8 @@ AnyFeature = Annotated[
 class Features(SpecModel):
     """The prepared columns a model sees, numeric (float64, null is missing) and categorical (string, no null)."""
 
-    numeric: dict[FeatureName, AnyFeature] = Field(default_factory=dict)
-    categorical: dict[FeatureName, AnyFeature] = Field(default_factory=dict)
+    numeric: dict[ColumnName, AnyFeature] = Field(default_factory=dict)
+    categorical: dict[ColumnName, AnyFeature] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _some_and_distinct(self) -> Self:
@@ -302,7 +288,10 @@ class FeatureStore(SpecModel):
 
 
 class TaskSpec(SpecModel):
-    """One ML problem, whole: everything the pipeline knows of it."""
+    """One ML problem, whole: everything the pipeline knows of it.
+
+    Each key is right by itself; whether they hold together, :class:`pipeline_assets.task.validation.CheckedTask` says.
+    """
 
     name: Annotated[str, AfterValidator(_task_name)]
     description: str = ""
@@ -319,14 +308,6 @@ class TaskSpec(SpecModel):
     output: Output = Output()
     limits: Limits = Limits()
     feature_store: FeatureStore = FeatureStore()
-
-    @model_validator(mode="after")
-    def _holds_together(self) -> Self:
-        # Imported here because the check needs this model.
-        from pipeline_assets.task.validation import problems
-
-        refuse("TaskSpec", problems(self), self)
-        return self
 
     def fingerprint(self, which: Slice) -> str:
         """The hash of a slice of this description; see :mod:`pipeline_assets.task.fingerprints`."""

@@ -1,12 +1,18 @@
 """Whether a task holds together: its keys, expressions and names, before any data is seen."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from pydantic import ConfigDict, model_validator
 
 from pipeline_assets.task import sql
-from pipeline_assets.task.expressions import ExpressionError, casts, read
-from pipeline_assets.task.spec import ROW_ADDRESS, STAGES, Problem, Stage, TaskSpec, did_you_mean
+from pipeline_assets.task.expressions import Expression, ExpressionError, casts, read_all
+from pipeline_assets.task.names import did_you_mean
+from pipeline_assets.task.spec import FEATURE_PREFIX, ROW_ADDRESS, STAGES, Column, Problem, Stage, TaskSpec, refuse
 from pipeline_assets.task.types import duckdb_type
+
+Keys = tuple[str, ...]
 
 # DuckDB types that are cast to DOUBLE as numbers.
 NUMBER = re.compile(r"(BOOLEAN|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\))$")
@@ -25,12 +31,29 @@ def common_types(task: TaskSpec) -> dict[str, str]:
     return {name: duckdb_type(column.type) for name, column in task.columns.items() if column.stage is None}
 
 
+class CheckedTask(TaskSpec):
+    """A task that holds together: every expression can be computed, and no name means two things.
+
+    Raises:
+        pydantic.ValidationError: it does not; each problem stands at the keys that lead to it.
+    """
+
+    model_config = ConfigDict(title="TaskSpec")
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        refuse("TaskSpec", problems(self), self)
+        return self
+
+
 def problems(task: TaskSpec) -> list[Problem]:
     """Everything that is wrong with a task whose keys and types are right, in the order of the file."""
     return [
         *_twice(("columns",), task.columns),
+        *_later_names(task),
         *_key(task),
         *_column_rules(task),
+        *_allowed(task.columns),
         *_row_rules(task),
         *_target(task),
         *_features(task),
@@ -39,13 +62,31 @@ def problems(task: TaskSpec) -> list[Problem]:
     ]
 
 
-def _twice(path: tuple[str, ...], names: Mapping[str, object]) -> Iterator[Problem]:
+def _twice(path: Keys, names: Iterable[str]) -> Iterator[Problem]:
     """Names that differ by case alone: databases take them for one."""
     seen: dict[str, str] = {}
     for name in names:
         first = seen.setdefault(name.lower(), name)
         if first != name:
             yield Problem((*path, name), f"differs from {first} by case alone, and databases do not tell them apart")
+
+
+def _later_names(task: TaskSpec) -> Iterator[Problem]:
+    """Names that would meet others in a mart."""
+    for name in task.columns:
+        if name.lower() == "predicted_at" or name.lower().startswith("choice_"):
+            why = (
+                f"marts show a column of the pipeline's own as {name.lower()}; leave the column out of the contract,"
+                " or rename it in the file"
+            )
+            yield Problem(("columns", name), why)
+    raw = {name.lower(): name for name in task.columns}
+    for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical)):
+        for name in group:
+            meets = raw.get(f"{FEATURE_PREFIX}{name}".lower())
+            if meets is not None:
+                why = f"marts show it as {FEATURE_PREFIX}{name}, which is a raw column; call the feature otherwise"
+                yield Problem(("features", kind, name), why)
 
 
 def _key(task: TaskSpec) -> Iterator[Problem]:
@@ -58,55 +99,80 @@ def _key(task: TaskSpec) -> Iterator[Problem]:
             yield Problem(("key",), f"{name} cannot be of the key: a key's column is in both stages and never null")
 
 
-def _boolean(path: tuple[str, ...], expression: str, types: Mapping[str, str]) -> Iterator[Problem]:
-    try:
-        kind = read(expression, types).type
-    except ExpressionError as error:
-        yield Problem(path, str(error))
-        return
-    if kind != "BOOLEAN":
-        yield Problem(path, f"gives {kind}; it must be true or false, as in distance > 0")
+def _read(expressions: Mapping[Keys, str], types: Mapping[str, str]) -> dict[Keys, Expression | ExpressionError]:
+    return dict(zip(expressions, read_all(list(expressions.values()), types), strict=True))
+
+
+def _booleans(expressions: Mapping[Keys, str], types: Mapping[str, str]) -> Iterator[Problem]:
+    for path, found in _read(expressions, types).items():
+        if isinstance(found, ExpressionError):
+            yield Problem(path, str(found))
+        elif found.type != "BOOLEAN":
+            yield Problem(path, f"gives {found.type}; it must be true or false, as in distance > 0")
 
 
 def _column_rules(task: TaskSpec) -> Iterator[Problem]:
-    for name, column in task.columns.items():
-        types = common_types(task) if column.stage is None else stage_types(task, column.stage)
-        if column.check is not None:
-            yield from _boolean(("columns", name, "check"), column.check, types)
+    """A column's check may use what is there whenever the column is."""
+    for stage in (None, *STAGES):
+        checks = {
+            ("columns", name, "check"): column.check
+            for name, column in task.columns.items()
+            if column.check is not None and column.stage == stage
+        }
+        yield from _booleans(checks, common_types(task) if stage is None else stage_types(task, stage))
+
+
+def _allowed(columns: Mapping[str, Column]) -> Iterator[Problem]:
+    for name, column in columns.items():
         for value in column.allowed or ():
-            if not casts(sql.literal(value), duckdb_type(column.type)):
-                yield Problem(("columns", name, "allowed"), f"{value!r} is no {column.type}")
+            why = _not_allowed(value, column.type)
+            if why is not None:
+                yield Problem(("columns", name, "allowed"), why)
+
+
+def _not_allowed(value: Any, kind: str) -> str | None:
+    """Why a value of ``allowed`` cannot be one of its column; ``None`` if it can."""
+    if value is None:
+        return "null is no value; nullable: true allows it. If the text is meant, quote it"
+    if kind == "string" and isinstance(value, bool):
+        written, text = ("yes, on or true", "yes") if value else ("no, off or false", "no")
+        return f'YAML reads {written} without quotes as a boolean, and the column holds text; quote it, as in "{text}"'
+    return None if casts(sql.literal(value), duckdb_type(kind)) else f"{value!r} is no {kind}"
 
 
 def _row_rules(task: TaskSpec) -> Iterator[Problem]:
     """A row rule may use columns of one stage alone; then it holds in that stage."""
-    for name, expression in task.checks.items():
-        found = {stage: list(_boolean(("checks", name), expression, stage_types(task, stage))) for stage in STAGES}
-        if all(found.values()):
-            yield from found["train"]
+    rules = {("checks", name): expression for name, expression in task.checks.items()}
+    found = {stage: {one.path: one for one in _booleans(rules, stage_types(task, stage))} for stage in STAGES}
+    for path, problem in found["train"].items():
+        if path in found["predict"]:
+            yield problem
 
 
 def _target(task: TaskSpec) -> Iterator[Problem]:
     path = ("target", "expression")
-    found = list(_boolean(path, task.target.expression, stage_types(task, "train")))
-    yield from found
-    if not found and not read(task.target.expression, stage_types(task, "train")).columns:
-        yield Problem(path, "uses no column, so every row would get the same label")
+    types = stage_types(task, "train")
+    yield from _booleans({path: task.target.expression}, types)
+    for found in _read({path: task.target.expression}, types).values():
+        if isinstance(found, Expression) and found.type == "BOOLEAN" and not found.columns:
+            yield Problem(path, "uses no column, so every row would get the same label")
 
 
 def _features(task: TaskSpec) -> Iterator[Problem]:
-    types = common_types(task)
     yield from _twice(("features",), task.features.all)
-    for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical)):
-        for name, feature in group.items():
-            try:
-                given = read(feature.expression, types).type
-            except ExpressionError as error:
-                yield Problem(("features", kind, name), _only_in_one_stage(task, str(error)))
-                continue
-            if kind == "numeric" and not NUMBER.match(given):
-                why = f"gives {given}, which is no number; cast it, or make it categorical"
-                yield Problem(("features", kind, name), why)
+    expressions = {
+        ("features", kind, name): feature.expression
+        for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical))
+        for name, feature in group.items()
+    }
+    for path, found in _read(expressions, common_types(task)).items():
+        if isinstance(found, ExpressionError):
+            yield Problem(path, _only_in_one_stage(task, str(found)))
+        elif path[1] == "numeric" and not NUMBER.match(found.type):
+            yield Problem(path, f"gives {found.type}, which is no number; cast it, or make it categorical")
+        elif not found.columns:
+            why = "uses no column, so it would be the same in every row; in the expression, a column stands without ''"
+            yield Problem(path, why)
 
 
 def _only_in_one_stage(task: TaskSpec, message: str) -> str:
@@ -130,14 +196,14 @@ def _split(task: TaskSpec) -> Iterator[Problem]:
 def _output(task: TaskSpec) -> Iterator[Problem]:
     raw = stage_types(task, "predict")
     if task.output.where is not None:
-        yield from _boolean(("output", "where"), task.output.where, {**raw, **SCORE_TYPES})
+        yield from _booleans({("output", "where"): task.output.where}, {**raw, **SCORE_TYPES})
     if task.output.select is None:
         return
     yield from _twice(("output", "select"), task.output.select)
-    for name, expression in task.output.select.items():
+    for name in task.output.select:
         if name.lower() in ROW_ADDRESS:
             yield Problem(("output", "select", name), "the row address is always there; leave it out")
-        try:
-            read(expression, {**raw, **OUTPUT_TYPES})
-        except ExpressionError as error:
-            yield Problem(("output", "select", name), str(error))
+    expressions = {("output", "select", name): expression for name, expression in task.output.select.items()}
+    for path, found in _read(expressions, {**raw, **OUTPUT_TYPES}).items():
+        if isinstance(found, ExpressionError):
+            yield Problem(path, str(found))

@@ -37,7 +37,7 @@ class Folder:
 
     def load(self, *, strict: bool = False) -> dg.Definitions:
         base = dg.Definitions(resources=dict(resources(Settings.from_env({}, self.place))))
-        return load_tasks(self.module, base, strict=strict)
+        return load_tasks([self.place], base, strict=strict)
 
     @property
     def module(self) -> ModuleType:
@@ -141,4 +141,4 @@ def test_two_folders_with_one_name_break_the_later(tasks: Folder, caplog: pytest
     tasks.add("twin", SHOP)
     with caplog.at_level(logging.ERROR):
         assert keys(tasks.load()) == GRAPH | {"twin/broken"}
-    assert "twin is broken" in caplog.text
+    assert "two folders describe a task named shop" in caplog.text

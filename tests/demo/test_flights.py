@@ -24,6 +24,7 @@ from pipeline_assets.errors import PipelineError, StoreError
 from pipeline_assets.task.contract import BROKEN, UNLABELLED, of_file
 from pipeline_assets.task.preparation import AcceptedRows, features_query, features_schema
 from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 
 BATCHES = {TRAIN: 252_484, "2013-10": 28_889, "2013-11": 27_268, "2013-12": 28_135}
 
@@ -41,7 +42,7 @@ def written(folder: Path) -> dict[str, Written]:
 @pytest.fixture(scope="module")
 def task() -> TaskSpec:
     text = files("pipeline_assets.defs").joinpath(TASK, "defs.yaml").read_text(encoding="utf-8")
-    return TaskSpec.model_validate(yaml.safe_load(text)["attributes"])
+    return CheckedTask.model_validate(yaml.safe_load(text)["attributes"])
 
 
 def source_rows(name: str) -> Iterator[dict[str, Any]]:

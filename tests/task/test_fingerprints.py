@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pipeline_assets.task.fingerprints import SLICES
-from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 
 RETURNS = """
 name: returns
@@ -26,14 +26,14 @@ features:
 def changed(**edits: Any) -> set[str]:
     """The slices whose fingerprint an edit changes; ``a__b=value`` sets key ``b`` of ``a``."""
     data = yaml.safe_load(RETURNS)
-    before = TaskSpec.model_validate(data)
+    before = CheckedTask.model_validate(data)
     for path, value in edits.items():
         *keys, last = path.split("__")
         place = data
         for key in keys:
             place = place.setdefault(key, {})
         place[last] = value
-    after = TaskSpec.model_validate(data)
+    after = CheckedTask.model_validate(data)
     return {which for which in SLICES if before.fingerprint(which) != after.fingerprint(which)}
 
 
@@ -68,6 +68,6 @@ def test_features_of_another_order_are_others() -> None:
     data = yaml.safe_load(RETURNS)
     data["features"]["numeric"] = {"a": "price", "b": "order_id"}
     other = {**data, "features": {**data["features"], "numeric": {"b": "order_id", "a": "price"}}}
-    assert TaskSpec.model_validate(data).fingerprint("features") != TaskSpec.model_validate(other).fingerprint(
+    assert CheckedTask.model_validate(data).fingerprint("features") != CheckedTask.model_validate(other).fingerprint(
         "features"
     )

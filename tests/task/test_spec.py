@@ -4,13 +4,14 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 from tests.examples import SHOP, shop
 
 
 def problems(**changes: Any) -> dict[tuple[Any, ...], str]:
     """Message by place of everything wrong with the changed task."""
     with pytest.raises(ValidationError) as refused:
-        TaskSpec.model_validate({**SHOP, **changes})
+        CheckedTask.model_validate({**SHOP, **changes})
     return {problem["loc"]: problem["msg"] for problem in refused.value.errors()}
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline_assets.ml.scoring import SCORES_SCHEMA
-from pipeline_assets.stores.marts.greenplum import MartTable, MartView
+from pipeline_assets.stores.marts.definition import MartTable, MartView
 from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.preparation import input_mart_schema
+from pipeline_assets.task.fingerprints import task_fingerprints
+from pipeline_assets.task.names import own_name
+from pipeline_assets.task.preparation import input_mart_names, input_mart_schema
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, Stage, TaskSpec
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 _ADDRESS = {
     "batch": "Input file or folder that the row came in",
     "row_number": "Place of the row in its batch, from 0",
+}
+# Columns of the lineage view that say how the version was chosen: which of the record, and what it means.
+_CHOICE = {
+    "choice_policy": ("policy", "Policy by which the version was chosen"),
+    "choice_reason": ("reason", "Why the version was chosen"),
 }
 _SOMETIMES = ("previous_version", "gain")  # columns of a choice that may have no value
 _SCORES = {
@@ -30,20 +37,29 @@ _SCORES = {
 
 def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
     """``<task>_<stage>_input``: accepted rows, the raw columns beside the features made of them."""
+    own = input_mart_names(task, stage)
+    address = (own["batch"], own["row_number"])
     columns = {name: column.description for name, column in task.columns_of(stage).items()}
     features = {
         f"{FEATURE_PREFIX}{name}": f"{feature.description or 'Feature'} ({feature.expression})"
         for name, feature in task.features.all.items()
     }
-    label = {LABEL: f"{task.target.description or 'Label'} ({task.target.expression})"} if stage == "train" else {}
+    label = {own[LABEL]: f"{task.target.description or 'Label'} ({task.target.expression})"} if stage == "train" else {}
     return MartTable(
         name=f"{task.name}_{stage}_input",
         schema=input_mart_schema(task, stage),
         description=f"{task.name}: accepted rows of {stage}, raw columns and features. {task.description}".strip(),
-        column_descriptions={**_ADDRESS, **columns, **features, **label},
-        key=ROW_ADDRESS,
+        column_descriptions={
+            **{own[name]: text for name, text in _ADDRESS.items()},
+            **{name: text for name, text in columns.items() if text},
+            **features,
+            **label,
+        },
+        key=address,
         # One for each column of the key, the address in it: rows of any value are found, and found in order.
-        indexes=tuple((column, *ROW_ADDRESS) for column in task.key),
+        indexes=tuple((column, *address) for column in task.key),
+        fingerprints=task_fingerprints(task, stage),
+        batch_column=own["batch"],
     )
 
 
@@ -115,27 +131,31 @@ def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> 
 
 def lineage(task: TaskSpec) -> MartView:
     """``<task>_lineage``: every prediction beside its input row and the choice of the version that made it."""
-    inputs, outputs, choices = input_mart(task, "predict"), output_mart(task), model_choices(task)
-    own = [name for name in inputs.schema.names if name not in ROW_ADDRESS]
+    inputs, outputs, choices = input_mart(task, "predict").stored, output_mart(task), model_choices(task)
+    theirs = [name for name in inputs.schema.names if name not in inputs.key]
+    own = {name: own_name(name, theirs) for name in (*outputs.schema.names, *_CHOICE)}
     columns = [
-        *(f'o."{name}"' for name in outputs.schema.names),
-        'c."policy" as "choice_policy"',
-        'c."reason" as "choice_reason"',
-        *(f'i."{name.replace(chr(34), chr(34) * 2)}"' for name in own),
+        *(f'o."{name}" as "{own[name]}"' for name in outputs.schema.names),
+        *(f'c."{of_choice}" as "{own[name]}"' for name, (of_choice, _) in _CHOICE.items()),
+        *(f"i.{_quoted(name)}" for name in theirs),
     ]
+    batch, row_number = inputs.key
     return MartView(
         name=f"{task.name}_lineage",
         tables=(outputs, inputs, choices),
         sql=(
             f"select {', '.join(columns)} from {{{outputs.name}}} o"
-            f" join {{{inputs.name}}} i on i.batch = o.batch and i.row_number = o.row_number"
+            f" join {{{inputs.name}}} i on i.{_quoted(batch)} = o.batch and i.{_quoted(row_number)} = o.row_number"
             f" left join {{{choices.name}}} c on c.run_id = o.run_id and c.stage = 'predict'"
         ),
         description=f"{task.name}: every prediction with its input row and why its model version was chosen",
         column_descriptions={
             **inputs.column_descriptions,
-            **outputs.column_descriptions,
-            "choice_policy": "Policy by which the version was chosen",
-            "choice_reason": "Why the version was chosen",
+            **{own[name]: text for name, text in outputs.column_descriptions.items()},
+            **{own[name]: text for name, (_, text) in _CHOICE.items()},
         },
     )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pytest
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.mart_page.views.passport.explanation import Models, probability
+from pipeline_assets.mart_page.loaded_models import LoadedModels
 from pipeline_assets.ml.dataset import scoring_frame
 from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.stores.registry.log import Provenance
 from pipeline_assets.stores.registry.registry import Registry
-from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.validation import CheckedTask
 from tests import trainable
 
 MADE_FROM = Provenance("2013-01", "data/delays.parquet", "ab" * 32, trainable.ROWS, "name: delays\n", "dagster-1")
@@ -37,7 +37,7 @@ def missing_hour() -> int:
 
 @pytest.mark.parametrize("row", [0, 17, missing_hour()])
 def test_contributions_are_catboosts_own_and_sum_up_to_the_score(registry: Registry, row: int) -> None:
-    found = Models(registry).explain(trainable.task(), 1, features(row))
+    found = LoadedModels(registry).explain(trainable.task(), 1, features(row))
     fitted = trainable.trained().fit.model
     frame = scoring_frame(features(row), trainable.task().features)
     own = fitted.contributions(frame)[0]
@@ -61,7 +61,7 @@ def test_a_version_is_loaded_once_and_the_oldest_is_let_go(registry: Registry, m
     monkeypatch.setattr(registry, "load", noted)
     run = registry.client.create_run(registry.experiment(trainable.task().name)).info.run_id
     second = registry.publish(run, trainable.task(), trainable.trained(), MADE_FROM, {})
-    models = Models(registry, kept=1)
+    models = LoadedModels(registry, kept=1)
     for version in (1, 1, second, second, 1):
         models.explain(trainable.task(), version, features(0))
     assert loaded == [1, second, 1]
@@ -69,27 +69,22 @@ def test_a_version_is_loaded_once_and_the_oldest_is_let_go(registry: Registry, m
 
 def test_a_version_that_is_not_there_is_told_from_those_that_are(registry: Registry) -> None:
     with pytest.raises(DataError, match="no such version") as missing:
-        Models(registry).explain(trainable.task(), 99, features(0))
+        LoadedModels(registry).explain(trainable.task(), 99, features(0))
     assert missing.value.facts["available"]
 
 
 def test_a_version_of_other_features_is_not_asked(registry: Registry) -> None:
-    changed = TaskSpec.model_validate(
+    changed = CheckedTask.model_validate(
         {
             **trainable.task().model_dump(),
             "features": {"numeric": {"hour": "hour"}, "categorical": {"carrier": "carrier"}},
         }
     )
     with pytest.raises(DataError, match="fitted on other features") as other:
-        Models(registry).explain(changed, 1, features(0))
+        LoadedModels(registry).explain(changed, 1, features(0))
     assert other.value.facts["expected"] == "hour, carrier"
 
 
-def test_log_odds_of_any_size_are_probabilities() -> None:
-    assert [probability(each) for each in (-1000.0, 0.0, 1000.0)] == [0.0, 0.5, 1.0]
-    assert probability(trainable.log_odds(0.9)) == pytest.approx(0.9)
-
-
 def test_nothing_is_loaded_before_it_is_asked_for(tmp_path: Path) -> None:
-    Models(Registry(tmp_path / "mlflow"))
+    LoadedModels(Registry(tmp_path / "mlflow"))
     assert not (tmp_path / "mlflow").exists()

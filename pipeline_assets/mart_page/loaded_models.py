@@ -1,76 +1,26 @@
-"""Why a row got its score: what each feature adds to it, by the very version that gave it."""
+"""Models that explain predictions, loaded from the registry once for all sessions."""
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
-from math import exp
 
 import pyarrow as pa
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml.dataset import scoring_frame
+from pipeline_assets.ml.explanation import Explanation, explain
 from pipeline_assets.ml.selection import feature_columns
 from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.spec import TaskSpec
 
-_KEPT = 8  # models; one of CatBoost's is a megabyte or a few
+_KEPT = 8  # models; one of CatBoost's takes a few megabytes
 
 
-@dataclass(frozen=True)
-class Contribution:
-    """What one feature adds to the score of a row.
-
-    Attributes:
-        value: as the model saw it; ``None`` is missing.
-        log_odds: its exact SHAP value.
-    """
-
-    feature: str
-    value: float | str | None
-    log_odds: float
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A score taken apart; base and contributions sum up to it, in log-odds.
-
-    Attributes:
-        version: of the model.
-        base: the score of a row of which nothing is known.
-        contributions: of every feature, the largest first, whichever way it goes.
-    """
-
-    version: int
-    base: float
-    contributions: tuple[Contribution, ...]
-
-    @property
-    def log_odds(self) -> float:
-        """The score before it becomes a probability."""
-        return self.base + sum(each.log_odds for each in self.contributions)
-
-    @property
-    def probability(self) -> float:
-        """The score."""
-        return probability(self.log_odds)
-
-
-def probability(log_odds: float) -> float:
-    """Of a score in log-odds.
-
-    >>> probability(0.0)
-    0.5
-    """
-    return 1 / (1 + exp(-log_odds)) if log_odds >= 0 else exp(log_odds) / (1 + exp(log_odds))
-
-
-class Models:
-    """The versions that were asked for last, loaded once: what a version is never changes.
+class LoadedModels:
+    """The versions used last; a version never changes, so each is loaded once.
 
     Args:
-        registry: where they are.
-        kept: how many.
+        registry: where the versions are.
+        kept: how many stay in memory.
     """
 
     def __init__(self, registry: Registry, kept: int = _KEPT) -> None:
@@ -84,25 +34,14 @@ class Models:
         Args:
             task: whose version it is.
             version: its number.
-            features: the row as the feature store has it, one row.
+            features: one row, with the columns of the feature store.
 
         Raises:
             DataError: the version was fitted on other features than the task has now.
             StoreError: the registry has no such version, or refuses.
             TransientError: the registry does not answer.
         """
-        frame = scoring_frame(features, task.features)
-        values = self._model(task, version).contributions(frame)[0]
-        row = features.to_pylist()[0]
-        contributions = (
-            Contribution(name, row[name], float(value))
-            for name, value in zip(task.features.names, values[:-1], strict=True)
-        )
-        return Explanation(
-            version=version,
-            base=float(values[-1]),
-            contributions=tuple(sorted(contributions, key=lambda each: -abs(each.log_odds))),
-        )
+        return explain(task, version, self._model(task, version), features)
 
     def _model(self, task: TaskSpec, version: int) -> FittedModel:
         key = (task.name, version)

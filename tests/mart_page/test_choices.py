@@ -1,4 +1,4 @@
-from pipeline_assets.mart_page.views.models.queries import Record, record
+from pipeline_assets.mart_page.choices import Record, record
 from tests.examples import shop
 from tests.fixtures.postgres import Marts
 from tests.mart_page.filled import choice, cursor_of, put_choices, put_output
