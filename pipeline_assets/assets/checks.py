@@ -7,17 +7,18 @@ import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from pipeline_assets.assets import describe
+from pipeline_assets.assets.champion import made_by
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.record import CheckRecord, current_record, examples_of, key_rule
 from pipeline_assets.io_managers.errors import translate_errors
-from pipeline_assets.ml.metrics import reaches
+from pipeline_assets.ml.kinds.base import kind_of, reaches
 from pipeline_assets.stores.features.base import FeatureStore, feature_table
-from pipeline_assets.stores.files.base import Area, FileStore
+from pipeline_assets.stores.files.base import Area, FileStore, StoredFile
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.batch import BatchRef, Manifest
-from pipeline_assets.task.spec import Stage, TaskSpec
+from pipeline_assets.task.spec import DECISION, Stage, TaskSpec
 
 Check = dg.AssetChecksDefinition
 
@@ -210,16 +211,20 @@ def _metric_floor(graph: TaskGraph) -> Check:
         blocking=False,
     )
     def metric_floor(
-        _context: dg.AssetCheckExecutionContext, registry: dg.ResourceParam[Registry]
+        context: dg.AssetCheckExecutionContext, registry: dg.ResourceParam[Registry]
     ) -> dg.AssetCheckResult:
         with translate_errors(0):
-            candidates = registry.candidates(graph.task.name)
-        newest = max((each for each in candidates if each.ready), key=lambda each: each.version)
-        value = newest.metrics[metric]
+            made = made_by(registry.candidates(graph.task.name), context.run)
+        if made is None:
+            raise dg.Failure(
+                f"no version of {graph.task.name} was made by this run; run the check together with its asset",
+                allow_retries=False,
+            )
+        value = made.metrics[metric]
         return dg.AssetCheckResult(
-            passed=limit is None or reaches(metric, value, limit),
-            metadata={metric: value, "model_version": newest.version},
-            description=f"version {newest.version} has {metric} {value:.4f}",
+            passed=limit is None or reaches(kind_of(graph.task), metric, value, limit),
+            metadata={metric: value, "model_version": made.version},
+            description=f"version {made.version} has {metric} {value:.4f}",
         )
 
     return metric_floor
@@ -230,16 +235,15 @@ def _predictions_check(graph: TaskGraph) -> Check:
         graph,
         "predictions",
         "rows_add_up",
-        "Every accepted row is scored; the output holds just the decided rows",
+        "Every accepted row is scored; the output holds those that the rule keeps, or all",
     )
     def rows_add_up(context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]) -> dg.AssetCheckResult:
         ref = _ref(graph, "predict", context)
         with translate_errors(0):
             scores, output = files.read(Area.SCORES, ref), files.read(Area.OUTPUT, ref)
-            decisions = scores.batches(["decision"]) if scores else ()
-            decided = sum(batch.column("decision").true_count for batch in decisions)
+            kept_rows = None if scores is None else _kept(graph.task, scores)
         scored = equal({"accepted": _manifest(graph, files, ref).accepted, "scored": scores.rows if scores else None})
-        kept = equal({"decided": decided, "output": output.rows if output else None})
+        kept = equal({"kept": kept_rows, "output": output.rows if output else None})
         return dg.AssetCheckResult(
             passed=scored.passed and kept.passed,
             metadata={**scored.metadata, **kept.metadata},
@@ -247,6 +251,13 @@ def _predictions_check(graph: TaskGraph) -> Check:
         )
 
     return rows_add_up
+
+
+def _kept(task: TaskSpec, scores: StoredFile) -> int:
+    """How many rows the output file should hold."""
+    if task.output.where is None:
+        return scores.rows
+    return sum(batch.column(0).true_count for batch in scores.batches([DECISION]))
 
 
 def _output_mart_check(graph: TaskGraph) -> Check:

@@ -13,7 +13,15 @@ from pipeline_assets.engine.duckdb.accepted import RawBatch
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.spool import twice
 from pipeline_assets.stores.marts.tables import input_mart
-from pipeline_assets.task.preparation import features_of, features_query, features_schema, input_mart_query
+from pipeline_assets.task.preparation import (
+    features_of,
+    features_query,
+    features_schema,
+    input_mart_of,
+    input_mart_query,
+    input_mart_schema,
+    prepared_query,
+)
 from pipeline_assets.task.spec import Stage, TaskSpec
 
 
@@ -69,9 +77,9 @@ def prepared_assets(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
             elif mart not in wanted:
                 yield dg.Output(raw.stream(features_query), output_name=features)
             else:
-                with twice(raw.stream(input_mart_query), scratch) as (first, second):
+                with twice(raw.stream(prepared_query), scratch) as (first, second):
                     yield dg.Output(_features(graph.task, stage, first), output_name=features)
-                    yield dg.Output(second, output_name=mart)
+                    yield dg.Output(_mart(graph.task, stage, second), output_name=mart)
 
     return prepared
 
@@ -84,9 +92,14 @@ def _out(graph: TaskGraph, stage: Stage, asset: str, **more: Any) -> dg.AssetOut
         group_name=graph.task.name,
         owners=list(graph.task.owners) or None,
         tags={"task": graph.task.name, "stage": stage, **graph.task.tags},
-        code_version=graph.code_version,
+        code_version=graph.code_version(asset),
         **more,
     )
+
+
+def _mart(task: TaskSpec, stage: Stage, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    batches = (input_mart_of(task, stage, batch) for batch in rows)
+    return pa.RecordBatchReader.from_batches(input_mart_schema(task, stage), batches)
 
 
 def _features(task: TaskSpec, stage: Stage, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -65,8 +65,8 @@ def _content(task: "TaskSpec", which: Slice) -> Any:
     if which == "target":
         types = {name: duckdb_type(each.type) for name, each in task.columns_of("train").items()}
         target = task.target.model_dump(exclude={"description", "expression"})
-        used = read_named({"target": task.target.expression}, types)["target"].columns
-        return [task.target.expression.strip(), {column: types[column] for column in used}, target]
+        label = read_named({"target": task.target.expression}, types)["target"]
+        return [task.target.expression.strip(), {column: types[column] for column in label.columns}, target]
     rests_on = [fingerprint(task, "features"), fingerprint(task, "target")]
     if which == "training":
         return [*rests_on, task.training.model_dump(mode="json"), task.key]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline_assets.task import sql
+from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.contract import ROW, Contract, in_bits
 from pipeline_assets.task.names import own_name
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SPLIT_BY, Stage, TaskSpec
-from pipeline_assets.task.types import arrow_type
+from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SPLIT_BY, SPLIT_HASH, Stage, TaskSpec
+from pipeline_assets.task.types import arrow_type, contract_name
 
 # What a categorical feature is where its expression gives null: models want a value, and people see what it means.
 MISSING_CATEGORY = "<null>"
@@ -47,8 +47,9 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
     """The columns of prepared rows.
 
     ``row_number`` int64; numeric features float64, null is missing; categorical features string, never null; in
-    train ``label`` int8, null is unlabelled, and ``split_by``, the raw column that a split by time orders by. The
-    pipeline's own step aside for a feature of the same name, see :func:`pipeline_assets.task.names.own_name`.
+    train ``label`` (int8 for the kind binary), null is unlabelled, the hash that a split goes by, int64, and
+    ``split_by``, the raw column that a split by time orders by. The pipeline's own step aside for a feature of the
+    same name, see :func:`pipeline_assets.task.names.own_name`.
     """
     own = own_in_features(task)
     fields = [
@@ -57,7 +58,8 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
         *(pa.field(name, pa.string(), nullable=False) for name in task.features.categorical),
     ]
     if stage == "train":
-        fields.append(pa.field(own[LABEL], pa.int8()))
+        fields.append(pa.field(own[LABEL], _label_type(task)))
+        fields.append(pa.field(SPLIT_HASH, pa.int64(), nullable=False))
         if task.training.validation.column is not None:
             kind = arrow_type(task.columns[task.training.validation.column].type)
             fields.append(pa.field(own[SPLIT_BY], kind))
@@ -70,7 +72,7 @@ def features_query(rows: AcceptedRows) -> str:
     own = own_in_features(task)
     columns = [f"{ROW} as {own['row_number']}", *_features(task, prefix="")]
     if stage == "train":
-        columns.append(f"{_label(task)} as {own[LABEL]}")
+        columns += [f"{_label(task)} as {own[LABEL]}", _split_hash(task, rows.batch)]
         if task.training.validation.column is not None:
             columns.append(f"{sql.name(task.training.validation.column)} as {own[SPLIT_BY]}")
     return f"select {', '.join(columns)} from ({rows.typed})"
@@ -95,12 +97,25 @@ def input_mart_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
         *(pa.field(f"{FEATURE_PREFIX}{name}", pa.string()) for name in task.features.categorical),
     ]
     if stage == "train":
-        fields.append(pa.field(own[LABEL], pa.int8()))
+        fields.append(pa.field(own[LABEL], _label_type(task)))
     return pa.schema(fields)
 
 
 def input_mart_query(rows: AcceptedRows) -> str:
     """Accepted rows as people read them, in file order, with the columns of :func:`input_mart_schema`."""
+    return f"select {', '.join(_mart_columns(rows))} from ({rows.typed})"
+
+
+def prepared_query(rows: AcceptedRows) -> str:
+    """Accepted rows for both: the columns of the input mart, then what only features have.
+
+    :func:`input_mart_of` and :func:`features_of` take their columns out of it.
+    """
+    more = [_split_hash(rows.contract.task, rows.batch)] if rows.contract.stage == "train" else []
+    return f"select {', '.join([*_mart_columns(rows), *more])} from ({rows.typed})"
+
+
+def _mart_columns(rows: AcceptedRows) -> list[str]:
     task, stage = rows.contract.task, rows.contract.stage
     own = input_mart_names(task, stage)
     columns = [f"{sql.text(rows.batch)} as {own['batch']}", f"{ROW} as {own['row_number']}"]
@@ -108,7 +123,7 @@ def input_mart_query(rows: AcceptedRows) -> str:
     columns += _features(task, prefix=FEATURE_PREFIX)
     if stage == "train":
         columns.append(f"{_label(task)} as {own[LABEL]}")
-    return f"select {', '.join(columns)} from ({rows.typed})"
+    return columns
 
 
 def input_mart_names(task: TaskSpec, stage: Stage) -> dict[str, str]:
@@ -123,14 +138,19 @@ def raw_query(rows: AcceptedRows) -> str:
 
 
 def features_of(task: TaskSpec, stage: Stage, prepared: pa.RecordBatch) -> pa.RecordBatch:
-    """The columns of :func:`features_schema`, taken out of rows of :func:`input_mart_query`."""
+    """The columns of :func:`features_schema`, taken out of rows of :func:`prepared_query`."""
     own, wanted = input_mart_names(task, stage), features_schema(task, stage)
     columns = [own["row_number"], *(f"{FEATURE_PREFIX}{name}" for name in task.features.names)]
     if stage == "train":
-        columns.append(own[LABEL])
+        columns += [own[LABEL], SPLIT_HASH]
         if task.training.validation.column is not None:
             columns.append(task.training.validation.column)
     return pa.RecordBatch.from_arrays([prepared.column(name) for name in columns], names=wanted.names)
+
+
+def input_mart_of(task: TaskSpec, stage: Stage, prepared: pa.RecordBatch) -> pa.RecordBatch:
+    """The columns of :func:`input_mart_schema`, taken out of rows of :func:`prepared_query`."""
+    return prepared.select(input_mart_schema(task, stage).names)
 
 
 def _features(task: TaskSpec, prefix: str) -> list[str]:
@@ -149,4 +169,17 @@ def feature_expressions(task: TaskSpec) -> dict[str, str]:
 
 
 def _label(task: TaskSpec) -> str:
-    return f"cast((\n{task.target.expression}\n) as TINYINT)"
+    return f"cast((\n{task.target.expression}\n) as {plugins.kind(task.target.kind).label_type})"
+
+
+def _label_type(task: TaskSpec) -> pa.DataType:
+    return arrow_type(contract_name(plugins.kind(task.target.kind).label_type))
+
+
+def _split_hash(task: TaskSpec, batch: str) -> str:
+    """53 bits of the MD5 of the key's text, or of the row address without one.
+
+    DuckDB's own hash() may give other numbers in another version, and would move rows to other sides.
+    """
+    parts = ", ".join(sql.name(name) for name in task.key) or f"{sql.text(batch)}, {ROW}"
+    return f"(md5_number_lower(concat_ws(chr(31), {parts})) >> 11)::BIGINT as {SPLIT_HASH}"

@@ -150,7 +150,7 @@ def test_training_again_gives_the_same_model(flights: Flights) -> None:
 
     rows = flights.stores["features"].read(feature_table(demo_task(), "train"), TRAIN).read_all()
     frame = scoring_frame(rows, demo_task().features)
-    assert np.array_equal(first.probability(frame), second.probability(frame))
+    assert np.array_equal(first.predict(frame), second.predict(frame))
     assert flights.stores["registry"].champion(TASK) == 1
 
 

@@ -44,7 +44,7 @@ def test_contributions_are_catboosts_own_and_sum_up_to_the_score(registry: Regis
     names = ["hour", "distance", "carrier"]
     assert {each.feature: each.log_odds for each in found.contributions} == dict(zip(names, own[:3], strict=True))
     assert found.base == own[3]
-    assert found.probability == pytest.approx(fitted.probability(frame)[0], abs=1e-12)
+    assert found.probability == pytest.approx(fitted.predict(frame)[0], abs=1e-12)
     assert [abs(each.log_odds) for each in found.contributions] == sorted(map(abs, own[:3]), reverse=True)
     values = features(row).to_pylist()[0]
     assert {each.feature: each.value for each in found.contributions} == {name: values[name] for name in names}

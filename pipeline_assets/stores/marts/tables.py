@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline_assets.ml.scoring import SCORES_SCHEMA
+from pipeline_assets.ml.scoring import scores_schema
 from pipeline_assets.stores.marts.definition import MartTable, MartView
+from pipeline_assets.task import plugins
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.fingerprints import task_fingerprints
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.preparation import input_mart_names, input_mart_schema
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, Stage, TaskSpec
+from pipeline_assets.task.spec import DECISION, FEATURE_PREFIX, LABEL, ROW_ADDRESS, Stage, TaskSpec
 
 if TYPE_CHECKING:
     from pipeline_assets.ml.selection import Choice
@@ -26,9 +27,9 @@ _CHOICE = {
     "choice_policy": ("policy", "Policy by which the version was chosen"),
     "choice_reason": ("reason", "Why the version was chosen"),
 }
-_SOMETIMES = ("previous_version", "gain")  # columns of a choice that may have no value
+# Columns of a choice that may have no value; the last three are younger than the table.
+_SOMETIMES = ("previous_version", "gain", "reason_code", "reason_values", "judged_on")
 _SCORES = {
-    "probability": "What the model says: the probability that the label is 1",
     "decision": "Whether the row is in the output file",
     "model_version": "Version of the registered model",
     "run_id": "Dagster run that wrote the row",
@@ -70,14 +71,19 @@ def output_mart(task: TaskSpec) -> MartTable:
         schema=pa.schema(
             [
                 pa.field("batch", pa.string(), nullable=False),
-                *SCORES_SCHEMA,
+                *scores_schema(task),
                 pa.field("model_version", pa.int64(), nullable=False),
                 pa.field("run_id", pa.string(), nullable=False),
                 pa.field("predicted_at", pa.timestamp("us", tz="UTC"), nullable=False),
             ]
         ),
-        description=f"{task.name}: every scored row, its score and the decision. {task.description}".strip(),
-        column_descriptions={**_ADDRESS, **_SCORES, "predicted_at": "When the row was written"},
+        description=f"{task.name}: every scored row and its score. {task.description}".strip(),
+        column_descriptions={
+            **_ADDRESS,
+            **plugins.kind(task.target.kind).score_descriptions,
+            **{name: text for name, text in _SCORES.items() if name != DECISION or task.output.where is not None},
+            "predicted_at": "When the row was written",
+        },
         key=ROW_ADDRESS,
         indexes=(("model_version",),),
     )
@@ -93,6 +99,9 @@ def model_choices(task: TaskSpec) -> MartTable:
         "model_version": (pa.int64(), "The champion that was chosen"),
         "previous_version": (pa.int64(), "The champion before, if there was one"),
         "reason": (pa.string(), "Why, in one sentence"),
+        "reason_code": (pa.string(), "The same as a code"),
+        "reason_values": (pa.string(), "What the sentence names, as JSON"),
+        "judged_on": (pa.string(), "The rows on which champion and challenger were compared, as JSON"),
         "metric": (pa.string(), "Metric of the task, which the choice goes by"),
         "gain": (pa.float64(), "The challenger's over the champion on the same rows, where they were compared"),
         "candidates": (
@@ -112,6 +121,7 @@ def model_choices(task: TaskSpec) -> MartTable:
 
 def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> pa.RecordBatchReader:
     """One choice as the row of :func:`model_choices`."""
+    record = choice.to_json()
     row = {
         "run_id": run_id,
         "stage": ref.stage,
@@ -120,9 +130,12 @@ def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> 
         "model_version": choice.winner,
         "previous_version": choice.previous,
         "reason": choice.reason,
+        "reason_code": record["reason_code"],
+        "reason_values": json.dumps(record["reason_values"], ensure_ascii=False),
+        "judged_on": None if record["judged_on"] is None else json.dumps(record["judged_on"], ensure_ascii=False),
         "metric": choice.metric,
         "gain": choice.gain,
-        "candidates": json.dumps(choice.to_json()["candidates"], ensure_ascii=False),
+        "candidates": json.dumps(record["candidates"], ensure_ascii=False),
         "chosen_at": datetime.now(UTC),
     }
     schema = model_choices(task).schema

@@ -63,7 +63,6 @@ class Provenance:
         dagster_run_id: of the run that trains.
         code_commit: of the code, where it is known.
         lock_sha256: of ``requirements.lock``, where it is known.
-        split: the rule by which a row's side (fits, stops the fit, judges) can be told again, as plain values.
     """
 
     batch: str
@@ -74,7 +73,6 @@ class Provenance:
     dagster_run_id: str
     code_commit: str | None = None
     lock_sha256: str | None = None
-    split: dict[str, Any] | None = None
 
 
 def log_training(
@@ -85,7 +83,6 @@ def log_training(
     provenance: Provenance,
     *,
     plots: Mapping[str, bytes],
-    evaluation: FittedModel | None = None,
 ) -> None:
     """Writes the run's record: tags, parameters, input, curves, files, models. Writing it again replaces it."""
     from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
@@ -107,21 +104,14 @@ def log_training(
         (root / "plots").mkdir()
         for name, image in plots.items():
             (root / "plots" / f"{name}.png").write_bytes(image)
-        kept = {MODEL: trained.fit.model, EVALUATED_MODEL: evaluation}
-        models = [_save(model, root / name, run_id, task, trained) for name, model in kept.items() if model is not None]
+        # Comparisons go by the fit that was evaluated: its refit has learned from every row.
+        kept = {MODEL: trained.model, **({EVALUATED_MODEL: trained.fit.model} if trained.refitted else {})}
+        models = [_save(model, root / name, run_id, task, trained) for name, model in kept.items()]
         client.log_artifacts(run_id, folder)
     client.set_tag(run_id, _MODELS_OF_A_RUN, _json(models))
 
 
-def register(
-    client: "MlflowClient",
-    run_id: str,
-    task: TaskSpec,
-    trained: Trained,
-    provenance: Provenance,
-    *,
-    evaluation: bool = False,
-) -> int:
+def register(client: "MlflowClient", run_id: str, task: TaskSpec, trained: Trained, provenance: Provenance) -> int:
     """Registers the model that the run holds as a version: one call, so that it is whole or not there.
 
     Args:
@@ -130,7 +120,6 @@ def register(
         task: its name is the registered model's.
         trained: tells the metrics.
         provenance: tells where it is from.
-        evaluation: the run also holds the model that was judged, which is another.
 
     Returns:
         The number of the version.
@@ -144,9 +133,9 @@ def register(
         **divided(FEATURES, _json(feature_columns(task.features))),
         FINGERPRINTS: _fingerprints(task),
         DAGSTER_RUN: provenance.dagster_run_id,
-        SPLIT: None if provenance.split is None else _json(provenance.split),
-        PACKAGE: trained.fit.model.package,
-        REFIT: _json(evaluation),
+        SPLIT: _json(trained.split.to_json()),
+        PACKAGE: task.training.package,
+        REFIT: _json(trained.refitted),
         READY: "true",
     }
     version = client.create_model_version(
@@ -154,13 +143,23 @@ def register(
         # The address itself, not runs:/..., which would be looked up in the process's own tracking URI.
         source=f"{client.get_run(run_id).info.artifact_uri}/{MODEL}",
         run_id=run_id,
-        tags={key: value for key, value in tags.items() if value is not None},
-        description=(
-            f"Trained on {trained.training_rows} rows of batch {provenance.batch};"
-            f" on {len(trained.validation)} validation rows: {shown}."
-        ),
+        tags=tags,
+        description=_description(trained, provenance, shown),
     )
     return int(version.version)
+
+
+def _description(trained: Trained, provenance: Provenance, shown: str) -> str:
+    """The metrics are those of the evaluated fit, and the version says so."""
+    evaluated = (
+        f"Fitted to {trained.training_rows} rows of batch {provenance.batch}, stopped on {trained.stopping_rows};"
+        f" on {len(trained.validation)} validation rows: {shown}."
+    )
+    refitted = (
+        f" Then fitted to all {trained.labelled_rows} labelled rows with the same number of iterations: the metrics"
+        " are those of the fit before."
+    )
+    return evaluated + refitted if trained.refitted else evaluated
 
 
 def _tags(task: TaskSpec, provenance: Provenance) -> dict[str, str]:
@@ -173,7 +172,6 @@ def _tags(task: TaskSpec, provenance: Provenance) -> dict[str, str]:
         "mlflow.source.git.commit": provenance.code_commit,
         "lock_sha256": provenance.lock_sha256,
         FINGERPRINTS: _fingerprints(task),
-        SPLIT: None if provenance.split is None else _json(provenance.split),
     }
     return {key: value for key, value in tags.items() if value is not None}
 
@@ -211,6 +209,7 @@ def _points(trained: Trained) -> Iterator[tuple[str, float, int]]:
         "best_iteration": best,
         "iterations": trained.fit.iterations,
         "training_rows": trained.training_rows,
+        "stopping_rows": trained.stopping_rows,
         "validation_rows": len(trained.validation),
         "unlabelled_rows": trained.unlabelled,
         "training_label_mean": trained.share,
@@ -219,9 +218,7 @@ def _points(trained: Trained) -> Iterator[tuple[str, float, int]]:
 
 
 def _metrics(trained: Trained) -> dict[str, float]:
-    decided = {"precision_at_0.5": trained.decision.precision, "recall_at_0.5": trained.decision.recall}
-    metrics: dict[str, float] = dict(trained.metrics.items())
-    return {**metrics, **{name: value for name, value in decided.items() if value is not None}}
+    return {**trained.metrics, **trained.details}
 
 
 def _key(name: str) -> str:
@@ -258,7 +255,7 @@ def _save(model: FittedModel, path: Path, run_id: str, task: TaskSpec, trained: 
     from mlflow.models import Model
 
     saved = Model(artifact_path=path.name, run_id=run_id)
-    importlib.import_module(f"mlflow.{model.package}").save_model(
+    importlib.import_module(f"mlflow.{model.flavor}").save_model(
         model.native,
         str(path),
         mlflow_model=saved,

@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pipeline_assets.errors import StoreError
 from pipeline_assets.ml.selection import Candidate, Choice
-from pipeline_assets.ml.trainers.base import PACKAGES, FittedModel, trainer
+from pipeline_assets.ml.trainers.base import FittedModel, trainer
 from pipeline_assets.ml.training import Trained
 from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry.client import answers, check_database, connect, twice
 from pipeline_assets.stores.registry.log import EVALUATED_MODEL, INPUT_SHA256, Provenance, log_training, register
 from pipeline_assets.stores.registry.training import Training, training_of
-from pipeline_assets.stores.registry.version_tags import CHAMPION_RECORD, CHOSEN, DAGSTER_RUN, READY, REFIT, candidate
+from pipeline_assets.stores.registry.version_tags import (
+    CHAMPION_RECORD,
+    CHOSEN,
+    DAGSTER_RUN,
+    PACKAGE,
+    READY,
+    REFIT,
+    candidate,
+)
+from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -103,8 +112,6 @@ class Registry:
         trained: Trained,
         provenance: Provenance,
         plots: Mapping[str, bytes],
-        *,
-        evaluation: FittedModel | None = None,
     ) -> int:
         """Logs a training to an open run and registers its model.
 
@@ -115,10 +122,9 @@ class Registry:
         Args:
             run_id: the MLflow run.
             task: its name is the registered model's.
-            trained: the model and how it does.
+            trained: the model and how it does; where it was refitted, the model that was evaluated is kept beside it.
             provenance: what it was made from.
             plots: PNG images by name.
-            evaluation: the model that was judged, where the registered one was fitted again.
 
         Returns:
             The number of the version.
@@ -127,9 +133,9 @@ class Registry:
             made = [each for each in self._versions(task.name, f"run_id = '{run_id}'") if each.tags.get(READY)]
             if made:
                 return max(int(each.version) for each in made)
-            log_training(self.client, run_id, task, trained, provenance, plots=plots, evaluation=evaluation)
+            log_training(self.client, run_id, task, trained, provenance, plots=plots)
         with self._answers(f"register a version of {task.name}"):
-            return register(self.client, run_id, task, trained, provenance, evaluation=evaluation is not None)
+            return register(self.client, run_id, task, trained, provenance)
 
     def find_version(self, task: str, dagster_run_id: str) -> int | None:
         """The newest version that a Dagster run has registered: a step that is tried again trains nothing twice."""
@@ -191,16 +197,17 @@ class Registry:
                 uri, dst_path=folder, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri
             )
             flavors = Model.load(path).flavors
-            package = next((name for name in PACKAGES if name in flavors), None)
-            if package is None:
+            package = self.client.get_model_version(task, str(version)).tags.get(PACKAGE, "")
+            known = trainer(package) if package else None
+            if known is None or known.flavor not in flavors:
                 raise StoreError(
                     "the model version was made by a package that is not known here",
                     task=task,
-                    found=f"version {version}: {', '.join(flavors)}",
-                    available=PACKAGES,
+                    found=f"version {version}: {package or 'no package'}, {', '.join(flavors)}",
+                    available=plugins.names("trainer"),
                 )
-            native = importlib.import_module(f"mlflow.{package}").load_model(path)
-        return trainer(package).restore(native)
+            native = importlib.import_module(f"mlflow.{known.flavor}").load_model(path)
+        return known.restore(native)
 
     def champion(self, task: str) -> int | None:
         """The version that holds the alias."""

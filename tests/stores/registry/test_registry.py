@@ -13,7 +13,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
 
 from pipeline_assets.errors import StoreError, TransientError
-from pipeline_assets.ml.plots import plots
+from pipeline_assets.ml.kinds.binary.plots import plots
 from pipeline_assets.ml.selection import Comparison, choose, feature_columns, fitting_champion
 from pipeline_assets.ml.training import evaluate, train
 from pipeline_assets.settings import MlflowSettings
@@ -102,7 +102,7 @@ def test_a_run_that_holds_no_training_says_nothing(registry: Registry, task: Tas
 def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Registry, task: TaskSpec) -> None:
     made = trainable.trained()
     model = registry.load(task.name, publish(registry, task))
-    np.testing.assert_array_equal(model.probability(made.validation.features), made.probability)
+    np.testing.assert_array_equal(model.predict(made.validation.features), made.prediction)
     rows = made.validation.features.head(20)
     np.testing.assert_array_equal(model.contributions(rows), made.fit.model.contributions(rows))
     assert evaluate(model, made.validation) == made.metrics

@@ -18,7 +18,7 @@ from pipeline_assets.mart_page.render import Picture, output_picture, render_pic
 from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.batches import charts as pictures
 from pipeline_assets.mart_page.views.batches.queries import Truth, truth
-from pipeline_assets.ml.metrics import METRICS, scores
+from pipeline_assets.ml.kinds.binary.metrics import METRICS, scores
 from pipeline_assets.monitoring.batch_status import SHOWN, BatchRecord, MadeFrom, Outcome, State, batch_records
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.batch import BatchRef

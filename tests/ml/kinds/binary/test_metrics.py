@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml import metrics
-from pipeline_assets.task.spec import Metric
+from pipeline_assets.ml.kinds.base import gain, reaches
+from pipeline_assets.ml.kinds.binary import Binary, metrics
 
 LABEL: NDArray[np.int8] = np.array([0, 0, 1, 1], np.int8)
 PROBABILITY = np.array([0.1, 0.6, 0.4, 0.9])
@@ -49,9 +49,9 @@ def test_a_decision_includes_its_threshold_and_may_be_empty() -> None:
         ("brier_score", 0.1, 0.2),
     ],
 )
-def test_each_metric_has_its_direction(metric: Metric, better: float, worse: float) -> None:
-    assert metrics.gain(metric, better, worse) == pytest.approx(0.1)
-    assert metrics.gain(metric, worse, better) == pytest.approx(-0.1)
-    assert metrics.reaches(metric, better, better)
-    assert metrics.reaches(metric, better, worse)
-    assert not metrics.reaches(metric, worse, better)
+def test_each_metric_has_its_direction(metric: str, better: float, worse: float) -> None:
+    assert gain(Binary(), metric, better, worse) == pytest.approx(0.1)
+    assert gain(Binary(), metric, worse, better) == pytest.approx(-0.1)
+    assert reaches(Binary(), metric, better, better)
+    assert reaches(Binary(), metric, better, worse)
+    assert not reaches(Binary(), metric, worse, better)

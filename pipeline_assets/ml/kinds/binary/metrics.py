@@ -1,24 +1,23 @@
 """How good probabilities are against the truth: scores, their direction, and what a constant guess gets."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.task.spec import Metric
 
-METRICS: tuple[Metric, ...] = get_args(Metric)
-GREATER_IS_BETTER: dict[Metric, bool] = {
+GREATER_IS_BETTER: Mapping[str, bool] = {
     "roc_auc": True,
     "average_precision": True,
     "log_loss": False,
     "brier_score": False,
 }
+METRICS = tuple(GREATER_IS_BETTER)
 
 
-def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[Metric, float]:
+def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[str, float]:
     """Every metric a task may choose, as scikit-learn defines it.
 
     Args:
@@ -26,14 +25,14 @@ def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[Me
         probability: of label 1, a value a row.
 
     Raises:
-        DataError: the rows do not have both labels, so that a ranking cannot be judged.
+        DataError: the rows do not have both labels, so that a ranking cannot be evaluated.
     """
     from sklearn import metrics
 
     ones = int(np.count_nonzero(label))
     if not 0 < ones < len(label):
         raise DataError(
-            "rows with one label only cannot judge a model",
+            "rows with one label only cannot evaluate a model",
             found=f"{len(label)} rows, {ones} of label 1",
             expected="rows of label 0 and rows of label 1",
         )
@@ -45,7 +44,7 @@ def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[Me
     }
 
 
-def constant_baseline(label: NDArray[np.int8], share: float) -> dict[Metric, float]:
+def constant_baseline(label: NDArray[np.int8], share: float) -> dict[str, float]:
     """The scores of giving every row the same probability: what a model must beat to be worth anything.
 
     Args:
@@ -84,21 +83,3 @@ def at_threshold(label: NDArray[np.int8], probability: NDArray[np.float64], thre
         precision=hits / positive if positive else None,
         recall=hits / ones if ones else None,
     )
-
-
-def gain(metric: Metric, challenger: float, champion: float) -> float:
-    """By how much the challenger is better, in the metric's own unit; negative when it is worse.
-
-    >>> gain("log_loss", 0.5, 0.75)
-    0.25
-    """
-    return challenger - champion if GREATER_IS_BETTER[metric] else champion - challenger
-
-
-def reaches(metric: Metric, value: float, limit: float) -> bool:
-    """Whether a value is at least as good as the limit.
-
-    >>> reaches("log_loss", 0.5, 0.4)
-    False
-    """
-    return gain(metric, value, limit) >= 0

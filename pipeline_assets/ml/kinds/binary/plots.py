@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline_assets.ml.training import Trained
+from pipeline_assets.ml.trainers.base import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,15 +25,14 @@ _MOST_FEATURES = 20
 _BINS = 10
 
 
-def plots(trained: Trained, title: str) -> dict[str, bytes]:
+def plots(label: NDArray[np.int8], probability: NDArray[np.float64], fit: Fit, title: str) -> dict[str, bytes]:
     """Every plot by name; the title says which task and batch."""
-    label, probability = trained.validation.label, trained.probability
     return {
         "roc": roc(label, probability, title),
         "precision_recall": precision_recall(label, probability, title),
         "calibration": calibration(label, probability, title),
-        "learning_curves": learning_curves(trained.fit.curves, trained.fit.best_iteration, title),
-        "importance": importance(trained.fit.importance, title),
+        "learning_curves": learning_curves(fit.curves, fit.best_iteration, title),
+        "importance": importance(fit.importance, title),
     }
 
 
@@ -102,7 +101,7 @@ def learning_curves(curves: Mapping[str, Mapping[str, list[float]]], best_iterat
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         _dress(axes, "iteration", name)
-        for side, color in (("training", _OTHER), ("validation", _MODEL)):
+        for side, color in (("training", _OTHER), ("stopping", _MODEL)):
             values = np.asarray(curves.get(side, {}).get(name, []))
             if len(values):
                 x, y = _thinned(np.arange(len(values)), values)
