@@ -1,4 +1,4 @@
-"""What came true of the demo's months, and how predictions compare with it, beside a baseline that knows nothing."""
+"""The true labels of the demo's months, and the scores of predictions and of a constant baseline against them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ def truth(month: str) -> pa.Table:
         month: the batch, such as ``2013-10``.
 
     Returns:
-        A row a flight in the order of the batch's file: ``row_number`` int64, the columns of the task's key, and
+        One row per flight in the order of the batch's file: ``row_number`` int64, the columns of the task's key, and
         ``label`` int8, 1 for late, null where the flight was cancelled or diverted.
 
     Raises:
