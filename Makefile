@@ -2,12 +2,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PIPELINE := $(BIN)/pipeline-assets
+# pip's indexes, uv's speed; uv comes from requirements.lock.
+UV = $(PYTHON) deploy/with_uv.py .venv
 AIRFLOW_BIN := .venv-airflow/bin
 AIRFLOW_READY := .venv-airflow/.ready
+MLFLOW2_READY := .venv-mlflow2/.ready
+AIRFLOW2_BIN := .venv-airflow2/bin
+AIRFLOW2_READY := .venv-airflow2/.ready
 AIRFLOW_PLUGINS := pipeline_assets/airflow_dags/plugins
-# What Airflow runs is tested where Airflow is.
-AIRFLOW_TEST := $(AIRFLOW_BIN)/python -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/airflow_dags \
+# What Airflow runs is tested where Airflow is, in each of its versions.
+AIRFLOW_TEST := -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/airflow_dags \
 	$(AIRFLOW_PLUGINS) tests/airflow_dags
+# Tests over one costly fixture stay together, and the longest come first: see tests/conftest.py.
+JOBS ?= 2
+PARALLEL := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+# The type checker looks at these in make check; what Airflow runs is checked where Airflow is.
+CHANGED = { git diff --name-only --diff-filter=d HEAD -- '*.py'; git ls-files --others --exclude-standard '*.py'; } \
+	| grep -E '^(pipeline_assets|tests|benchmarks)/' | grep -v airflow_dags/
 ifeq ($(DAGSTER_HOME),)
 DAGSTER_HOME := $(CURDIR)/.pipeline/dagster
 endif
@@ -16,7 +28,7 @@ export DAGSTER_HOME
 export MPLCONFIGDIR ?= $(CURDIR)/.pipeline/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sql mlflow-ui run stack airflow stack-demo stack-down test bench lint format lock clean
+.PHONY: help setup demo ui sql mlflow-ui run stack airflow stack-demo stack-down check test bench lint format lock clean
 
 help: ## Explain every verb
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -25,18 +37,17 @@ setup: $(READY) ## Create .venv from requirements.lock (every other verb does it
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.version.split()[0]} found; say PYTHON=python3.12 make ...")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	$(BIN)/pip check
+	$(UV) pip install --no-deps --require-hashes -r requirements.lock
+	$(UV) pip install --no-deps --no-build-isolation --editable .
+	$(UV) pip check
 	@touch $(READY)
 
 # Airflow in an environment of its own: it and the pipeline need nothing of each other.
-$(AIRFLOW_READY): requirements-airflow.lock
-	$(PYTHON) -m venv .venv-airflow
-	$(AIRFLOW_BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-airflow.lock
-	$(AIRFLOW_BIN)/pip check
-	@touch $(AIRFLOW_READY)
+.venv-%/.ready: requirements-%.lock | $(READY)
+	$(PYTHON) -m venv .venv-$*
+	$(UV) pip install --python .venv-$*/bin/python --no-deps --require-hashes -r $<
+	$(UV) pip check --python .venv-$*/bin/python
+	@touch $@
 
 $(DAGSTER_HOME)/dagster.yaml: pipeline_assets/instance.yaml
 	@mkdir -p $(DAGSTER_HOME) $(MPLCONFIGDIR)
@@ -45,37 +56,45 @@ $(DAGSTER_HOME)/dagster.yaml: pipeline_assets/instance.yaml
 HOME_READY := $(READY) $(DAGSTER_HOME)/dagster.yaml
 
 demo: $(HOME_READY) ## Train and predict on real flights; says what came out and where to look
-	$(BIN)/python -m pipeline_assets.demo
+	$(PIPELINE) demo
 
 ui: $(HOME_READY) ## Dagster on 127.0.0.1:3000 and the mart page on 127.0.0.1:8000, over the same data; Ctrl-C ends both
-	@$(BIN)/python -m pipeline_assets.mart_page & page=$$!; \
+	@$(PIPELINE) page & page=$$!; \
 	trap 'kill $$page 2>/dev/null; wait $$page' EXIT; trap 'exit 130' INT TERM; \
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 sql: $(HOME_READY) ## The marts in psql, wherever they are
-	$(BIN)/python -m pipeline_assets.cli.sql
+	$(PIPELINE) sql
 
 mlflow-ui: $(HOME_READY) ## MLflow on 127.0.0.1:5000, over the embedded registry
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/.pipeline/mlflow/mlflow.db --host 127.0.0.1 --port 5000
 
-run: $(HOME_READY) ## Run one batch: make run TASK=flight_delays STAGE=predict BATCH=2013-10
-	$(BIN)/python -m pipeline_assets.cli.run $(TASK) $(STAGE) $(BATCH)
+run: $(HOME_READY) ## Run batches: make run TASK=flight_delays STAGE=predict BATCH="2013-10 2013-11", or BATCH=--all
+	@$(PIPELINE) run $(TASK) $(STAGE) $(BATCH)
 
 stack: $(READY) ## Start every real server on this machine; their variables go to .env.stack
-	@$(BIN)/python -m pipeline_assets.stack up
+	@$(PIPELINE) stack up
 
 airflow: stack $(AIRFLOW_READY) ## Airflow beside those servers, with the two DAGs of the demo; prints the log-in
-	@$(BIN)/python -m pipeline_assets.stack airflow
+	@$(PIPELINE) stack airflow
 
 stack-demo: $(READY) ## The demo on those servers
-	@$(BIN)/python -m pipeline_assets.stack run $(BIN)/python -m pipeline_assets.demo
+	@$(PIPELINE) stack run $(PIPELINE) demo
 
 stack-down: ## Stop them, and Airflow; what they hold stays
-	@test ! -d .pipeline/stack || $(BIN)/python -m pipeline_assets.stack down
+	@test ! -d .pipeline/stack || $(PIPELINE) stack down
 
-test: $(HOME_READY) $(AIRFLOW_READY) ## Run every test; REQUIRE_SERVERS=1 makes a missing server a failure
-	$(BIN)/python -m pytest
-	$(AIRFLOW_TEST)
+check: $(READY) ## Two minutes for who edits: lint, the types of what changed, the tests that need no server
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(CHANGED) | xargs -r $(BIN)/mypy
+	PYTHONPATH=$(AIRFLOW_PLUGINS) $(BIN)/lint-imports
+	$(BIN)/python -m pytest -m "not server" $(PARALLEL)
+
+test: $(HOME_READY) $(AIRFLOW_READY) $(AIRFLOW2_READY) $(MLFLOW2_READY) ## Run every test, JOBS=2 at once; REQUIRE_SERVERS=1 makes a missing server a failure
+	$(BIN)/python -m pytest $(PARALLEL)
+	$(AIRFLOW_BIN)/python $(AIRFLOW_TEST)
+	$(AIRFLOW2_BIN)/python $(AIRFLOW_TEST)
 
 bench: $(HOME_READY) ## Measure each step beside its limit and its peers, in one run: make bench BENCH="--rounds 5"
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -92,11 +111,15 @@ format: $(READY) ## Let ruff put the code in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: $(READY) ## Resolve requirements.lock and requirements-airflow.lock anew from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --upgrade \
+lock: $(READY) ## Resolve the lock files anew from pyproject.toml
+	$(UV) pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
-	$(BIN)/uv pip compile --group airflow --quiet --universal --python-version 3.11 --upgrade \
+	$(UV) pip compile --group airflow --quiet --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow.lock
+	$(UV) pip compile --group mlflow2 --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-mlflow2.lock
+	$(UV) pip compile --group airflow2 --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow2.lock
 
 clean: stack-down ## Remove what the pipeline made: data/ and .pipeline/ (its servers are stopped first)
 	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.marts.embedded_postgres stop $(CURDIR)/.pipeline/postgres

@@ -4,7 +4,7 @@ from benchmarks.measure import LIMIT, OURS, Line, Work
 from benchmarks.workspace import BATCH, Workspace, drain
 from pipeline_assets.engine.duckdb.scan import ROWS_PER_BATCH, scan
 from pipeline_assets.task import sql
-from pipeline_assets.task.contract import bits, of_file
+from pipeline_assets.task.contract import FAILURES, ROW, bits, of_file, raw
 from pipeline_assets.task.preparation import AcceptedRows, features_query, input_mart_query
 from pipeline_assets.task.spec import Stage
 
@@ -32,10 +32,12 @@ def duckdb_alone(workspace: Workspace, stage: Stage = "train", *, mart: bool = F
 
     def work() -> int:
         with sql.connect(spill=str(scratch)) as connection:
+            columns = ", ".join(f"{sql.name(name)} as {raw(place)}" for place, name in enumerate(contract.raw))
             connection.execute(
-                "create view raw as select file_row_number as row_number, * exclude (file_row_number)"
+                f"create view raw as select file_row_number as {ROW}, {columns}"
                 f" from read_parquet({sql.text(str(file))}, file_row_number = true)"
             )
+            connection.execute(f"set variable {FAILURES} = map {{}}::MAP(VARCHAR, VARCHAR)")
             connection.execute("set variable rejected = ?::BIT", [marks])
             counts = [drain(connection.sql(query).to_arrow_reader(ROWS_PER_BATCH)) for query in queries]
         return counts[2]

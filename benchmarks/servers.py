@@ -1,6 +1,5 @@
 """Real servers of the benchmark's own: PostgreSQL over TCP, off the wheel, and the distribution's Tarantool."""
 
-import os
 import secrets
 import socket
 import subprocess
@@ -24,12 +23,15 @@ def postgres(folder: Path) -> Iterator[DatabaseSettings]:
     data, password_file, password = folder / "data", folder / "password", secrets.token_hex(8)
     folder.mkdir()
     password_file.write_text(password)
+    data.mkdir(mode=0o700)
+    for path in (password_file, data):
+        embedded_postgres.hand_over(path, data)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     make = ("--username=loader", f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")
     settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", **_POSTGRES}
     _run("initdb", *make, *(f"--set={name}={value}" for name, value in settings.items()), data=data)
-    _run("pg_ctl", "start", "--wait", "--silent", f"--log={folder / 'log'}", data=data)
+    _run("pg_ctl", "start", "--wait", "--silent", f"--log={data / 'log'}", data=data)
     try:
         yield DatabaseSettings("127.0.0.1", port, "postgres", "loader", password)
     finally:
@@ -54,11 +56,10 @@ def pipeline_login(server: TarantoolServer) -> TarantoolSettings:
 
 
 def _run(program: str, *arguments: str, data: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     subprocess.run(
         embedded_postgres.command(program, *arguments, f"--pgdata={data}", data=data),
         check=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        env=environment,
+        env=embedded_postgres.environment(),
     )

@@ -102,20 +102,22 @@ def _bare_fit(workspace: Workspace) -> Work:
     from catboost import CatBoostClassifier, Pool
 
     from pipeline_assets.ml.dataset import training_frame
-    from pipeline_assets.ml.split import split
+    from pipeline_assets.ml.kinds.base import kind_of
+    from pipeline_assets.ml.split import STOPPING, TRAINING, split_rule
 
     task = _task(workspace)
     rows = training_frame(workspace.features.read(workspace.table("train"), BATCH), task).rows
-    parts = split(rows, task.training.validation, task.training.seed)
+    strata = kind_of(task).strata(rows.label)
+    side = split_rule(rows, task, strata, batch="", sha256="").side_of(rows, strata)
     categorical = list(task.features.categorical)
-    training, validation = (
-        Pool(side.features, side.label, cat_features=categorical)
-        for side in (rows.take(parts.training), rows.take(parts.validation))
+    training, stopping = (
+        Pool(part.features, part.label, cat_features=categorical)
+        for part in (rows.take(np.flatnonzero(side == which)) for which in (TRAINING, STOPPING))
     )
     model = CatBoostClassifier(**_parameters(task))
 
     def work() -> int:
-        model.fit(training, eval_set=validation)
+        model.fit(training, eval_set=stopping)
         return len(rows)
 
     return work

@@ -12,7 +12,9 @@ import yaml
 
 import pipeline_assets.defs
 from pipeline_assets.demo import flights
-from pipeline_assets.engine.duckdb import raw_batch as raw
+from pipeline_assets.engine.duckdb.accepted import RawBatch, load
+from pipeline_assets.engine.duckdb.check import check
+from pipeline_assets.engine.record import to_metadata
 from pipeline_assets.ml.trainers.base import FittedModel, trainer
 from pipeline_assets.settings import DatabaseSettings, TarantoolSettings
 from pipeline_assets.stores.features.base import FeatureTable
@@ -109,16 +111,16 @@ class Workspace:
 
         return trainer("catboost").restore(CatBoostClassifier().load_model(str(self.model_file)))
 
-    def raw(self, stage: Stage) -> raw.RawBatch:
+    def raw(self, stage: Stage) -> RawBatch:
         """A batch that was checked."""
-        return raw.load(self.files, self.task, self.ref(stage), self.folder / "scratch")
+        return load(self.files, self.task, self.ref(stage), self.folder / "scratch")
 
     def check(self, stage: Stage) -> None:
         """Checks a batch and writes the rejected rows, as the asset and its IO manager do."""
         scratch = self.folder / "scratch"
-        checked = raw.check(self.files, self.task, self.ref(stage), scratch, lambda _: None)
+        checked = check(self.files, self.task, self.ref(stage), scratch, lambda _: None)
         with self.files.sink(Area.REJECTED, self.ref(stage), checked.rejected.schema) as sink:
-            sink.metadata[raw.MANIFEST_KEY] = json.dumps(checked.manifest.to_json())
+            sink.metadata.update(to_metadata(checked.manifest))
             for batch in checked.rejected:
                 sink.write(batch)
 

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script of the image, no module of the package
 """Makes the buckets named on the command line where the AWS variables say, unless they are there."""
 
 import sys

@@ -60,6 +60,29 @@ def located(facts: Mapping[str, object]) -> Iterator[None]:
         raise error.located(facts) from error
 
 
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """Names the extra of this package that brings a library which is imported inside and is not installed.
+
+    Args:
+        extra: of ``pip install 'pipeline-assets[...]'``.
+        what: needs it, such as ``the mart page``.
+
+    Raises:
+        SettingsError: a library is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] == __package__:
+            raise
+        raise SettingsError(
+            f"{what} needs libraries that are not installed",
+            found=f"no module {missing.name}",
+            do=f"pip install 'pipeline-assets[{extra}]'",
+        ) from missing
+
+
 def _names(value: object) -> list[str]:
     return [str(name) for name in value] if isinstance(value, Iterable) and not isinstance(value, str) else [str(value)]
 

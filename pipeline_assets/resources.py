@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import TypedDict
 
+from pipeline_assets.errors import needs_extra
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.features.base import FeatureStore
 from pipeline_assets.stores.features.parquet import ParquetFeatureStore
-from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
-from pipeline_assets.stores.files.base import FileStore, file_store
+from pipeline_assets.stores.files.base import FileStore
+from pipeline_assets.stores.files.local import LocalFiles
+from pipeline_assets.stores.files.s3 import S3Files
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.registry import Registry
 
@@ -30,16 +32,32 @@ class Resources(TypedDict):
     scratch: Path
 
 
+def file_store(settings: Settings) -> FileStore:
+    """The files that the environment names; nothing is asked of them yet."""
+    if settings.s3 is None:
+        return LocalFiles(Path(settings.data_uri))
+    return S3Files(settings.data_uri, settings.s3, settings.state / "downloads")
+
+
 def resources(settings: Settings) -> Resources:
-    """Servers where the environment names them, embedded stores under ``settings.state`` elsewhere."""
+    """Servers where the environment names them, embedded stores under ``settings.state`` elsewhere.
+
+    Raises:
+        SettingsError: a server is named whose client is not installed.
+    """
     return Resources(
         files=file_store(settings),
-        features=(
-            TarantoolFeatureStore(settings.tarantool)
-            if settings.tarantool
-            else ParquetFeatureStore(settings.state / "features")
-        ),
+        features=_feature_store(settings),
         marts=MartStore(settings.greenplum or settings.state / "postgres", settings.schema),
-        registry=Registry(settings.mlflow or settings.state / "mlflow"),
+        registry=Registry(settings.mlflow or settings.state / "mlflow", settings.mlflow_ui),
         scratch=settings.state / "scratch",
     )
+
+
+def _feature_store(settings: Settings) -> FeatureStore:
+    if settings.tarantool is None:
+        return ParquetFeatureStore(settings.state / "features")
+    with needs_extra("tarantool", "features in Tarantool"):
+        from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
+
+        return TarantoolFeatureStore(settings.tarantool)

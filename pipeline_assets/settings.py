@@ -1,11 +1,12 @@
 """Which servers the pipeline works with: the environment decides, and unset means embedded."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pipeline_assets.errors import SettingsError
 
@@ -46,7 +47,13 @@ class TarantoolSettings:
 
 @dataclass(frozen=True)
 class MlflowSettings:
-    """An MLflow tracking server; MLflow itself reads ``MLFLOW_S3_ENDPOINT_URL`` from the environment."""
+    """An MLflow tracking server; MLflow itself reads ``MLFLOW_S3_ENDPOINT_URL`` from the environment.
+
+    Attributes:
+        url: of its API, without credentials.
+        login: ``None`` where the server asks for none.
+        password: of that login.
+    """
 
     url: str
     login: str | None
@@ -61,6 +68,8 @@ class Settings:
         data_uri: ``s3://bucket/prefix`` or a folder.
         state: folder of whatever runs embedded.
         schema: of the marts.
+        mlflow_ui: where people open MLflow, without credentials; the server's own address unless the environment
+            says otherwise, ``None`` where neither is known.
         tasks: folders whose sub-folders are tasks: the packaged example's, then those of ``PIPELINE_TASKS``.
     """
 
@@ -71,6 +80,7 @@ class Settings:
     greenplum: DatabaseSettings | None
     tarantool: TarantoolSettings | None
     mlflow: MlflowSettings | None
+    mlflow_ui: str | None = None
     tasks: tuple[Path, ...] = (PACKAGED_TASKS,)
 
     @classmethod
@@ -91,15 +101,32 @@ class Settings:
             raise SettingsError("DATA_URI names no place we can read", found=data_uri, expected="s3://... or a folder")
         if "://" not in data_uri:
             data_uri = str((root / data_uri).resolve())
+        s3 = _s3(values) if data_uri.startswith("s3://") else None
+        greenplum, mlflow = _greenplum(values), _mlflow(values)
+        for server, variable in ((s3, "AWS_CA_BUNDLE"), (greenplum, "PGSSLROOTCERT"), (mlflow, "REQUESTS_CA_BUNDLE")):
+            if server is not None:
+                _check_authority(values, variable)
         return cls(
             data_uri=data_uri.rstrip("/"),
             state=(root / values.get("PIPELINE_STATE", ".pipeline")).resolve(),
             schema=values.get("GREENPLUM_SCHEMA", "marts"),
-            s3=_s3(values) if data_uri.startswith("s3://") else None,
-            greenplum=_greenplum(values),
+            s3=s3,
+            greenplum=greenplum,
             tarantool=_tarantool(values),
-            mlflow=_mlflow(values),
+            mlflow=mlflow,
+            mlflow_ui=_mlflow_ui(values) or (mlflow.url if mlflow else None),
             tasks=_tasks(values, root),
+        )
+
+
+def _check_authority(values: Mapping[str, str], variable: str) -> None:
+    """The clients themselves read these variables, and say little of a file that is not there."""
+    given = values.get(variable)
+    if given is not None and not (variable == "PGSSLROOTCERT" and given == "system") and not Path(given).exists():
+        raise SettingsError(
+            f"{variable} names a file that is not there",
+            found=given,
+            expected="the file with the certificate of the authority that signed the server's certificate",
         )
 
 
@@ -163,20 +190,47 @@ def _tarantool(values: Mapping[str, str]) -> TarantoolSettings | None:
 
 
 def _mlflow(values: Mapping[str, str]) -> MlflowSettings | None:
-    url = values.get("MLFLOW_URL") or values.get("MLFLOW_TRACKING_URI")
+    variable = "MLFLOW_URL" if "MLFLOW_URL" in values else "MLFLOW_TRACKING_URI"
     login, password = values.get("MLFLOW_LOGIN"), values.get("MLFLOW_PASSWORD")
-    if url is None:
+    if variable not in values:
         if login or password:
             raise SettingsError(
                 "MLflow is half-set", found="MLFLOW_LOGIN or MLFLOW_PASSWORD", expected="MLFLOW_URL as well"
             )
         return None
+    url, own_login, own_password = _http(variable, values[variable])
+    login, password = login or own_login, password or own_password
     if (login is None) != (password is None):
         missing = "MLFLOW_LOGIN" if login is None else "MLFLOW_PASSWORD"
-        raise SettingsError("MLflow is half-set", found="MLFLOW_URL", expected=f"{missing} as well")
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise SettingsError("MLFLOW_URL is no server's address", found=url, expected="http://... or https://...")
+        raise SettingsError("MLflow is half-set", found=variable, expected=f"{missing} as well")
     return MlflowSettings(url=url, login=login, password=password)
+
+
+def _mlflow_ui(values: Mapping[str, str]) -> str | None:
+    return _http("MLFLOW_UI_URL", values["MLFLOW_UI_URL"])[0] if "MLFLOW_UI_URL" in values else None
+
+
+def _http(variable: str, url: str) -> tuple[str, str | None, str | None]:
+    """An HTTP address without its credentials, then its login and its password.
+
+    Raises:
+        SettingsError: it is none. What is shown of it has no credentials.
+    """
+    shown = re.sub(r"^([a-z][\w+.-]*://)?.*@", r"\1", url, flags=re.IGNORECASE | re.DOTALL)
+    shown = re.split(r"[?#]", shown, maxsplit=1)[0]
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # no port, or no address at all: as of a password that holds a slash
+        good = False
+    if not good or "@" in parts.path + parts.query + parts.fragment:
+        raise SettingsError(
+            f"{variable} is no server's address",
+            found=shown,
+            expected="http://... or https://...; in a login or password, / ? # @ are written %2F %3F %23 %40",
+        )
+    bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+    return bare, unquote(parts.username or "") or None, unquote(parts.password or "") or None
 
 
 def _s3(values: Mapping[str, str]) -> S3Settings:

@@ -1,4 +1,4 @@
-"""Fixtures of all tests."""
+"""Fixtures of all tests, and which tests are quick: the others carry the marker ``server``."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +15,45 @@ from tests.workbench import Workbench
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+ROOT = Path(__file__).parent
+# Whoever asks for one of these waits for a server, a browser, or a whole run of the pipeline.
+SERVERS = frozenset({
+    "browser", "embedded_server", "files_place", "flights", "flights_site", "mart_store", "marts", "mlflow_server",
+    "own_mlflow", "own_postgres", "own_tarantool", "own_tcp_server", "pair", "place", "place_of", "reader", "registry",
+    "s3_server", "server", "shop_site", "site", "stack", "tarantool_server", "tarantool_settings", "tarantool_site",
+    "tcp_server",
+})  # fmt: skip
+# Folders and modules that start them by themselves.
+WHOLE = ("end_to_end/", "integration/", "stores/marts/test_embedded_postgres.py", "test_extras.py", "cli/test_run.py")
+# What is slow to make is made by one worker: all tests that ask for it are one group.
+GROUPS = (
+    ("flights_site", {"flights_site"}),
+    ("site", {"browser", "reader", "shop_site", "site", "tarantool_site"}),
+    ("mlflow", {"mlflow_server", "own_mlflow", "registry"}),
+)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks a test that needs a server, and says with which others one worker of pytest-xdist runs it.
+
+    A group is everything over one costly fixture, otherwise one module, whose own fixtures are made once.
+    """
+    names = set(getattr(item, "fixturenames", ()))
+    if names & SERVERS or _path(item).startswith(WHOLE):
+        item.add_marker("server")
+    group = next((name for name, fixtures in GROUPS if names & fixtures), item.nodeid.partition("::")[0])
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest tests first, so that no worker begins one when the others are done."""
+    items.sort(key=lambda item: (not _path(item).startswith(WHOLE), item.get_closest_marker("server") is None))
+
+
+def _path(item: pytest.Item) -> str:
+    """Of the test's module, below ``tests``."""
+    return item.path.relative_to(ROOT).as_posix() if item.path.is_relative_to(ROOT) else ""
 
 
 @pytest.fixture(autouse=True)

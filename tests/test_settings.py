@@ -89,3 +89,67 @@ def test_a_folder_of_tasks_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"PIPELINE_TASKS(.|\n)*theirs") as refused:
         Settings.from_env({"PIPELINE_TASKS": "mine:theirs"}, tmp_path)
     assert str(tmp_path / "mine") not in str(refused.value)
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_URL", "MLFLOW_TRACKING_URI"])
+def test_credentials_in_mlflows_address_are_taken_out_of_it(variable: str, tmp_path: Path) -> None:
+    settings = Settings.from_env({variable: "https://me:hidden%2Fword@ml:5000/"}, tmp_path)
+    assert settings.mlflow is not None
+    assert (settings.mlflow.url, settings.mlflow.login, settings.mlflow.password) == (
+        "https://ml:5000",
+        "me",
+        "hidden/word",
+    )
+    assert settings.mlflow_ui == "https://ml:5000"
+    assert "hidden" not in repr(settings)
+
+
+def test_mlflows_login_given_apart_counts_before_that_in_its_address(tmp_path: Path) -> None:
+    settings = Settings.from_env({**MLFLOW, "MLFLOW_URL": "http://else:hidden-9@ml"}, tmp_path)
+    assert settings.mlflow is not None
+    assert (settings.mlflow.login, settings.mlflow.password) == ("me", "hidden-3")
+
+
+def test_mlflows_ui_may_be_elsewhere(tmp_path: Path) -> None:
+    address = {"MLFLOW_UI_URL": "https://me:hidden-1@ml/mlflow/"}
+    assert Settings.from_env({**MLFLOW, **address}, tmp_path).mlflow_ui == "https://ml/mlflow"
+    assert Settings.from_env(address, tmp_path).mlflow_ui == "https://ml/mlflow"
+    assert Settings.from_env({}, tmp_path).mlflow_ui is None
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_URL", "MLFLOW_TRACKING_URI", "MLFLOW_UI_URL"])
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:hidden@db/mlflow", "postgresql://db/mlflow"),
+        ("me:hidden@ml:5000", "ml:5000"),
+        ("http://me:hidden/with@sign@ml", "http://ml"),
+        ("http://me:1/hidden@ml", "http://ml"),
+        ("http://ml:many?password=hidden", "http://ml:many"),
+        ("http://", "http://"),
+    ],
+)
+def test_an_address_that_is_none_names_its_own_variable_and_no_secret(
+    variable: str, address: str, shown: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env({variable: address}, tmp_path)
+    assert f"{variable} is no server's address" in str(refused.value)
+    assert refused.value.facts["found"] == shown
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "variable"), [(S3, "AWS_CA_BUNDLE"), (GREENPLUM, "PGSSLROOTCERT"), (MLFLOW, "REQUESTS_CA_BUNDLE")]
+)
+def test_a_certificate_that_is_not_there_is_named(given: dict[str, str], variable: str, tmp_path: Path) -> None:
+    missing = str(tmp_path / "authority.pem")
+    with pytest.raises(SettingsError, match=rf"{variable} names a file that is not there\n  found:     {missing}"):
+        Settings.from_env({**given, variable: missing}, tmp_path)
+    Settings.from_env({variable: missing}, tmp_path)  # nobody reads it
+    Path(missing).touch()
+    Settings.from_env({**given, variable: missing}, tmp_path)
+
+
+def test_postgres_may_trust_whom_the_system_trusts(tmp_path: Path) -> None:
+    Settings.from_env({**GREENPLUM, "PGSSLROOTCERT": "system"}, tmp_path)

@@ -65,6 +65,7 @@ def table(rows: int = ROWS, seed: int = 7) -> pa.Table:
             "distance": pa.array(distance),
             "carrier": pa.array([CARRIERS[place] for place in carrier]),
             "label": pa.array(late.astype(np.int8), mask=rng.random(rows) < 0.05),
+            "__split_hash": pa.array(rng.integers(0, 2**53, rows)),
             "split_by": pa.array(days),
         }
     )

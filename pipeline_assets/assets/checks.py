@@ -1,24 +1,29 @@
 """Asset checks: no row vanishes from file to mart, keys are unique, limits hold. They ask the stores, not the run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from pipeline_assets.assets import describe
+from pipeline_assets.assets.champion import made_by
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.engine.duckdb.raw_batch import key_rule, manifest_of
+from pipeline_assets.engine.record import CheckRecord, current_record, examples_of, key_rule
 from pipeline_assets.io_managers.errors import translate_errors
-from pipeline_assets.ml.metrics import reaches
+from pipeline_assets.ml.kinds.base import kind_of, reaches
 from pipeline_assets.stores.features.base import FeatureStore, feature_table
-from pipeline_assets.stores.files.base import Area, FileStore
+from pipeline_assets.stores.files.base import Area, FileStore, StoredFile
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.batch import BatchRef, Manifest
-from pipeline_assets.task.spec import Stage
+from pipeline_assets.task.spec import DECISION, Stage, TaskSpec
 
 Check = dg.AssetChecksDefinition
+
+# Of the rules that are broken, how many an error names.
+_TOP_RULES = 3
 
 
 def train_checks(graph: TaskGraph) -> list[Check]:
@@ -67,82 +72,103 @@ def _check(
 
 
 def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
-    asset = f"{stage}_raw"
+    """All that is asked of a raw batch, in one step: the record of its check is read once."""
+    key, task = graph.key(f"{stage}_raw"), graph.task
+    specs = [
+        dg.AssetCheckSpec(
+            "rows_add_up",
+            asset=key,
+            description="Raw rows are the accepted and the rejected ones, and the rejected are on file",
+            blocking=True,
+        ),
+        dg.AssetCheckSpec(
+            "rejected_share",
+            asset=key,
+            description=f"At most {task.limits.rejected_share:.1%} of the rows break the contract",
+            blocking=True,
+        ),
+        dg.AssetCheckSpec(
+            "columns_expected", asset=key, description="The file has the contract's columns and no others"
+        ),
+    ]
+    if task.key:
+        columns = ", ".join(task.key)
+        description = f"No two rows have the same {columns}; later ones are rejected"
+        specs.append(dg.AssetCheckSpec("key_unique", asset=key, description=description))
 
-    @_check(
-        graph,
-        asset,
-        "rows_add_up",
-        "Raw rows are the accepted and the rejected ones, and the rejected are on file",
-    )
-    def rows_add_up(context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]) -> dg.AssetCheckResult:
-        ref = _ref(graph, stage, context)
+    @dg.multi_asset_check(name=f"{task.name}__{stage}_raw_checks", specs=specs, can_subset=True)
+    def raw_checks(
+        context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]
+    ) -> Iterator[dg.AssetCheckResult]:
         with translate_errors(0):
-            found = manifest_of(files, ref)
-            stored = files.read(Area.REJECTED, ref)
-        in_parts = sum(found.rows_of_parts)
-        return equal({"raw": in_parts, "accepted + rejected on file": found.accepted + (stored.rows if stored else 0)})
+            record = current_record(files, task, _ref(graph, stage, context))
+            share = rejected_share(record, task)
+        found = {
+            "rows_add_up": _rows_of(record),
+            "rejected_share": share,
+            "columns_expected": _columns_expected(record.manifest),
+            "key_unique": _key_unique(record.manifest, task),
+        }
+        asked = [spec.name for spec in specs if spec.key in context.selected_asset_check_keys]
+        for name in asked:
+            yield found[name]._replace(asset_key=key, check_name=name)
+        if "rejected_share" in asked and not share.passed:
+            # Instead of Dagster's own error, which says that a check failed and not what is wrong.
+            raise dg.Failure(description=share.description, allow_retries=False)
 
-    @_check(
-        graph,
-        asset,
-        "rejected_share",
-        f"At most {graph.task.limits.rejected_share:.1%} of the rows break the contract",
+    return [raw_checks]
+
+
+def _rows_of(record: CheckRecord) -> dg.AssetCheckResult:
+    found = record.manifest
+    return equal({"raw": sum(found.rows_of_parts), "accepted + rejected on file": found.accepted + record.stored.rows})
+
+
+def rejected_share(record: CheckRecord, task: TaskSpec) -> dg.AssetCheckResult:
+    """Passes up to the task's limit; beyond it says which rules are broken most, by which rows, and where they are."""
+    found, uri = record.manifest, record.stored.uri
+    share, limit = found.rejected / found.rows, task.limits.rejected_share
+    said = f"{found.rejected} of {found.rows} rows rejected ({share:.2%}); the limit is {limit:.2%}"
+    passed = share <= limit
+    metadata: dict[str, Any] = {
+        "rejected_rows": found.rejected,
+        "share": round(share, 6),
+        "limit": limit,
+        "rejected_rows_uri": uri,
+    }
+    if not passed:
+        examples = examples_of(record, _TOP_RULES)
+        lines = [
+            f"  {rows} rows: {rule}{f'; row {examples[rule][0]}: {examples[rule][1]}' if rule in examples else ''}"
+            for rule, rows in list(found.reasons.items())[:_TOP_RULES]
+        ]
+        do = f"see the rejected rows with their reasons in {uri}; mend the file, or set limits.rejected_share"
+        said = "\n".join([said, *lines, f"  do:        {do}"])
+        metadata["reasons"] = describe.reasons(found.reasons)
+    return dg.AssetCheckResult(passed=passed, metadata=metadata, description=said)
+
+
+def _columns_expected(found: Manifest) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=not found.unexpected,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"unexpected: {', '.join(found.unexpected) or 'none'}",
     )
-    def rejected_share(
-        context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]
-    ) -> dg.AssetCheckResult:
-        found = _manifest(files, _ref(graph, stage, context))
-        share, limit = found.rejected / found.rows, graph.task.limits.rejected_share
-        return dg.AssetCheckResult(
-            passed=share <= limit,
-            metadata={"rejected_rows": found.rejected, "share": round(share, 6), "limit": limit},
-            description=f"{found.rejected} of {found.rows} rows rejected ({share:.2%}); the limit is {limit:.2%}",
-        )
-
-    @_check(graph, asset, "columns_expected", "The file has the contract's columns and no others", blocking=False)
-    def columns_expected(
-        context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]
-    ) -> dg.AssetCheckResult:
-        found = _manifest(files, _ref(graph, stage, context))
-        return dg.AssetCheckResult(
-            passed=not found.unexpected,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"unexpected: {', '.join(found.unexpected) or 'none'}",
-        )
-
-    checks = [rows_add_up, rejected_share, columns_expected]
-    if graph.task.key:
-        checks.append(_key_unique(graph, stage))
-    return checks
 
 
-def _key_unique(graph: TaskGraph, stage: Stage) -> Check:
-    key = ", ".join(graph.task.key)
-
-    @_check(
-        graph,
-        f"{stage}_raw",
-        "key_unique",
-        f"No two rows have the same {key}; later ones are rejected",
-        blocking=False,
+def _key_unique(found: Manifest, task: TaskSpec) -> dg.AssetCheckResult:
+    repeated = found.reasons.get(key_rule(task), 0)
+    return dg.AssetCheckResult(
+        passed=repeated == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"repeated": repeated},
+        description=f"{repeated} rows repeat the key of an earlier row and were rejected",
     )
-    def key_unique(context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]) -> dg.AssetCheckResult:
-        found = _manifest(files, _ref(graph, stage, context))
-        repeated = found.reasons.get(key_rule(graph.task), 0)
-        return dg.AssetCheckResult(
-            passed=repeated == 0,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"repeated": repeated},
-            description=f"{repeated} rows repeat the key of an earlier row and were rejected",
-        )
-
-    return key_unique
 
 
-def _manifest(files: FileStore, ref: BatchRef) -> Manifest:
+def _manifest(graph: TaskGraph, files: FileStore, ref: BatchRef) -> Manifest:
     with translate_errors(0):
-        return manifest_of(files, ref)
+        return current_record(files, graph.task, ref).manifest
 
 
 def _features_check(graph: TaskGraph, stage: Stage) -> Check:
@@ -155,7 +181,7 @@ def _features_check(graph: TaskGraph, stage: Stage) -> Check:
         ref = _ref(graph, stage, context)
         with translate_errors(0):
             stored = features.count(feature_table(graph.task, stage), ref.batch)
-        return equal({"accepted": _manifest(files, ref).accepted, "features": stored})
+        return equal({"accepted": _manifest(graph, files, ref).accepted, "features": stored})
 
     return rows_add_up
 
@@ -167,8 +193,9 @@ def _input_mart_check(graph: TaskGraph, stage: Stage) -> Check:
     ) -> dg.AssetCheckResult:
         ref = _ref(graph, stage, context)
         with translate_errors(0):
-            stored = marts.count(input_mart(graph.task, stage).name, {"batch": ref.batch})
-        return equal({"accepted": _manifest(files, ref).accepted, "mart": stored})
+            mart = input_mart(graph.task, stage)
+            stored = marts.count(mart.name, {mart.batch_column: ref.batch})
+        return equal({"accepted": _manifest(graph, files, ref).accepted, "mart": stored})
 
     return rows_add_up
 
@@ -184,16 +211,20 @@ def _metric_floor(graph: TaskGraph) -> Check:
         blocking=False,
     )
     def metric_floor(
-        _context: dg.AssetCheckExecutionContext, registry: dg.ResourceParam[Registry]
+        context: dg.AssetCheckExecutionContext, registry: dg.ResourceParam[Registry]
     ) -> dg.AssetCheckResult:
         with translate_errors(0):
-            candidates = registry.candidates(graph.task.name)
-        newest = max((each for each in candidates if each.ready), key=lambda each: each.version)
-        value = newest.metrics[metric]
+            made = made_by(registry.candidates(graph.task.name), context.run)
+        if made is None:
+            raise dg.Failure(
+                f"no version of {graph.task.name} was made by this run; run the check together with its asset",
+                allow_retries=False,
+            )
+        value = made.metrics[metric]
         return dg.AssetCheckResult(
-            passed=limit is None or reaches(metric, value, limit),
-            metadata={metric: value, "model_version": newest.version},
-            description=f"version {newest.version} has {metric} {value:.4f}",
+            passed=limit is None or reaches(kind_of(graph.task), metric, value, limit),
+            metadata={metric: value, "model_version": made.version},
+            description=f"version {made.version} has {metric} {value:.4f}",
         )
 
     return metric_floor
@@ -204,16 +235,15 @@ def _predictions_check(graph: TaskGraph) -> Check:
         graph,
         "predictions",
         "rows_add_up",
-        "Every accepted row is scored; the output holds just the decided rows",
+        "Every accepted row is scored; the output holds those that the rule keeps, or all",
     )
     def rows_add_up(context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]) -> dg.AssetCheckResult:
         ref = _ref(graph, "predict", context)
         with translate_errors(0):
             scores, output = files.read(Area.SCORES, ref), files.read(Area.OUTPUT, ref)
-            decisions = scores.batches(["decision"]) if scores else ()
-            decided = sum(batch.column("decision").true_count for batch in decisions)
-        scored = equal({"accepted": _manifest(files, ref).accepted, "scored": scores.rows if scores else None})
-        kept = equal({"decided": decided, "output": output.rows if output else None})
+            kept_rows = None if scores is None else _kept(graph.task, scores)
+        scored = equal({"accepted": _manifest(graph, files, ref).accepted, "scored": scores.rows if scores else None})
+        kept = equal({"kept": kept_rows, "output": output.rows if output else None})
         return dg.AssetCheckResult(
             passed=scored.passed and kept.passed,
             metadata={**scored.metadata, **kept.metadata},
@@ -221,6 +251,13 @@ def _predictions_check(graph: TaskGraph) -> Check:
         )
 
     return rows_add_up
+
+
+def _kept(task: TaskSpec, scores: StoredFile) -> int:
+    """How many rows the output file should hold."""
+    if task.output.where is None:
+        return scores.rows
+    return sum(batch.column(0).true_count for batch in scores.batches([DECISION]))
 
 
 def _output_mart_check(graph: TaskGraph) -> Check:
@@ -237,7 +274,8 @@ def _output_mart_check(graph: TaskGraph) -> Check:
         with translate_errors(0):
             scores = files.read(Area.SCORES, ref)
             stored = marts.count(output_mart(graph.task).name, {"batch": ref.batch})
-            linked = marts.count(lineage(graph.task).name, {"batch": ref.batch})
+            here = {input_mart(graph.task, "predict").batch_column: ref.batch}
+            linked = marts.count(lineage(graph.task).name, here)
         return equal({"scored": scores.rows if scores else None, "mart": stored, "lineage": linked})
 
     return rows_add_up

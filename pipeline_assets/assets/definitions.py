@@ -7,13 +7,12 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pipeline_assets.assets.checks import predict_checks, train_checks
-from pipeline_assets.assets.features import features_asset
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.assets.input_mart import input_mart_asset
 from pipeline_assets.assets.mlflow_run import mlflow_run
 from pipeline_assets.assets.model import model_asset
 from pipeline_assets.assets.output_mart import output_mart_asset
 from pipeline_assets.assets.predictions import predictions_asset
+from pipeline_assets.assets.prepared import prepared_assets
 from pipeline_assets.assets.raw import raw_asset
 from pipeline_assets.assets.sensors import files_sensor
 from pipeline_assets.io_managers.features import features_io_manager
@@ -37,14 +36,12 @@ def task_definitions(graph: TaskGraph) -> dg.Definitions:
     assets = {
         "train": [
             raw_asset(graph, "train"),
-            features_asset(graph, "train"),
-            input_mart_asset(graph, "train"),
+            prepared_assets(graph, "train"),
             model_asset(graph),
         ],
         "predict": [
             raw_asset(graph, "predict"),
-            features_asset(graph, "predict"),
-            input_mart_asset(graph, "predict"),
+            prepared_assets(graph, "predict"),
             predictions_asset(graph),
             output_mart_asset(graph),
         ],

@@ -7,14 +7,25 @@ from typing import Any
 import dagster as dg
 
 from pipeline_assets.stores.marts.greenplum import MartTable
+from pipeline_assets.task import plugins
 from pipeline_assets.task.batch import Manifest
 from pipeline_assets.task.column_lineage import feature_sources, label_sources, select_sources
 from pipeline_assets.task.expressions import read_named
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.preparation import features_schema as schema_of_features
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SPLIT_BY, Stage, TaskSpec
+from pipeline_assets.task.spec import (
+    DECISION,
+    FEATURE_PREFIX,
+    LABEL,
+    MODEL_VERSION,
+    ROW_ADDRESS,
+    SPLIT_BY,
+    SPLIT_HASH,
+    Stage,
+    TaskSpec,
+)
 from pipeline_assets.task.types import contract_name
-from pipeline_assets.task.validation import OUTPUT_TYPES, stage_types
+from pipeline_assets.task.validation import appended, output_types, stage_types
 
 SCHEMA = "dagster/column_schema"
 LINEAGE = "dagster/column_lineage"
@@ -56,6 +67,7 @@ def features_schema(task: TaskSpec, stage: Stage) -> dict[str, Any]:
     more = {
         own_name("row_number", features): "Place of the row in its batch, from 0",
         own_name(LABEL, features): f"{task.target.description} ({task.target.expression})".strip(),
+        SPLIT_HASH: "Hash of the key, or of the row address, that a split by share goes by",
         own_name(SPLIT_BY, features): f"Orders the split by time ({task.training.validation.column})",
     }
     return {
@@ -128,9 +140,9 @@ def output_schema(task: TaskSpec) -> dict[str, Any]:
     """The output file's columns: the input's own or the task's select, what is appended, the row address."""
     if task.output.select is None:
         own = {name: (column.type, column.description) for name, column in task.columns_of("predict").items()}
-        own.update({name: (contract_name(OUTPUT_TYPES[name]), "") for name in task.output.append})
+        own.update({name: (contract_name(output_types(task)[name]), "") for name in appended(task)})
     else:
-        types = {**stage_types(task, "predict"), **OUTPUT_TYPES}
+        types = {**stage_types(task, "predict"), **output_types(task)}
         found = read_named(task.output.select, types)
         own = {name: (contract_name(found[name].type), text) for name, text in task.output.select.items()}
     batch, row_number = (own_name(name, own) for name in ROW_ADDRESS)
@@ -144,14 +156,15 @@ def predictions_lineage(task: TaskSpec, raw: dg.AssetKey, features: dg.AssetKey)
     """Input column to output column; every feature to the score columns."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
     types = stage_types(task, "predict")
+    unscored = {own_name(MODEL_VERSION, types)}
     scores = [dg.TableColumnDep(asset_key=features, column_name=name) for name in task.features.names]
     if task.output.select is None:
         deps = {name: [dg.TableColumnDep(asset_key=raw, column_name=name)] for name in types}
-        deps.update({name: scores for name in task.output.append if name != "model_version"})
+        deps.update({name: scores for name in appended(task) if name not in unscored})
     else:
         for name, used in select_sources(task).items():
             deps[name] = [dg.TableColumnDep(asset_key=raw, column_name=column) for column in used if column in types]
-            if {"probability", "decision"} & set(used):
+            if (output_types(task).keys() - unscored) & set(used):
                 deps[name] += scores
     row_number = own_name("row_number", task.features.names)
     deps[own_name("row_number", deps)] = [dg.TableColumnDep(asset_key=features, column_name=row_number)]
@@ -164,8 +177,8 @@ def output_mart_lineage(predictions: dg.AssetKey, features: dg.AssetKey, task: T
     return {
         LINEAGE: dg.TableColumnLineage(
             {
-                "probability": scores,
-                "decision": scores,
+                **dict.fromkeys(plugins.kind(task.target.kind).score_types, scores),
+                **({DECISION: scores} if task.output.where is not None else {}),
                 "row_number": [dg.TableColumnDep(asset_key=predictions, column_name="row_number")],
             }
         )

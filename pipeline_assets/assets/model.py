@@ -1,25 +1,49 @@
 """Model: features in; a version in the registry, and the record of choice that says whether it is champion."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
 from pipeline_assets.assets import describe
+from pipeline_assets.assets.champion import made_by, settle
 from pipeline_assets.assets.code import code_commit, lock_sha256
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.io_managers.errors import translate_errors
-from pipeline_assets.ml.dataset import training_frame
-from pipeline_assets.ml.selection import Choice, Comparison, choose, fitting_champion
-from pipeline_assets.ml.trainers.base import Progress
-from pipeline_assets.ml.training import Trained, evaluate, train
+from pipeline_assets.ml.comparison import Contestant, compare
+from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame, training_frame
+from pipeline_assets.ml.kinds.base import kind_of
+from pipeline_assets.ml.selection import Candidate, Choice, Comparison, choose, fitting_champion
+from pipeline_assets.ml.split import SplitRule
+from pipeline_assets.ml.trainers.base import FittedModel, Progress
+from pipeline_assets.ml.training import Trained, evaluate, train, validation_rows
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.marts.greenplum import MartStore
-from pipeline_assets.stores.marts.tables import choice_row, model_choices
 from pipeline_assets.stores.registry.log import Provenance
 from pipeline_assets.stores.registry.registry import Registry
+from pipeline_assets.task.batch import Manifest
 from pipeline_assets.task.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The version of a run: what a comparison needs of it, and what the run shows of it.
+
+    Attributes:
+        model: the one that was evaluated.
+        split: by which its batch was shared out.
+        validation: the rows that evaluated it.
+        shown: metadata of the materialisation.
+    """
+
+    version: int
+    model: FittedModel
+    split: SplitRule
+    validation: LabelledRows
+    shown: dict[str, Any]
 
 
 def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
@@ -40,41 +64,82 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         files: FileStore = context.resources.files
         marts: MartStore = context.resources.marts
         registry: Registry = context.resources.registry
-        run_id = getattr(context.resources, mlflow).active_run().info.run_id
         ref = graph.ref("train", context.partition_key)
         with translate_errors(context.retry_number):
+            run_id = getattr(context.resources, mlflow).active_run().info.run_id
             raw = manifest_of(files, ref)
-            trained = train(task, training_frame(features, task), lambda at: context.log.info(_progress(at)))
-            made_of = Provenance(
-                batch=ref.batch,
-                uri=raw.uri,
-                sha256=raw.sha256,
-                rows=raw.rows,
-                task_yaml=graph.yaml,
-                dagster_run_id=context.run.run_id,
-                code_commit=code_commit(),
-                lock_sha256=lock_sha256(),
-            )
-            plots = _plots(task, ref.batch, trained)
-            version = registry.publish(run_id, task, trained, made_of, plots)
-            choice = _choose(registry, task, version, trained)
-            registry.log_choice(run_id, choice)
-            marts.replace(
-                model_choices(task),
-                {"run_id": context.run.run_id, "stage": "train"},
-                choice_row(task, ref, context.run.run_id, choice),
+            frame = training_frame(features, task)
+            done = _finished(registry, task, context.run, raw)
+            if done is not None and done.split is not None:
+                context.log.info("this run has made version %d already: it is not trained again", done.version)
+                made = _restored(registry, task, done, done.split, frame)
+            else:
+                trained = train(
+                    task,
+                    frame,
+                    lambda at: context.log.info(_progress(at)),
+                    batch=ref.batch,
+                    sha256=raw.sha256,
+                )
+                made = _published(registry, graph, run_id, raw, trained, dagster_run=context.run.run_id)
+            choice = settle(
+                registry,
+                marts,
+                task,
+                ref=ref,
+                run_id=context.run.run_id,
+                decide=lambda candidates: _decide(registry, task, made, candidates),
+                keep=lambda chosen: registry.log_choice(run_id, chosen),
             )
         context.log.info(choice.reason)
         return dg.MaterializeResult(
             metadata={
-                "model_version": version,
+                "model_version": made.version,
                 "mlflow_run": describe.link(registry.run_url(run_id)),
-                "mlflow_version": describe.link(registry.version_url(task.name, version)),
-                **_metadata(trained, choice, plots),
+                "mlflow_version": describe.link(registry.version_url(task.name, made.version)),
+                "champion": choice.winner,
+                "reason": choice.reason,
+                "choice": dg.MetadataValue.json(choice.to_json()),
+                **made.shown,
             }
         )
 
     return model
+
+
+def _finished(registry: Registry, task: TaskSpec, run: dg.DagsterRun, raw: Manifest) -> Candidate | None:
+    """The version that an earlier attempt of this run made of the same file by the same description."""
+    done = made_by(registry.candidates(task.name), run)
+    wanted = {which: task.fingerprint(which) for which in ("features", "target", "training")}
+    if done is None or done.fingerprints != wanted or done.split is None or done.split.sha256 != raw.sha256:
+        return None
+    return done
+
+
+def _restored(registry: Registry, task: TaskSpec, done: Candidate, split: SplitRule, frame: TrainingFrame) -> _Made:
+    model, rows = registry.load_evaluated(task.name, done.version), validation_rows(task, frame, split)
+    return _Made(done.version, model, split, rows, {"validation_rows": len(rows), **_rounded(done.metrics)})
+
+
+def _published(
+    registry: Registry, graph: TaskGraph, run_id: str, raw: Manifest, trained: Trained, *, dagster_run: str
+) -> _Made:
+    task, batch = graph.task, raw.ref.batch
+    made_of = Provenance(
+        batch=batch,
+        uri=raw.uri,
+        sha256=raw.sha256,
+        rows=raw.rows,
+        task_yaml=graph.yaml,
+        dagster_run_id=dagster_run,
+        code_commit=code_commit(),
+        lock_sha256=lock_sha256(),
+    )
+    title = f"{task.name}, {batch}"
+    plots = kind_of(task).plots(trained.validation.label, trained.prediction, trained.fit, title)
+    version = registry.publish(run_id, task, trained, made_of, plots)
+    shown = _metadata(trained, plots)
+    return _Made(version, trained.fit.model, trained.split, trained.validation, shown)
 
 
 def _progress(at: Progress) -> str:
@@ -82,34 +147,31 @@ def _progress(at: Progress) -> str:
     return f"iteration {at.iteration} of at most {at.iterations}: {scores}"
 
 
-def _plots(task: TaskSpec, batch: str, trained: Trained) -> dict[str, bytes]:
-    from pipeline_assets.ml.plots import plots  # matplotlib takes a second
-
-    return plots(trained, f"{task.name}, {batch}")
-
-
-def _choose(registry: Registry, task: TaskSpec, version: int, trained: Trained) -> Choice:
-    """Challenger and champion on the same rows; the alias goes to the winner."""
-    candidates = registry.candidates(task.name)
-    scores = {version: trained.metrics}
+def _decide(registry: Registry, task: TaskSpec, made: _Made, candidates: Sequence[Candidate]) -> Choice:
+    """Challenger and champion on the same rows."""
+    challenger = Contestant(made.version, made.model, made.split)
     champion = fitting_champion(task, candidates)
-    if champion is not None and champion.version != version:
-        scores[champion.version] = evaluate(registry.load(task.name, champion.version), trained.validation)
-    choice = choose(task, candidates, Comparison(challenger=version, scores=scores))
-    registry.set_champion(task.name, choice.winner)
-    return choice
+    if champion is None or champion.version == made.version:
+        scores = {made.version: evaluate(task, made.model, made.validation)}
+        return choose(task, candidates, Comparison(made.version, scores))
+    model = registry.load_evaluated(task.name, champion.version)
+    holder = Contestant(champion.version, model, champion.split)
+    return choose(task, candidates, compare(task, challenger, holder, made.validation))
 
 
-def _metadata(trained: Trained, choice: Choice, plots: dict[str, bytes]) -> dict[str, Any]:
+def _rounded(values: Any) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in values.items()}
+
+
+def _metadata(trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
     return {
-        "champion": choice.winner,
-        "reason": choice.reason,
-        "choice": dg.MetadataValue.json(choice.to_json()),
         "training_rows": trained.training_rows,
+        "stopping_rows": trained.stopping_rows,
         "validation_rows": len(trained.validation),
         "unlabelled_rows": trained.unlabelled,
-        **{name: round(value, 6) for name, value in trained.metrics.items()},
-        **{f"{name}_of_constant_guess": round(value, 6) for name, value in trained.baseline.items()},
+        "refitted_on_rows": trained.labelled_rows if trained.refitted else 0,
+        **_rounded(trained.metrics),
+        **{f"{name}_of_constant_guess": value for name, value in _rounded(trained.baseline).items()},
         "iterations": trained.fit.iterations,
         "best_iteration": trained.fit.best_iteration,
         **{name: describe.picture(png, name.replace("_", " ")) for name, png in plots.items()},

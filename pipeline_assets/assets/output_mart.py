@@ -1,4 +1,4 @@
-"""Output mart: every scored row beside its row address, score, decision, version and run."""
+"""Output mart: every scored row beside its row address, score, version and run."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ def output_mart_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         "predict",
         "predict_output_mart",
         kinds=["greenplum"],
-        description="Each prediction beside its row address, score, decision, version and run; the view"
+        description="Each prediction beside its row address, score, version and run; the view"
         f" {graph.task.name}_lineage joins it to its input row and to the choice of its version.",
         metadata={
             **describe.mart_schema(output_mart(graph.task)),

@@ -6,17 +6,16 @@ import dagster as dg
 import pyarrow as pa
 
 from pipeline_assets.assets import describe
+from pipeline_assets.assets.champion import settle
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.engine.duckdb.raw_batch import RawBatch
+from pipeline_assets.engine.duckdb.accepted import RawBatch
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.predictions import ScoredBatch
 from pipeline_assets.ml.dataset import scoring_frame
-from pipeline_assets.ml.scoring import Scorer
+from pipeline_assets.ml.scoring import Scorer, scores_schema
 from pipeline_assets.ml.selection import Choice, choose
 from pipeline_assets.stores.marts.greenplum import MartStore
-from pipeline_assets.stores.marts.tables import choice_row, model_choices
 from pipeline_assets.stores.registry.registry import Registry
-from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.preparation import raw_query
 from pipeline_assets.task.spec import TaskSpec
 
@@ -51,14 +50,21 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         registry: dg.ResourceParam[Registry],
     ) -> dg.Output[ScoredBatch]:
         with translate_errors(context.retry_number):
-            choice = _choose(registry, marts, task, raw.manifest.ref, context.run.run_id)
+            choice = settle(
+                registry,
+                marts,
+                task,
+                ref=raw.manifest.ref,
+                run_id=context.run.run_id,
+                decide=lambda candidates: choose(task, candidates),
+            )
             context.log.info(choice.reason)
             model = registry.load(task.name, choice.winner)
             contract, rows = raw.open(raw_query)
             scorer = Scorer(
                 contract,
                 raw.manifest.ref.batch,
-                lambda batch: model.probability(scoring_frame(batch, task.features)),
+                lambda batch: model.predict(scoring_frame(batch, task.features)),
                 choice.winner,
             )
             provenance = {
@@ -67,25 +73,19 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                 "input_uri": raw.manifest.uri,
                 "input_sha256": raw.manifest.sha256,
                 "model_version": str(choice.winner),
+                "output_fingerprint": task.fingerprint("output"),
                 "run_id": context.run.run_id,
             }
             scored = ScoredBatch(
                 rows=scorer.score(rows, features),
                 output_schema=scorer.output_schema(rows.schema),
+                scores_schema=scores_schema(task),
                 provenance=provenance,
                 expected=raw.manifest.accepted,
             )
         return dg.Output(scored, metadata=_metadata(registry, task, choice))
 
     return predictions
-
-
-def _choose(registry: Registry, marts: MartStore, task: TaskSpec, ref: BatchRef, run_id: str) -> Choice:
-    choice = choose(task, registry.candidates(task.name))
-    if choice.winner != choice.previous:
-        registry.set_champion(task.name, choice.winner)
-    marts.replace(model_choices(task), {"run_id": run_id, "stage": "predict"}, choice_row(task, ref, run_id, choice))
-    return choice
 
 
 def _metadata(registry: Registry, task: TaskSpec, choice: Choice) -> dict[str, Any]:

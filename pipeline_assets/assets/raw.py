@@ -6,7 +6,8 @@ import dagster as dg
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.engine.duckdb.raw_batch import CheckedBatch, check
+from pipeline_assets.engine.base import CheckedBatch
+from pipeline_assets.engine.duckdb.check import check
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.progress import Progress
 from pipeline_assets.stores.files.base import FileStore

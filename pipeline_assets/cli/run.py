@@ -1,24 +1,26 @@
-"""Runs one batch: registers its partition, executes the job of its stage, and says how it ended.
+"""Runs batches: registers the partition, executes the job of the stage, and says how it ended."""
 
-``python -m pipeline_assets.cli.run flight_delays predict 2013-10``
-"""
-
-import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import click
 import dagster as dg
+from dagster._utils.error import SerializableErrorInfo  # Dagster gives a step's error as this and exports it nowhere
 
-from pipeline_assets.errors import PipelineError
+from pipeline_assets.cli.progress import SHOWN, shown
+from pipeline_assets.errors import ContractError, PipelineError
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.spec import STAGES, Stage
+from pipeline_assets.task.spec import Stage
 
-# Dagster tells of its own doings at DEBUG, screens of them; what the assets say is INFO.
-_LOUD_ENOUGH: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+_EVERYTHING: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
+# A blocking check that did not pass ends its own step by this error; the check itself says more.
+_CHECK_FAILED = "DagsterAssetCheckFailedError"
 
 
 def home() -> Path:
@@ -49,8 +51,7 @@ def run_batch(
     if not any(job.name == name for job in defs.jobs or ()):
         tasks = sorted(job.name.removesuffix("_train") for job in defs.jobs or () if job.name.endswith("_train"))
         raise PipelineError("there is no such task", found=ref.task, available=tasks)
-    files: FileStore = (defs.resources or {})["files"]
-    files.find(ref)  # an unknown batch would otherwise become a partition that nobody can run
+    _files(defs).find(ref)  # an unknown batch would otherwise become a partition that nobody can run
     instance.add_dynamic_partitions(f"{ref.task}_{ref.stage}_batches", [ref.batch])
     job = defs.resolve_job_def(name)
     return job.execute_in_process(
@@ -58,26 +59,108 @@ def run_batch(
     )
 
 
-def failures(result: dg.ExecuteInProcessResult) -> list[str]:
-    """What went wrong, a text a failed step or check."""
-    steps: list[str] = []
+def run_batches(
+    location: dg.Definitions, task: str, stage: Stage, batches: Sequence[str] | None, *, debug: bool = False
+) -> bool:
+    """Runs batches one after the other; progress and errors go to stderr, what was made to stdout.
+
+    Args:
+        location: holds the task.
+        task: its name.
+        stage: which of its two jobs.
+        batches: their names; ``None`` for all that there are.
+        debug: show Dagster's log and the stack traces of errors.
+
+    Returns:
+        Whether every run succeeded and every check passed.
+
+    Raises:
+        PipelineError: there is no such batch; nothing was started.
+    """
+    files = _files(location)
+    found = list(files.batches(task, stage)) if batches is None else list(dict.fromkeys(batches))
+    if not found:
+        raise ContractError(
+            "there is no batch", task=task, stage=stage, expected=f"{files.uri}/{task}/{stage}/*.parquet"
+        )
+    for batch in batches or ():
+        files.find(BatchRef(task, stage, batch))
+    ends = []
+    with dg.DagsterInstance.get() as instance:
+        for batch in found:
+            begun = perf_counter()
+            problems = _run(location, instance, BatchRef(task, stage, batch), debug=debug)
+            ends.append(f"{task} {stage} {batch}: {'failed' if problems else 'done'} in {perf_counter() - begun:.0f} s")
+            for text in problems:
+                click.echo(text, err=True)
+            click.echo(ends[-1], err=True)
+    failed = sum(": failed in " in end for end in ends)
+    if len(ends) > 1:
+        click.echo("\n".join(["", *ends, f"{len(ends) - failed} of {len(ends)} batches done"]), err=True)
+    return not failed
+
+
+def _run(location: dg.Definitions, instance: dg.DagsterInstance, ref: BatchRef, *, debug: bool) -> list[str]:
+    """Runs one batch and prints what it made; what went wrong."""
+    try:
+        if debug:
+            result = run_batch(location, instance, ref, _EVERYTHING)
+        else:
+            with shown(location, sys.stderr) as watched:
+                result = run_batch(watched, instance, ref, SHOWN)
+    except PipelineError as error:  # the batch went away or changed into something else since it was listed
+        return [str(error)]
+    for line in outcome(result):
+        click.echo(line)
+    return failures(result, traces=debug) or ([] if result.success else ["the run failed; --debug shows its log"])
+
+
+def failures(result: dg.ExecuteInProcessResult, *, traces: bool = False) -> list[str]:
+    """What went wrong, one text per problem; steps that failed by the same problem share a text.
+
+    Args:
+        result: of a run.
+        traces: give the stack traces as well, and the steps that failed only because a check did not pass.
+    """
+    steps: dict[str, list[str]] = {}
+    step_failed = False
     for event in result.all_events:
-        if event.is_run_failure and event.job_failure_data.error and not steps:
-            steps.append(event.job_failure_data.error.to_string())  # before any step, as by a resource
+        if event.is_run_failure and event.job_failure_data.error and not step_failed:
+            steps[_text(event.job_failure_data.error, traces=traces)] = []  # before any step, as by a resource
         if event.is_step_failure:
+            step_failed = True
             data = event.step_failure_data
-            said = data.user_failure_data.description if data.user_failure_data else None
-            steps.append(f"{event.step_key}: {said or (data.error.to_string() if data.error else 'failed')}")
+            if data.error and _chain(data.error)[-1].cls_name == _CHECK_FAILED and not traces:
+                continue
+            said = data.user_failure_data.description if data.user_failure_data and not traces else None
+            text = said or (_text(data.error, traces=traces) if data.error else "failed")
+            steps.setdefault(text, []).append(str(event.step_key))
     checks = [
         f"check {found.check_name} of {found.asset_key.to_user_string()}: {found.description}"
         for found in result.get_asset_check_evaluations()
         if not found.passed and found.severity == dg.AssetCheckSeverity.ERROR
     ]
-    return [*steps, *checks]
+    return [*(f"{', '.join(names)}: {text}" if names else text for text, names in steps.items()), *checks]
+
+
+def _text(error: SerializableErrorInfo, *, traces: bool) -> str:
+    """An error for people, or with its traces: the one that started it, without those that only pass it on."""
+    if traces:
+        return error.to_string()
+    causes = _chain(error)
+    for cause in causes:
+        if cause.cls_name == dg.Failure.__name__ or cause.message.startswith(f"{PipelineError.__module__}."):
+            return cause.message.strip().partition(": ")[2]
+    return f"{causes[-1].message.strip()}\n  do:        --debug shows where"
+
+
+def _chain(error: SerializableErrorInfo) -> list[SerializableErrorInfo]:
+    """An error and its causes, the innermost last."""
+    return [error, *(_chain(error.cause) if error.cause else ())]
 
 
 def outcome(result: dg.ExecuteInProcessResult) -> list[str]:
-    """What was made, a line an asset: its rows and where they are."""
+    """What was made, one line per asset: its rows and where they are."""
     lines = []
     for event in result.all_events:
         if event.is_step_materialization:
@@ -88,30 +171,6 @@ def outcome(result: dg.ExecuteInProcessResult) -> list[str]:
     return lines
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline_assets.cli.run", description=__doc__)
-    parser.add_argument("task")
-    parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("batch", help="the file's name without .parquet, or the folder's name")
-    given = parser.parse_args(arguments)
-    stage: Stage = given.stage
-    home()
-    # Imported here: reading the tasks takes seconds, and --help should not.
-    from pipeline_assets.definitions import defs
-
-    with dg.DagsterInstance.get() as instance:
-        try:
-            result = run_batch(defs(), instance, BatchRef(given.task, stage, given.batch), _LOUD_ENOUGH)
-        except PipelineError as error:
-            sys.stderr.write(f"{error}\n")
-            return 2
-        for text in failures(result):
-            sys.stderr.write(f"{text}\n")
-        for text in outcome(result):
-            sys.stdout.write(f"{text}\n")
-    return 0 if result.success else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _files(location: dg.Definitions) -> FileStore:
+    files: FileStore = (location.resources or {})["files"]
+    return files

@@ -1,11 +1,8 @@
-"""Opens psql over the marts: on the server that the environment names, or on the embedded one, with its own psql."""
+"""How to open psql over the marts: on the server that the environment names, or on the embedded one."""
 
-import os
 import shutil
-import subprocess
-import sys
 
-from pipeline_assets.errors import PipelineError, SettingsError
+from pipeline_assets.errors import SettingsError
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.marts import embedded_postgres
 
@@ -40,17 +37,3 @@ def command(settings: Settings) -> tuple[list[str], dict[str, str]]:
         "PGUSER": server.login,
         "PGPASSWORD": server.password,
     }
-
-
-def main(arguments: list[str]) -> int:
-    """The command line; arguments go to psql."""
-    try:
-        line, environment = command(Settings.from_env())
-    except PipelineError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return subprocess.run([*line, *arguments], env={**os.environ, **environment}, check=False).returncode  # noqa: S603
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

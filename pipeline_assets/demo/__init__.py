@@ -1,1 +1,1 @@
-"""Real flights as a task: their parquet files, what came true, and the tour that runs it all."""
+"""Real flights as a task: their parquet files, what came true of them, and the command that runs it all."""

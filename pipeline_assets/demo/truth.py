@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 
 from pipeline_assets.demo.flights import ORDER, PREDICT, TASK, source
 from pipeline_assets.errors import DataError, PipelineError
-from pipeline_assets.ml import metrics
+from pipeline_assets.ml.kinds.binary import metrics
 from pipeline_assets.task import sql
-from pipeline_assets.task.spec import LABEL, ROW_ADDRESS, SCORES, TaskSpec
+from pipeline_assets.task.spec import DECISION, LABEL, ROW_ADDRESS, TaskSpec
 from pipeline_assets.task.validation import CheckedTask
 
 _ROW_NUMBER = ROW_ADDRESS[1]
-_PROBABILITY, _DECISION = SCORES
+_PROBABILITY = "probability"
 
 
 def truth(month: str) -> pa.Table:
@@ -114,7 +114,7 @@ def compare(
             ones are all late or all on time.
     """
     fields = [came_true.schema.field(column) for column in on]
-    fields += [pa.field(_PROBABILITY, pa.float64()), pa.field(_DECISION, pa.bool_())]
+    fields += [pa.field(_PROBABILITY, pa.float64()), pa.field(DECISION, pa.bool_())]
     scored = predictions.select([field.name for field in fields]).cast(pa.schema(fields))
     joined = scored.join(came_true.select([*on, LABEL]), keys=list(on), join_type="inner")
     flights = scored.group_by(list(on)).aggregate([]).num_rows
@@ -128,7 +128,7 @@ def compare(
     # The join gives no order of its own, and the last bits of a mean depend on it.
     known = joined.filter(pc.is_valid(joined[LABEL])).sort_by([(column, "ascending") for column in on])
     label = known[LABEL].to_numpy()
-    decision = pc.fill_null(known[_DECISION], fill_value=False).to_numpy()
+    decision = pc.fill_null(known[DECISION], fill_value=False).to_numpy()
     scores = metrics.scores(label, known[_PROBABILITY].to_numpy())
     baseline = metrics.constant_baseline(label, base_rate)
     at_decision = metrics.at_threshold(label, decision.astype(np.float64))

@@ -9,7 +9,8 @@ from pipeline_assets.errors import located
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
-from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
+from pipeline_assets.stores.marts.definition import MartTable
+from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
 from pipeline_assets.task.spec import TaskSpec
 
@@ -26,7 +27,7 @@ class MartIOManager(dg.IOManager):
         table = mart_of(self._task, context.asset_key.path[-1])
         progress = Progress(context.log.info, f"rows of {ref.batch} to {table.name}")
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
-            progress.rows = self._marts.replace(table, {"batch": ref.batch}, obj, progress)
+            progress.rows = self._marts.replace(table, {table.batch_column: ref.batch}, obj, progress)
             if table.name == output_mart(self._task).name:
                 self._marts.ensure_view(lineage(self._task))
         context.add_output_metadata(
@@ -38,7 +39,8 @@ class MartIOManager(dg.IOManager):
         ref = ref_of(context)
         table = mart_of(self._task, context.asset_key.path[-1])
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
-            return self._marts.read(table.name, {"batch": ref.batch})
+            stored = table.stored
+            return self._marts.read(table.name, {stored.batch_column: ref.batch}, stored.schema.names, stored.key)
 
 
 def mart_of(task: TaskSpec, asset: str) -> MartTable:

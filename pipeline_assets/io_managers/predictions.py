@@ -10,7 +10,7 @@ from pipeline_assets.errors import DataError, TransientError, located
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
-from pipeline_assets.ml.scoring import SCORES_SCHEMA, ScoredRows
+from pipeline_assets.ml.scoring import ScoredRows
 from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.task.batch import BatchRef
 
@@ -24,12 +24,15 @@ class ScoredBatch:
     Attributes:
         rows: scored, a few at a time, in file order.
         output_schema: of the output file.
-        provenance: what the files say of themselves: input uri and sha256, task, batch, model version, run id.
+        scores_schema: of the scores.
+        provenance: what the files say of themselves: input uri and sha256, task, batch, model version, run id, and
+            the fingerprint of the task's output.
         expected: how many rows will be scored.
     """
 
     rows: Iterator[ScoredRows] = field(repr=False)
     output_schema: pa.Schema
+    scores_schema: pa.Schema
     provenance: dict[str, str]
     expected: int
 
@@ -58,7 +61,7 @@ class PredictionsIOManager(dg.IOManager):
             translate_errors(context.step_context.previous_attempt_count),
             located(ref.facts()),
             self._files.sink(Area.OUTPUT, ref, obj.output_schema) as output,
-            self._files.sink(Area.SCORES, ref, SCORES_SCHEMA) as scores,
+            self._files.sink(Area.SCORES, ref, obj.scores_schema) as scores,
         ):
             output.metadata.update(metadata)
             scores.metadata.update(metadata)

@@ -1,11 +1,12 @@
 """Raw batches: out, the rejected rows and the record of the check; in, the batch as that check left it."""
 
-import json
 from pathlib import Path
 
 import dagster as dg
 
-from pipeline_assets.engine.duckdb import raw_batch as raw
+from pipeline_assets.engine.base import CheckedBatch
+from pipeline_assets.engine.duckdb.accepted import RawBatch, load
+from pipeline_assets.engine.record import to_metadata
 from pipeline_assets.errors import ContractError, located
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
@@ -19,12 +20,12 @@ class RawIOManager(dg.IOManager):
     def __init__(self, task: TaskSpec, files: FileStore, scratch: Path) -> None:
         self._task, self._files, self._scratch = task, files, scratch
 
-    def handle_output(self, context: dg.OutputContext, obj: raw.CheckedBatch) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: CheckedBatch) -> None:
         """Writes the rejected rows; fails the batch if no row is left, once they are safe."""
         ref = obj.manifest.ref
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             with self._files.sink(Area.REJECTED, ref, obj.rejected.schema) as sink:
-                sink.metadata[raw.MANIFEST_KEY] = json.dumps(obj.manifest.to_json())
+                sink.metadata.update(to_metadata(obj.manifest))
                 for batch in obj.rejected:
                     sink.write(batch)
             context.add_output_metadata({"rejected_rows_uri": self._files.uri_of(Area.REJECTED, ref)})
@@ -38,10 +39,10 @@ class RawIOManager(dg.IOManager):
                     do=f"see the rejected rows with their reasons in {self._files.uri_of(Area.REJECTED, ref)}",
                 )
 
-    def load_input(self, context: dg.InputContext) -> raw.RawBatch:
+    def load_input(self, context: dg.InputContext) -> RawBatch:
         """The batch as its last check left it."""
         with translate_errors(context.step_context.previous_attempt_count):
-            return raw.load(self._files, self._task, ref_of(context), self._scratch)
+            return load(self._files, self._task, ref_of(context), self._scratch)
 
 
 def raw_io_manager(task: TaskSpec) -> dg.IOManagerDefinition:

@@ -1,44 +1,58 @@
-"""Serves the page: ``python -m pipeline_assets.mart_page --port 8000``; the environment says over which servers."""
+"""Serves the page: ``pipeline-assets page --port 8000``; the environment says over which servers."""
 
-import argparse
-import sys
 from pathlib import Path
 
-import uvicorn
+import click
 
-from pipeline_assets.errors import PipelineError
-from pipeline_assets.mart_page.app import application
-from pipeline_assets.settings import Settings
+from pipeline_assets.cli.report import refusals
+from pipeline_assets.errors import needs_extra
 
 _MLFLOW_UI = "http://127.0.0.1:5000"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline_assets.mart_page", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; %(default)s is this machine alone")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument(
-        "--name", action="append", default=[], help="that browsers know it by, as behind a proxy; may be given again"
-    )
-    parser.add_argument("--defs", type=Path, help="folder of the tasks; the package's own by default")
-    parser.add_argument("--dagster", default="http://127.0.0.1:3000", help="Dagster's UI, for links to it")
-    parser.add_argument(
-        "--mlflow", help="MLflow's UI, for links to it; by default MLFLOW_URL, or where make mlflow-ui serves"
-    )
-    given = parser.parse_args(arguments)
-    try:
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port to listen on.")
+@click.option(
+    "--name", "names", multiple=True, help="A name that browsers know it by, as behind a proxy; may be given again."
+)
+@click.option(
+    "--defs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help="Folder of tasks, instead of those of PIPELINE_TASKS and the example; may be given again.",
+)
+@click.option("--dagster", default="http://127.0.0.1:3000", show_default=True, help="Dagster's UI, for links to it.")
+@click.option(
+    "--mlflow", help="MLflow's UI, for links to it; by default MLFLOW_UI_URL, MLFLOW_URL or that of make mlflow-ui."
+)
+def page(
+    *, host: str, port: int, names: tuple[str, ...], defs: tuple[Path, ...], dagster: str, mlflow: str | None
+) -> None:
+    r"""Serve the mart page until it is stopped.
+
+    The page only reads. It has no password: put it behind what your platform signs people in with.
+
+    \b
+    Examples:
+      pipeline-assets page
+      pipeline-assets page --port 8080 --name marts.example --dagster https://dagster.example
+    """
+    with refusals():
+        # Imported here: the page's libraries take seconds, and --help should not.
+        from pipeline_assets.settings import Settings
+
         settings = Settings.from_env()
-    except PipelineError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    mlflow = given.mlflow or (settings.mlflow.url if settings.mlflow else _MLFLOW_UI)
-    app = application(settings, given.defs, dagster=given.dagster, mlflow=mlflow, names=[given.host, *given.name])
-    sys.stdout.write(f"The mart page is on http://{given.host}:{given.port}\n")
-    sys.stdout.flush()
-    uvicorn.run(app, host=given.host, port=given.port, log_level="warning")
-    return 0
+        with needs_extra("page", "the mart page"):
+            import uvicorn
+
+            from pipeline_assets.mart_page.app import application
+
+        mlflow = mlflow or settings.mlflow_ui or _MLFLOW_UI
+        app = application(settings, defs, dagster=dagster, mlflow=mlflow, names=[host, *names])
+    click.echo(f"The mart page is on http://{host}:{port}")
+    uvicorn.run(app, host=host, port=port, log_level="warning")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    page(prog_name="python -m pipeline_assets.mart_page")

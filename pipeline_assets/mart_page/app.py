@@ -1,10 +1,11 @@
-"""The shell of the page: head, navigation, language and light; which view is shown; and whether the marts answer."""
+"""The page as an application: its frame (head, navigation, language, light or dark) around the views."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit, urlunsplit
 
 from htmltools import Tag, TagChild, div, head_content, span, tags
 from shiny import App, Inputs, Outputs, Session, reactive, render, ui
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from pipeline_assets.errors import TransientError
-from pipeline_assets.mart_page import catalog, parts
+from pipeline_assets.mart_page import catalog, downloads, parts
 from pipeline_assets.mart_page.database import HealthMonitor, ReadOnlyDatabase
 from pipeline_assets.mart_page.downloads import Downloads
 from pipeline_assets.mart_page.guard import Guard
@@ -30,12 +31,13 @@ from pipeline_assets.mart_page.views.passport.page import passport_server, passp
 from pipeline_assets.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
-_LOOKED_EVERY = 1.0  # seconds between two looks at what the pulse says
+_DOWNLOAD_WAITS = 5.0  # seconds for a free connection; then the browser is asked to come back
+_HEALTH_EVERY = 1.0  # seconds between two readings of the health monitor's result
 
 
 @dataclass(frozen=True)
 class View:
-    """A view: its name in addresses, and the module that shows it; texts of the shell name it."""
+    """A view: its name in addresses, and the Shiny module that shows it. The frame's texts hold its title."""
 
     name: str
     ui: Callable[[str, Texts, Formats], Tag]
@@ -55,37 +57,52 @@ VIEWS: tuple[View, ...] = (
 
 def application(
     settings: Settings,
-    defs: Path | None = None,
+    defs: Sequence[Path] = (),
     *,
     dagster: str | None = None,
     mlflow: str | None = None,
     names: Sequence[str] = (),
 ) -> ASGIApp:
-    """The page as an ASGI application; nothing is connected to before someone looks.
+    """The page as an ASGI application; it connects to no server before the first request.
 
     Args:
         settings: of the stores.
-        defs: folder of the tasks; the package's own by default.
+        defs: folders of tasks; those of the settings by default.
         dagster: base of Dagster's UI.
-        mlflow: base of MLflow's UI.
-        names: that browsers may know it by, beside those of this machine; others are refused, lest a foreign name
-            lead a browser here.
+        mlflow: base of MLflow's UI; by default the registry says where a version is.
+        names: host names of the page, beside those of this machine. Requests for other names are refused, so that no
+            other site can point its own name at this server.
     """
-    database = ReadOnlyDatabase(settings.greenplum or settings.state / "postgres", settings.schema)
+    server = settings.greenplum or settings.state / "postgres"
+    reading = partial(ReadOnlyDatabase, server, settings.schema)
     app_state = AppState(
         settings=settings,
-        database=database,
-        health=HealthMonitor(database),
-        tasks=partial(catalog.tasks, defs) if defs else catalog.tasks,
-        links=Links(dagster=dagster, mlflow=mlflow),
+        database=reading(),
+        downloads=reading(downloads.SECONDS, connections=downloads.CONNECTIONS, wait_seconds=_DOWNLOAD_WAITS),
+        health=HealthMonitor(reading(connections=1)),
+        tasks=partial(catalog.tasks, tuple(defs) or settings.tasks),
+        links=Links(dagster=without_credentials(dagster), mlflow=without_credentials(mlflow)),
     )
     app = App(partial(_ui, app_state), partial(_server, app_state), static_assets={"/static": STATIC})
     app.sanitize_errors = True
     app.on_shutdown(app_state.health.stop)
     app.on_shutdown(app_state.database.close)
-    every = any(name in ("0.0.0.0", "::") for name in names)  # noqa: S104 - compared, not bound
-    known = ["*"] if every else [*names, "127.0.0.1", "localhost"]
+    app.on_shutdown(app_state.downloads.close)
+    any_name = any(name in ("0.0.0.0", "::") for name in names)  # noqa: S104 - compared, not bound
+    known = ["*"] if any_name else [*names, "127.0.0.1", "localhost"]
     return TrustedHostMiddleware(Guard(Downloads(app, app_state)), allowed_hosts=known)
+
+
+def without_credentials(address: str | None) -> str | None:
+    """An address without login and password, which no page shows.
+
+    >>> without_credentials("https://ann:secret@mlflow.example/ui")
+    'https://mlflow.example/ui'
+    """
+    if address is None:
+        return None
+    parsed = urlsplit(address)
+    return urlunsplit(parsed._replace(netloc=parsed.netloc.rpartition("@")[2]))
 
 
 def _ui(app_state: AppState, request: Request) -> Tag:
@@ -175,8 +192,8 @@ def _server(app_state: AppState, input: Inputs, output: Outputs, session: Sessio
         return Route.parse(input.query())
 
     @reactive.effect
-    def _look_whether_it_is_there() -> None:
-        reactive.invalidate_later(_LOOKED_EVERY)
+    def _check_health() -> None:
+        reactive.invalidate_later(_HEALTH_EVERY)
         down.set(app_state.health.fault)
 
     @render.ui

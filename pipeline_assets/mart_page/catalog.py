@@ -1,39 +1,45 @@
-"""What there is to look at: the tasks by their YAML, their marts and columns by the server's catalog.
+"""What there is to look at: tasks from their YAML files, marts and columns from the server's catalog.
 
-No other module of the page makes up a name: what an address or a form names is looked up here first.
+No other module of the page builds a table or column name: a name from an address or a form is looked up here first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import Identifier
-from pydantic import ValidationError
 
-import pipeline_assets.defs
-from pipeline_assets.errors import TaskError
+from pipeline_assets.settings import PACKAGED_TASKS
 from pipeline_assets.stores.marts import catalog as mart_catalog
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SCORES, TaskSpec
+from pipeline_assets.task.loading import FILE, load_tasks, task_folders
+from pipeline_assets.task.names import own_name
+from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, TaskSpec
 
-Which = Literal["train_input", "predict_input", "predict_output", "model_choices", "lineage"]
+Which = Literal["train_input", "predict_input", "predict_output", "model_choices"]
 Role = Literal["address", "score", "technical", "raw", "feature", "label"]
 
-_TYPE = "pipeline_assets.components.MLTask"
-_FOLDER = Path(next(iter(pipeline_assets.defs.__path__)))
+# What most columns of a mart are to the task.
+_USUAL: Mapping[Which, Role] = {
+    "train_input": "raw",
+    "predict_input": "raw",
+    "predict_output": "score",
+    "model_choices": "technical",
+}
+# What the output mart says of a prediction beside its scores.
+_OF_PREDICTION = ("model_version", "run_id", "predicted_at")
 _NUMBERS = ("smallint", "integer", "bigint", "real", "double precision", "numeric")
 
 
 @dataclass(frozen=True)
 class Tasks:
-    """The tasks of a folder.
+    """The tasks of some folders.
 
     Attributes:
         known: by name.
-        broken: what is wrong with the YAMLs that cannot be read, by folder.
+        broken: what is wrong with the YAML files that cannot be read, by folder.
     """
 
     known: Mapping[str, TaskSpec]
@@ -48,8 +54,8 @@ class Column:
         name: as the server has it.
         kind: its SQL type, spelled as ``format_type`` does.
         description: the comment on it.
-        role: what it is to the task.
-        key: whether rows are looked up by it: part of the row address or of the task's key. Never null.
+        role: what the column means to the task.
+        key: whether rows are looked up by it: it is part of the row address or of the task's key, and never null.
     """
 
     name: str
@@ -71,81 +77,101 @@ class Column:
 
 @dataclass(frozen=True)
 class Mart:
-    """A table or view of a task.
+    """A table of a task.
 
     Attributes:
         columns: by name, in order.
+        address: names of the columns that hold the row address: batch, then row number. They are the usual names
+            unless the user's own columns have those.
+        label: name of the label's column; train only.
     """
 
     schema: str
     name: str
     description: str
     columns: Mapping[str, Column]
+    address: tuple[str, str] = ROW_ADDRESS
+    label: str = LABEL
 
     @property
     def sql(self) -> Identifier:
         """Its name in a statement."""
         return Identifier(self.schema, self.name)
 
+    @property
+    def batch(self) -> Identifier:
+        """The column that names a row's batch, in a statement."""
+        return Identifier(self.address[0])
 
-def tasks(folder: Path = _FOLDER) -> Tasks:
-    """Every task of a folder, read anew when a file changed.
+    @property
+    def row_number(self) -> Identifier:
+        """The column that holds a row's number in its batch, in a statement."""
+        return Identifier(self.address[1])
+
+    def named(self, role: Role) -> tuple[str, ...]:
+        """Names of the columns with a role, in order."""
+        return tuple(name for name, column in self.columns.items() if column.role == role)
+
+
+def tasks(folders: Sequence[Path] = (PACKAGED_TASKS,)) -> Tasks:
+    """Every task of some folders, read again where a file changed.
 
     Args:
-        folder: whose sub-folders hold a ``defs.yaml`` each; by default the package's own.
+        folders: each sub-folder of one holds a ``defs.yaml``; by default the package's own folder.
     """
-    files = sorted(folder.glob("*/defs.yaml"))
-    return _tasks(tuple((file, file.stat().st_mtime_ns) for file in files))
+    files = [folder / FILE for folder in task_folders(folders)]
+    return _tasks(tuple(folders), tuple((file, file.stat().st_mtime_ns) for file in files))
 
 
 @lru_cache(maxsize=4)
-def _tasks(files: tuple[tuple[Path, int], ...]) -> Tasks:
-    known: dict[str, TaskSpec] = {}
-    broken: dict[str, str] = {}
-    for file, _ in files:
-        try:
-            for task in _of_file(file):
-                known[task.name] = task
-        except (ValidationError, TaskError, yaml.YAMLError) as error:
-            broken[file.parent.name] = str(error)
-    return Tasks(known, broken)
-
-
-def _of_file(file: Path) -> list[TaskSpec]:
-    documents = [document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document]
-    if not all(isinstance(document, dict) for document in documents):
-        raise TaskError("the YAML is no mapping", file=file)
-    return [TaskSpec.model_validate(one.get("attributes")) for one in documents if one.get("type") == _TYPE]
+def _tasks(folders: tuple[Path, ...], _files: tuple[tuple[Path, int], ...]) -> Tasks:
+    """The files are in the key of the cache alone: they say when to read again."""
+    found = load_tasks(folders)
+    names = [folder.name for folder in found.broken]
+    return Tasks(
+        found.known,
+        # Two of the folders may each have a sub-folder of this name.
+        {
+            folder.name if names.count(folder.name) == 1 else str(folder): str(error)
+            for folder, error in found.broken.items()
+        },
+    )
 
 
 def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | None:
-    """A mart as it is on the server; ``None`` if it is not there, or not for us to read."""
+    """A mart as it is on the server; ``None`` if there is no such table, or our login may not read it."""
     name = f"{task.name}_{which}"
     state = mart_catalog.relation_state(cursor, schema, name)
     if state is None:
         return None
+    batch, row_number, label = (own_name(own, _users_columns(task, which)) for own in (*ROW_ADDRESS, LABEL))
+    roles: dict[str, Role] = {batch: "address", row_number: "address", **_roles(task, which, label)}
     columns = {
         column: Column(
             name=column,
             kind=kind,
             description=state.comments.get(column, ""),
-            role=_role(column, task, which),
-            key=column in ROW_ADDRESS or column in task.key,
+            role=roles.get(column, _USUAL[which]),
+            key=column in (batch, row_number) or column in task.key,
         )
         for column, kind in state.types.items()
     }
-    return Mart(schema, name, state.comment, columns)
+    return Mart(schema, name, state.comment, columns, (batch, row_number), label)
 
 
-def _role(column: str, task: TaskSpec, which: Which) -> Role:
-    if column in ROW_ADDRESS:
-        return "address"
-    if column in SCORES:
-        return "score"
-    if column == LABEL:
-        return "label"
+def _users_columns(task: TaskSpec, which: Which) -> list[str]:
+    """Columns of a mart that are the user's: they keep their names, and the pipeline's own columns step aside."""
     if which in ("predict_output", "model_choices"):
-        return "technical"
-    if column.startswith(FEATURE_PREFIX) and column.removeprefix(FEATURE_PREFIX) in task.features.all:
-        return "feature"
-    return "raw" if column in task.columns or which != "lineage" else "technical"
+        return []
+    raw = task.columns_of("train" if which == "train_input" else "predict")
+    return [*raw, *(f"{FEATURE_PREFIX}{name}" for name in task.features.all)]
+
+
+def _roles(task: TaskSpec, which: Which, label: str) -> dict[str, Role]:
+    """Roles of the columns that are not what most columns of the mart are."""
+    if which == "predict_output":
+        return dict.fromkeys(_OF_PREDICTION, "technical")
+    if which == "model_choices":
+        return {}
+    labels: dict[str, Role] = {label: "label"} if which == "train_input" else {}
+    return {**dict.fromkeys((f"{FEATURE_PREFIX}{name}" for name in task.features.all), "feature"), **labels}

@@ -1,4 +1,4 @@
-"""The marts' server as the page uses it: a few connections that can only read, and a limit on what a query may take."""
+"""The marts' server as the page uses it: a few read-only connections, and a time limit for each statement."""
 
 import logging
 import threading
@@ -20,34 +20,48 @@ from pipeline_assets.stores.marts.sql import reader_role
 _log = logging.getLogger(__name__)
 
 CONNECTIONS = 6
-SECONDS = 15  # of one statement; a person does not wait longer
+SECONDS = 15  # for one statement; a person does not wait longer
 _WAIT_SECONDS = 30  # for a free connection
 _SESSION = "SET datestyle = 'ISO, YMD'; SET timezone = 'UTC'; SET extra_float_digits = 3; SET bytea_output = 'hex'"
 
 
 class TooSlow(StoreError):  # noqa: N818 - it reads so
-    """The server was still at work when the time for a statement was up."""
+    """The server did not finish a statement within its time limit."""
 
 
 class ReadOnlyDatabase:
-    """The server of the marts, asked by many sessions at once. Constructing it connects to nothing.
+    """The server of the marts, read by many sessions at once. Constructing it connects to nothing.
 
-    Each connection takes the role ``<schema>_reader`` where our login may, and works in read-only transactions
-    in any case. Connections are kept; those that the server dropped are replaced without anyone noticing.
+    Each connection takes the role ``<schema>_reader`` if our login may, and works in read-only transactions in any
+    case. Connections are kept and used again; one that the server has closed meanwhile is replaced.
+
+    psycopg2's own pool is not used: it connects while it holds its lock, so that one connection attempt which hangs
+    stops everybody; it raises instead of waiting when all connections are in use; and it hands out dead ones.
 
     Args:
         server: a Greenplum or PostgreSQL server, or the folder of the embedded one.
         schema: of the marts.
-        seconds: that one statement may take.
+        seconds: time limit of one statement.
+        connections: how many there are at most.
+        wait_seconds: how long a reader waits for a free one.
     """
 
-    def __init__(self, server: DatabaseSettings | Path, schema: str, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        server: DatabaseSettings | Path,
+        schema: str,
+        seconds: float = SECONDS,
+        *,
+        connections: int = CONNECTIONS,
+        wait_seconds: float = _WAIT_SECONDS,
+    ) -> None:
         self.schema = schema
         self._server = server_of.Database(server)
         self._seconds = seconds
+        self._wait_seconds = wait_seconds
         self._idle: list[Connection] = []
-        self._free = threading.BoundedSemaphore(CONNECTIONS)
-        self._said = False
+        self._free = threading.BoundedSemaphore(connections)
+        self._warned = False
 
     @property
     def uri(self) -> str:
@@ -55,26 +69,23 @@ class ReadOnlyDatabase:
         return self._server.uri
 
     @contextmanager
-    def reading(
-        self, doing: str = "reading the marts", seconds: float | None = None, *, stream: bool = False
-    ) -> Iterator[Cursor]:
+    def reading(self, doing: str = "reading the marts", *, stream: bool = False) -> Iterator[Cursor]:
         """A cursor in a read-only transaction of its own.
 
         Args:
-            doing: what for, as an error says it.
-            seconds: that one statement may take, where it is not the usual time.
-            stream: rows stay on the server until they are fetched; one statement then, whose time is also that of
-                fetching.
+            doing: what for; errors begin with it.
+            stream: rows stay on the server until they are fetched. The cursor then takes one statement, and its time
+                limit holds for each fetch.
 
         Raises:
-            TransientError: the server does not answer, or every connection is busy.
+            TransientError: the server does not answer, or every connection is in use.
             TooSlow: a statement took too long.
             StoreError: the server refuses.
         """
-        if not self._free.acquire(timeout=_WAIT_SECONDS):
-            raise TransientError(f"{doing}: every connection is busy", do="ask again in a while")
+        if not self._free.acquire(timeout=self._wait_seconds):
+            raise TransientError(f"{doing}: every connection is in use", do="try again in a while")
         try:
-            with self._transaction(doing, self._seconds if seconds is None else seconds, stream=stream) as cursor:
+            with self._transaction(doing, stream=stream) as cursor:
                 yield cursor
         finally:
             self._free.release()
@@ -85,26 +96,26 @@ class ReadOnlyDatabase:
         Raises:
             TransientError: it does not.
         """
-        with self.reading("asking whether it is there") as cursor:
+        with self.reading("checking whether the server answers") as cursor:
             cursor.execute("SELECT 1")
 
     def close(self) -> None:
-        """Ends the connections that nobody uses."""
+        """Closes the connections that are not in use."""
         while self._idle:
             self._idle.pop().close()
 
     @contextmanager
-    def _transaction(self, doing: str, seconds: float, *, stream: bool) -> Iterator[Cursor]:
+    def _transaction(self, doing: str, *, stream: bool) -> Iterator[Cursor]:
         connection = None
         try:
-            connection = self._begun(seconds)
+            connection = self._begun()
             with connection.cursor("rows" if stream else None) as cursor:
                 yield cursor
-            connection.rollback()  # nothing was changed; what was set for this transaction goes
+            connection.rollback()  # nothing was changed; settings of this transaction end with it
             self._idle.append(connection)
             connection = None
         except QueryCanceled as error:
-            raise TooSlow(f"{doing}: it took longer than {seconds:g} seconds", do="ask for less") from error
+            raise TooSlow(f"{doing}: it took longer than {self._seconds:g} seconds", do="ask for less") from error
         except psycopg2.Error as error:
             lost = connection is None or bool(connection.closed)
             raise server_of.to_store_error(error, f"{doing} on {self.uri}", lost=lost) from error
@@ -112,19 +123,19 @@ class ReadOnlyDatabase:
             if connection is not None:
                 connection.close()
 
-    def _begun(self, seconds: float) -> Connection:
-        """A connection in a transaction; one that was kept, if the server still knows it."""
+    def _begun(self) -> Connection:
+        """A connection in a transaction: a kept one if the server has not closed it, else a new one."""
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
                 connection = self._opened()
-                _limit(connection, seconds)
+                self._limit(connection)
                 return connection
             try:
-                _limit(connection, seconds)
+                self._limit(connection)
             except psycopg2.Error:
-                connection.close()  # the server ended it while it was idle
+                connection.close()  # the server closed it while it was idle
             else:
                 return connection
 
@@ -149,23 +160,22 @@ class ReadOnlyDatabase:
             connection.commit()
         except (InsufficientPrivilege, InvalidParameterValue):
             connection.rollback()
-            if not self._said:
-                _log.warning("our login is not granted the role %s: the page reads as itself, and only reads", role)
-            self._said = True
+            if not self._warned:
+                _log.warning("our login is not granted the role %s: the page reads with the login's own rights", role)
+            self._warned = True
 
-
-def _limit(connection: Connection, seconds: float) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL statement_timeout = %s", [int(seconds * 1000)])
+    def _limit(self, connection: Connection) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = %s", [int(self._seconds * 1000)])
 
 
 class HealthMonitor:
-    """Whether a database answers, asked again and again by a thread, so that no session waits for one that does not.
+    """Checks in a thread whether a database answers, so that no session waits for one that does not.
 
     Args:
-        database: that is asked.
-        every: seconds between two questions while it answers.
-        while_down: seconds between two questions while it does not.
+        database: of its own, with one connection: however busy the page is, the check gets through.
+        every: seconds between two checks while it answers.
+        while_down: seconds between two checks while it does not.
     """
 
     def __init__(self, database: ReadOnlyDatabase, every: float = 5, while_down: float = 1) -> None:
@@ -173,23 +183,23 @@ class HealthMonitor:
         self._pauses = (every, while_down)
         self._fault: TransientError | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
         self._starting = threading.Lock()
 
     @property
     def fault(self) -> TransientError | None:
-        """Why it does not answer; ``None`` while it does, and until it was asked."""
+        """Why it does not answer; ``None`` while it does, and before the first check."""
         with self._starting:
             if self._thread.ident is None:
                 self._thread.start()
         return self._fault
 
     def missed(self, fault: TransientError) -> None:
-        """Told by whoever got no answer before the thread noticed."""
+        """Notes a fault that a reader met before the next check."""
         self._fault = fault
 
     def stop(self) -> None:
-        """Ends the asking."""
+        """Ends the checks."""
         self._stopped.set()
 
     def _run(self) -> None:
@@ -199,7 +209,8 @@ class HealthMonitor:
             except TransientError as fault:
                 self._fault = fault
             except StoreError:
-                self._fault = None  # it answers, and its no is told to whoever asks something
+                self._fault = None  # it answers; whoever reads gets its refusal
             else:
                 self._fault = None
             self._stopped.wait(self._pauses[self._fault is not None])
+        self._database.close()

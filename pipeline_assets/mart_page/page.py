@@ -1,4 +1,4 @@
-"""What the shell gives to every view: the place one is at, the stores to ask, and the language to speak."""
+"""What every view gets: the route of the page's address, the stores to read, and the texts of the language."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.catalog import Mart, Tasks, Which
 from pipeline_assets.mart_page.database import HealthMonitor, ReadOnlyDatabase, TooSlow
 from pipeline_assets.mart_page.language import Formats, Texts
+from pipeline_assets.mart_page.loaded_models import LoadedModels
 from pipeline_assets.mart_page.route import Route
-from pipeline_assets.mart_page.views.passport.explanation import Models
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.files.base import FileStore
@@ -30,11 +30,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Links:
-    """Where the neighbours' own pages are, as far as one can know.
+    """Addresses of other web interfaces.
 
     Attributes:
-        dagster: base of Dagster's UI.
-        mlflow: base of MLflow's UI.
+        dagster: base of Dagster's UI; ``None`` if it is not known.
+        mlflow: base of MLflow's UI; ``None`` for the addresses that the registry gives.
     """
 
     dagster: str | None
@@ -43,10 +43,18 @@ class Links:
 
 @dataclass(frozen=True)
 class AppState:
-    """What all sessions share."""
+    """What all sessions share.
+
+    Attributes:
+        database: the marts, for the views.
+        downloads: the marts, for downloads.
+        health: whether the marts' server answers.
+        tasks: reads the tasks' YAML files again if they changed.
+    """
 
     settings: Settings
     database: ReadOnlyDatabase
+    downloads: ReadOnlyDatabase
     health: HealthMonitor
     tasks: Callable[[], Tasks]
     links: Links
@@ -62,19 +70,19 @@ class AppState:
         return resources(self.settings)
 
     @cached_property
-    def models(self) -> Models:
-        """Versions that were asked for an explanation, loaded once for all sessions."""
-        return Models(self.stores["registry"])
+    def models(self) -> LoadedModels:
+        """Models that explain predictions, loaded once for all sessions."""
+        return LoadedModels(self.stores["registry"])
 
 
 class Page:
     """One session, as its views see it.
 
     Args:
-        house: what sessions share.
+        app_state: what sessions share.
         session: Shiny's.
         language: of the whole page.
-        place: reactive; where the reader is.
+        route: reactive; what the page's address names.
         down: reactive; why the server of the marts does not answer, ``None`` while it does.
     """
 
@@ -106,44 +114,44 @@ class Page:
         return self.settings.schema
 
     def route(self) -> Route:
-        """Where the reader is; reactive."""
+        """What the page's address names: view, task, batch, row; reactive."""
         return self._route()
 
     def task(self) -> TaskSpec:
-        """The task that is looked at; reactive. Without any task, the output stays empty: the shell says so."""
+        """The task that is shown; reactive. If there is no task at all, the output stays empty: the frame says so."""
         known = self.app_state.tasks().known
         name = self._route().task
         req(known)
         return known[name] if name is not None and name in known else next(iter(known.values()))
 
     async def go(self, query: str) -> None:
-        """Takes the reader to another place, given as :meth:`Route.at` gives it."""
+        """Moves the browser to another address, a query as :meth:`Route.at` returns it."""
         await self._session.send_custom_message("go", {"query": query})
 
     def link(self, content: str, query: str, **attributes: str) -> Tag:
-        """A link to another place of the page; it is a real one, to be copied or opened in another tab."""
+        """A link to another address of the page, which can be copied or opened in another tab."""
         return a(content, href=query, **attributes)
 
     async def ask(self, query: Callable[Concatenate[Cursor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The answer of a query, asked in a thread; asked again by itself once a lost server is back.
+        """The result of a query, run in a thread; it runs again by itself when a lost server is back.
 
         Args:
-            query: a function over a cursor, of :mod:`pipeline_assets.mart_page.queries`.
-            args: of the query.
-            kwargs: of the query.
+            query: a function that takes a cursor first.
+            args: its other arguments.
+            kwargs: its other arguments.
 
         Raises:
-            SilentException: the server does not answer: the output is empty, and the shell says why.
+            SilentException: the server does not answer: the output is empty, and the page's frame says why.
             SafeException: the server refuses; the output says why.
         """
 
-        def asked() -> T:
+        def run() -> T:
             with self.app_state.database.reading() as cursor:
                 return query(cursor, *args, **kwargs)
 
-        req(self._down() is None)  # and all over again once it is
+        req(self._down() is None)  # reactive: the output is computed again when this changes
         try:
-            return await asyncio.to_thread(asked)
+            return await asyncio.to_thread(run)
         except TransientError as fault:
             self.app_state.health.missed(fault)
             self._down.set(fault)
@@ -154,16 +162,16 @@ class Page:
             raise SafeException(str(error)) from error
 
     async def mart(self, task: TaskSpec, which: Which) -> Mart | None:
-        """A mart of a task as it is on the server; ``None`` if it is not there yet. Raises what :meth:`ask` does."""
+        """A mart of a task as it is on the server; ``None`` if it does not exist yet. Raises what :meth:`ask` does."""
         return await self.ask(catalog.mart, self.schema, task, which)
 
     async def work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The value of a function that reads a store (files, features, MLflow) or takes its time, in a thread.
+        """The value of a slow function, such as one that reads files, features or MLflow; it runs in a thread.
 
         Raises:
             SafeException: a store refuses, or does not answer; the output says so.
         """
-        self._down()  # what came up with the server of the marts is worth another try when it is back
+        self._down()  # reactive: other servers may be back when the marts' server is
         try:
             return await asyncio.to_thread(function, *args, **kwargs)
         except PipelineError as error:

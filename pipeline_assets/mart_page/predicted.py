@@ -1,12 +1,14 @@
-"""Which version predicted which batch, by the first row of each: a look-up a batch, however many rows it has."""
+"""Which version predicted which batch, read from one row of each batch."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
-from psycopg2.sql import SQL
+from psycopg2.sql import SQL, Literal
 
 from pipeline_assets.mart_page.catalog import Mart
+from pipeline_assets.stores.marts import catalog as mart_catalog
+from pipeline_assets.stores.marts.sql import Dialect
 
 
 @dataclass(frozen=True)
@@ -22,19 +24,27 @@ class Predicted:
 def predicted(cursor: Cursor, output: Mart, choices: Mart, latest: int = 200) -> list[Predicted]:
     """The batches that are in the output mart, by name.
 
-    Each prediction has left a record of choice, so the batches are those of the records: asking the mart itself
-    for its batches would read all of it.
+    Each prediction has left a record of choice, so the batches are those of the records: reading them from the mart
+    would read all of it. PostgreSQL looks up one row of each batch in the index; Greenplum has no index there and
+    reads the mart once.
 
     Args:
-        latest: so many batches at most, those predicted last.
+        latest: at most so many batches, those predicted last.
     """
-    query = SQL("SELECT batch FROM {} WHERE stage = 'predict' GROUP BY batch ORDER BY max(chosen_at) DESC LIMIT %s")
-    cursor.execute(query.format(choices.sql), [latest])
-    query = SQL("SELECT batch, model_version, run_id, predicted_at FROM {} WHERE batch = %s LIMIT 1")
-    found = []
-    for (batch,) in cursor.fetchall():
-        cursor.execute(query.format(output.sql), [batch])
-        row = cursor.fetchone()
-        if row is not None:
-            found.append(Predicted(*row))
-    return sorted(found, key=lambda each: each.batch)
+    query = SQL("SELECT batch FROM {} WHERE stage = 'predict' GROUP BY batch ORDER BY max(chosen_at) DESC LIMIT {}")
+    cursor.execute(query.format(choices.sql, Literal(latest)))
+    names = [name for (name,) in cursor.fetchall()]
+    if not names:
+        return []
+    if mart_catalog.dialect(cursor) is Dialect.GREENPLUM:
+        query = SQL(
+            "SELECT batch, max(model_version), max(run_id), max(predicted_at) FROM {}"
+            " WHERE batch IN (SELECT unnest({}::text[])) GROUP BY batch"
+        )
+    else:
+        query = SQL(
+            "SELECT o.* FROM unnest({1}::text[]) AS name, LATERAL"
+            " (SELECT batch, model_version, run_id, predicted_at FROM {0} WHERE batch = name LIMIT 1) o"
+        )
+    cursor.execute(query.format(output.sql, Literal(names)))
+    return sorted((Predicted(*row) for row in cursor.fetchall()), key=lambda each: each.batch)

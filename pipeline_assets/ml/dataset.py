@@ -1,7 +1,7 @@
 """Arrow record batches as the pandas frames that models take: strings by code, numbers without copies."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.task.spec import LABEL, ROW_ADDRESS, SPLIT_BY, Features, TaskSpec
+from pipeline_assets.task.spec import LABEL, ROW_ADDRESS, SPLIT_BY, SPLIT_HASH, Features, TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,24 +20,31 @@ _CODED = pa.dictionary(pa.int32(), pa.string())
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Rows that a model learns from or is judged by, in one order.
+    """Rows that a model learns from or is evaluated on, in one order.
 
     Attributes:
-        features: a column a feature, as :func:`scoring_frame` makes them.
-        label: int8, 0 or 1, a value a row.
-        split_by: the values that a split by time orders, a value a row; ``None`` where the task has none.
+        features: one column per feature, as :func:`scoring_frame` makes them.
+        label: one value per row; int8, 0 or 1, for the kind ``binary``.
+        split_hash: int64 in [0, 2**53), one value per row: of the row's key, or of its address without one.
+        split_by: the values that a split by time orders, one per row; ``None`` where the task has none.
     """
 
     features: "pd.DataFrame"
-    label: NDArray[np.int8]
+    label: NDArray[Any]
+    split_hash: NDArray[np.int64]
     split_by: pa.ChunkedArray | None = None
 
     def __len__(self) -> int:
         return len(self.label)
 
     def take(self, rows: NDArray[np.int64]) -> "LabelledRows":
-        """The rows at these positions; what they are split by is no longer needed."""
-        return LabelledRows(features=self.features.iloc[rows], label=self.label[rows])
+        """The rows at these positions."""
+        return LabelledRows(
+            features=self.features.iloc[rows],
+            label=self.label[rows],
+            split_hash=self.split_hash[rows],
+            split_by=None if self.split_by is None else self.split_by.take(pa.array(rows)),
+        )
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFram
     """Reads a whole feature stream of the stage train; strings are coded batch by batch and never pile up.
 
     Args:
-        stream: ``row_number``, the features, ``label`` and, where the task splits by time, ``split_by``.
+        stream: ``row_number``, the features, ``label``, the split's hash and, where the task splits by time,
+            ``split_by``.
         task: whose features they are.
 
     Raises:
@@ -86,8 +94,9 @@ def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFram
     """
     features = task.features
     by_time = task.training.validation.split == "time"
-    wanted = (_ROW_NUMBER, *features.names, LABEL, *((SPLIT_BY,) if by_time else ()))
-    _check_columns(stream.schema, features, also=(_ROW_NUMBER, LABEL, *((SPLIT_BY,) if by_time else ())))
+    own = (LABEL, SPLIT_HASH, *((SPLIT_BY,) if by_time else ()))
+    wanted = (_ROW_NUMBER, *features.names, *own)
+    _check_columns(stream.schema, features, also=(_ROW_NUMBER, *own))
     batches, unlabelled = [], 0
     for batch in stream:
         labelled = batch.select(wanted).filter(batch.column(LABEL).is_valid())
@@ -98,7 +107,8 @@ def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFram
     table = _by_row_number(table)
     rows = LabelledRows(
         features=scoring_frame(table, features),
-        label=table.column(LABEL).to_numpy().astype(np.int8, copy=False),
+        label=table.column(LABEL).to_numpy(),
+        split_hash=table.column(SPLIT_HASH).to_numpy(),
         split_by=table.column(SPLIT_BY) if by_time else None,
     )
     return TrainingFrame(rows=rows, unlabelled=unlabelled)

@@ -6,8 +6,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pipeline_assets.errors import SelectionError
-from pipeline_assets.ml.metrics import GREATER_IS_BETTER, gain, reaches
-from pipeline_assets.task.spec import Features, Metric, Stage, TaskSpec
+from pipeline_assets.ml.kinds.base import best, gain, kind_of, reaches
+from pipeline_assets.ml.reasons import Reason
+from pipeline_assets.ml.split import SplitRule
+from pipeline_assets.task.fingerprints import Slice
+from pipeline_assets.task.spec import Features, Stage, TaskSpec
+
+# A version predicts only features of the very values that it was fitted on, for the very target.
+MUST_AGREE: tuple[Slice, ...] = ("features", "target")
 
 FeatureKind = Literal["numeric", "categorical"]
 FeatureColumns = tuple[tuple[str, FeatureKind], ...]
@@ -33,6 +39,9 @@ class Candidate:
         metrics: on its own validation rows.
         created: when, with a time zone.
         champion: it holds the alias.
+        fingerprints: of the task that made it, by slice; ``None`` where the version does not say.
+        split: how its batch was shared out; ``None`` where the version does not say.
+        dagster_run: the Dagster run that made it; ``None`` where the version does not say.
     """
 
     version: int
@@ -42,19 +51,39 @@ class Candidate:
     metrics: Mapping[str, float]
     created: datetime
     champion: bool = False
+    fingerprints: Mapping[str, str] | None = None
+    split: SplitRule | None = None
+    dagster_run: str | None = None
+
+
+@dataclass(frozen=True)
+class JudgedOn:
+    """The rows on which champion and challenger were compared.
+
+    Attributes:
+        rows: how many.
+        learned: how many of them the champion fitted or stopped on, or may have.
+        sentence: what they are, for the record of choice.
+    """
+
+    rows: int
+    learned: int
+    sentence: str
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores on one and the same set of rows: those that judged the challenger.
+    """Scores on one and the same set of rows.
 
     Attributes:
         challenger: the version just trained.
         scores: metrics by version: the challenger's and, if one fits, the champion's.
+        judged_on: the rows; ``None`` where there was no champion to compare with.
     """
 
     challenger: int
-    scores: Mapping[int, Mapping[Metric, float]]
+    scores: Mapping[int, Mapping[str, float]]
+    judged_on: JudgedOn | None = None
 
 
 @dataclass(frozen=True)
@@ -62,21 +91,39 @@ class EvaluatedCandidate:
     """A candidate in a record of choice.
 
     Attributes:
-        why_not: why it cannot predict; ``None`` where it can.
-        same_rows: its metric on the challenger's validation rows, where it was compared.
+        reason: why it cannot predict; ``None`` where it can.
+        same_rows: its metric on the rows on which champion and challenger were compared, where it was.
     """
 
     version: int
     run_id: str
     created: str
     metrics: dict[str, float]
-    why_not: str | None
+    reason: Reason | None
     same_rows: float | None = None
 
     @property
     def eligible(self) -> bool:
         """It can predict."""
-        return self.why_not is None
+        return self.reason is None
+
+    @property
+    def why_not(self) -> str | None:
+        """Why it cannot predict, as a sentence."""
+        return None if self.reason is None else self.reason.sentence
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "version": self.version,
+            "run_id": self.run_id,
+            "created": self.created,
+            "metrics": self.metrics,
+            "why_not": self.why_not,
+            "why_not_reason": None if self.reason is None else self.reason.to_json(),
+            "same_rows": self.same_rows,
+            "eligible": self.eligible,
+        }
 
 
 @dataclass(frozen=True)
@@ -89,27 +136,44 @@ class Choice:
         winner: the version that predicts.
         previous: the version that held the alias before.
         gain: the challenger's over the champion on the same rows; ``None`` where they were not compared.
-        reason: one sentence.
+        because: the reason, as a code and its values.
+        judged_on: the rows of the comparison, where there was one.
     """
 
     task: str
     stage: Stage
     policy: str
-    metric: Metric
+    metric: str
     minimum_gain: float
     candidates: tuple[EvaluatedCandidate, ...]
     winner: int
     previous: int | None
     gain: float | None
-    reason: str
+    because: Reason
+    judged_on: JudgedOn | None = None
+
+    @property
+    def reason(self) -> str:
+        """The reason as one English sentence."""
+        return self.because.sentence
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        data = asdict(self)
-        for shown, judged in zip(data["candidates"], self.candidates, strict=True):
-            shown["eligible"] = judged.eligible
-        data["candidates"] = list(data["candidates"])
-        return data
+        return {
+            "task": self.task,
+            "stage": self.stage,
+            "policy": self.policy,
+            "metric": self.metric,
+            "minimum_gain": self.minimum_gain,
+            "candidates": [each.to_json() for each in self.candidates],
+            "winner": self.winner,
+            "previous": self.previous,
+            "gain": self.gain,
+            "reason": self.reason,
+            "reason_code": self.because.code,
+            "reason_values": self.because.to_json()["values"],
+            "judged_on": None if self.judged_on is None else asdict(self.judged_on),
+        }
 
 
 def fitting_champion(task: TaskSpec, candidates: Sequence[Candidate]) -> Candidate | None:
@@ -131,163 +195,171 @@ def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparis
     ordered = sorted(candidates, key=lambda each: each.version)
     holder = next((each for each in ordered if each.champion), None)
     metric = task.training.metric
-    judged = tuple(
+    looked_at = tuple(
         EvaluatedCandidate(
             version=each.version,
             run_id=each.run_id,
             created=each.created.isoformat(),
             metrics=dict(each.metrics),
-            why_not=_why_not(task, each),
+            reason=_why_not(task, each),
             same_rows=comparison.scores.get(each.version, {}).get(metric) if comparison else None,
         )
         for each in ordered
     )
-    _check_any(task, judged)
+    _check_any(task, looked_at)
     policy = task.selection.policy
     difference = None
     if policy == "champion" and comparison:
-        winner, difference, reason = _challenge(task, judged, holder, comparison)
+        winner, difference, because = _challenge(task, looked_at, holder, comparison)
     elif policy == "champion":
-        winner, reason = _reigning(judged, holder)
+        winner, because = _champion_or_newest(looked_at, holder)
     elif policy == "best_metric":
-        winner, reason = _best(task, judged)
+        winner, because = _best(task, looked_at)
     elif policy == "latest":
-        winner = _newest(judged)
-        reason = f"version {winner} is the newest that can predict"
+        winner = _newest(looked_at)
+        because = Reason("newest", winner=winner)
     else:
-        winner = _pinned(task, judged)
-        reason = f"version {winner} is the one that the task names"
+        winner = _named(task, looked_at)
+        because = Reason("named", winner=winner)
     return Choice(
         task=task.name,
         stage="train" if comparison else "predict",
         policy=policy,
         metric=metric,
         minimum_gain=task.selection.minimum_gain,
-        candidates=judged,
+        candidates=looked_at,
         winner=winner,
         previous=holder.version if holder else None,
         gain=difference,
-        reason=reason,
+        because=because,
+        judged_on=comparison.judged_on if comparison else None,
     )
 
 
-def _why_not(task: TaskSpec, candidate: Candidate) -> str | None:
+def _why_not(task: TaskSpec, candidate: Candidate) -> Reason | None:
     """Why a version cannot predict for the task as it is now."""
     if not candidate.ready:
-        return "its training did not finish"
-    differences = _differences(candidate.features, feature_columns(task.features))
-    if differences:
-        return differences
-    metric, limit = task.training.metric, task.limits.metric
+        return Reason("unfinished")
+    if candidate.features is None or candidate.fingerprints is None:
+        return Reason("no_fingerprints", task=task.name)
+    if differences := _differences(candidate.features, feature_columns(task.features)):
+        return Reason("other_features", differences=differences)
+    for which in MUST_AGREE:
+        found, expected = candidate.fingerprints.get(which), task.fingerprint(which)
+        if found != expected:
+            return Reason("other_fingerprint", slice=which, found=found, expected=expected, task=task.name)
+    return _below(task, candidate)
+
+
+def _below(task: TaskSpec, candidate: Candidate) -> Reason | None:
+    """Why a version that fits is not good enough."""
+    metric, limit, kind = task.training.metric, task.limits.metric, kind_of(task)
     value = candidate.metrics.get(metric)
     if value is None and (limit is not None or task.selection.policy == "best_metric"):
-        return f"it has no {metric}"
-    if value is not None and limit is not None and not reaches(metric, value, limit):
-        return f"its {metric} {value:.4f} does not reach the limit {limit:g}"
+        return Reason("no_metric", metric=metric)
+    if value is not None and limit is not None and not reaches(kind, metric, value, limit):
+        return Reason("below_limit", metric=metric, value=value, limit=limit)
     return None
 
 
-def _differences(found: FeatureColumns | None, wanted: FeatureColumns) -> str | None:
-    if found is None:
-        return "it does not say which features it takes"
-    if found == wanted:
+def _differences(was_columns: FeatureColumns, wanted: FeatureColumns) -> str | None:
+    if was_columns == wanted:
         return None
-    was, now = dict(found), dict(wanted)
+    was, now = dict(was_columns), dict(wanted)
     parts = []
     if lacking := [name for name in now if name not in was]:
         parts.append(f"not fitted on {', '.join(lacking)}")
     if gone := [name for name in was if name not in now]:
         parts.append(f"fitted on {', '.join(gone)}, which the task no longer has")
     parts += [f"{name} was {was[name]} and is {now[name]}" for name in now if was.get(name, now[name]) != now[name]]
-    return f"its features differ: {'; '.join(parts) or 'another order'}"
+    return "; ".join(parts) or "another order"
 
 
-def _check_any(task: TaskSpec, judged: Sequence[EvaluatedCandidate]) -> None:
-    if any(each.eligible for each in judged):
+def _check_any(task: TaskSpec, looked_at: Sequence[EvaluatedCandidate]) -> None:
+    if any(each.eligible for each in looked_at):
         return
-    listed = "; ".join(f"version {each.version}: {each.why_not}" for each in judged)
+    listed = "; ".join(f"version {each.version}: {each.why_not}" for each in looked_at)
     raise SelectionError(
         f"no model version of {task.name} can predict",
         task=task.name,
         found=listed or "no version registered",
-        expected="a version whose training finished, with the task's features and above its limit",
+        expected="a version whose training finished, with the task's features and target, and above its limit",
         do=f"materialise {task.name}/model, or run the job {task.name}_train",
     )
 
 
-def _newest(judged: Sequence[EvaluatedCandidate]) -> int:
-    return max(each.version for each in judged if each.eligible)
+def _newest(looked_at: Sequence[EvaluatedCandidate]) -> int:
+    return max(each.version for each in looked_at if each.eligible)
 
 
 def _challenge(
-    task: TaskSpec, judged: Sequence[EvaluatedCandidate], holder: Candidate | None, comparison: Comparison
-) -> tuple[int, float | None, str]:
-    by_version = {each.version: each for each in judged}
+    task: TaskSpec, looked_at: Sequence[EvaluatedCandidate], holder: Candidate | None, comparison: Comparison
+) -> tuple[int, float | None, Reason]:
+    by_version = {each.version: each for each in looked_at}
     challenger = by_version[comparison.challenger]
-    if holder is None:
-        return _succession(judged, challenger, "no version was champion before")
-    champion = by_version[holder.version]
-    if champion.why_not is not None:
-        before = f"the champion before, version {champion.version}, cannot predict ({champion.why_not})"
-        return _succession(judged, challenger, before)
-    stays = f"version {champion.version} stays champion: version {challenger.version}"
-    if challenger.why_not is not None:
-        return champion.version, None, f"{stays} cannot predict ({challenger.why_not})"
+    champion = None if holder is None else by_version[holder.version]
+    if champion is None or champion.reason is not None:
+        winner, because = _without_champion(looked_at, challenger, champion)
+        return winner, None, because
+    if champion.version == challenger.version:
+        return champion.version, None, Reason("champion", winner=champion.version)
+    both = {"winner": champion.version, "challenger": challenger.version}
+    if challenger.reason is not None:
+        return champion.version, None, Reason("challenger_unfit", **both, why_not=challenger.reason)
     metric, wanted = task.training.metric, task.selection.minimum_gain
     new, old = comparison.scores[challenger.version][metric], comparison.scores[champion.version][metric]
-    difference = gain(metric, new, old)
-    against = f"{metric} {new:.4f} against {old:.4f} on the same validation rows"
+    difference = gain(kind_of(task), metric, new, old)
+    on = comparison.judged_on.sentence if comparison.judged_on else "the same validation rows"
+    against = {"metric": metric, "new": new, "old": old, "on": on}
     if difference <= 0:
-        return champion.version, difference, f"{stays} is no better, {against}"
+        return champion.version, difference, Reason("no_better", **both, **against)
     if difference < wanted:
-        return champion.version, difference, f"{stays} is better by less than {wanted:g}, {against}"
-    reason = f"version {challenger.version} becomes champion: it is better than {champion.version}, {against}"
-    return challenger.version, difference, reason
+        return champion.version, difference, Reason("gain_too_small", **both, **against, minimum_gain=wanted)
+    because = Reason("better", winner=challenger.version, previous=champion.version, **against)
+    return challenger.version, difference, because
 
 
-def _succession(
-    judged: Sequence[EvaluatedCandidate], challenger: EvaluatedCandidate, before: str
-) -> tuple[int, None, str]:
-    """Who follows where there is no champion to compare with."""
-    if challenger.why_not is None:
-        return challenger.version, None, f"version {challenger.version} becomes champion: {before}"
-    newest = _newest(judged)
-    neither = f"version {challenger.version}, just trained, cannot predict ({challenger.why_not})"
-    return newest, None, f"version {newest} becomes champion: {before}, and {neither}"
+def _without_champion(
+    looked_at: Sequence[EvaluatedCandidate], challenger: EvaluatedCandidate, before: EvaluatedCandidate | None
+) -> tuple[int, Reason]:
+    """Who becomes champion where there is none that can predict."""
+    was = {} if before is None else {"previous": before.version, "why_not": before.reason}
+    if challenger.reason is None:
+        code = "first_champion" if before is None else "champion_unfit"
+        return challenger.version, Reason(code, winner=challenger.version, **was)
+    newest = _newest(looked_at)
+    code = "challenger_unfit_no_champion" if before is None else "challenger_and_champion_unfit"
+    also = {"challenger": challenger.version, "challenger_why_not": challenger.reason}
+    return newest, Reason(code, winner=newest, **was, **also)
 
 
-def _reigning(judged: Sequence[EvaluatedCandidate], holder: Candidate | None) -> tuple[int, str]:
+def _champion_or_newest(looked_at: Sequence[EvaluatedCandidate], holder: Candidate | None) -> tuple[int, Reason]:
     if holder is None:
-        winner = _newest(judged)
-        return winner, f"no version is champion, and version {winner} is the newest that can predict"
-    champion = next(each for each in judged if each.version == holder.version)
-    if champion.eligible:
-        return champion.version, f"version {champion.version} is champion"
-    winner = _newest(judged)
-    return winner, (
-        f"the champion, version {champion.version}, cannot predict ({champion.why_not}),"
-        f" and version {winner} is the newest that can"
-    )
+        winner = _newest(looked_at)
+        return winner, Reason("no_champion", winner=winner)
+    champion = next(each for each in looked_at if each.version == holder.version)
+    if champion.reason is None:
+        return champion.version, Reason("champion", winner=champion.version)
+    winner = _newest(looked_at)
+    return winner, Reason("champion_cannot", winner=winner, previous=champion.version, why_not=champion.reason)
 
 
-def _best(task: TaskSpec, judged: Sequence[EvaluatedCandidate]) -> tuple[int, str]:
+def _best(task: TaskSpec, looked_at: Sequence[EvaluatedCandidate]) -> tuple[int, Reason]:
     metric = task.training.metric
-    sign = 1 if GREATER_IS_BETTER[metric] else -1
-    able = [each for each in judged if each.eligible]
-    best = max(able, key=lambda each: (sign * each.metrics[metric], each.version))
-    value = f"{metric} {best.metrics[metric]:.4f}"
-    return best.version, f"version {best.version} has the best {value} of {len(able)} that can predict"
+    values = {each.version: each.metrics[metric] for each in looked_at if each.eligible}
+    winner = best(kind_of(task), metric, values)
+    return winner, Reason("best", winner=winner, metric=metric, value=values[winner], count=len(values))
 
 
-def _pinned(task: TaskSpec, judged: Sequence[EvaluatedCandidate]) -> int:
+def _named(task: TaskSpec, looked_at: Sequence[EvaluatedCandidate]) -> int:
     wanted = task.selection.version
-    named = next((each for each in judged if each.version == wanted), None)
+    named = next((each for each in looked_at if each.version == wanted), None)
     if named is None:
         raise SelectionError(
             "there is no such model version",
             task=task.name,
             found=wanted,
-            available=[each.version for each in judged],
+            available=[each.version for each in looked_at],
             do="name one of these under selection, or choose another policy",
         )
     if named.why_not is not None:
@@ -295,7 +367,7 @@ def _pinned(task: TaskSpec, judged: Sequence[EvaluatedCandidate]) -> int:
             "the model version that the task names cannot predict",
             task=task.name,
             found=f"version {named.version}: {named.why_not}",
-            available=[each.version for each in judged if each.eligible],
+            available=[each.version for each in looked_at if each.eligible],
             do="name one of these under selection, or choose another policy",
         )
     return named.version

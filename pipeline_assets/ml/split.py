@@ -1,6 +1,13 @@
-"""Which labelled rows judge the model: the latest ones, or a seeded random share."""
+"""Which labelled rows fit a model, which stop its fit and which evaluate it: the latest values, or a hash of the key.
 
-from dataclasses import dataclass
+The rule of a split is a value that a version keeps: by it the side of any row can be told later, without the data
+that the version was made of.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -9,67 +16,225 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.task.spec import SPLIT_BY, Validation
+from pipeline_assets.task.spec import SPLIT_BY, TaskSpec, Validation
+
+TRAINING, STOPPING, VALIDATION = 0, 1, 2
+SIDES = ("training", "stopping", "validation")
+
+_SPAN = float(2**53)  # hashes are below it
+# A label with fewer rows than this on its smallest side is shared out by count: chance would leave a side empty.
+_FEW = 30
+_VALUES = 3  # a split by time needs one value per side
+
+Side = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
-class Split:
-    """Positions of the rows of either side, ascending; together they are all rows, and neither side is empty.
+class SplitRule:
+    """How the rows of one batch were shared out.
 
     Attributes:
-        boundary: the first value that judges, where the split is by time.
+        by: ``share``: by a hash of the key or row address; ``time``: by the values of a column.
+        batch: whose rows they were.
+        sha256: of that batch's file.
+        key: the task's key columns; empty where a row is told by its address.
+        seed: mixed into the hash.
+        fraction: asked for the validation rows.
+        stopping_fraction: asked for the stopping rows, of the others.
+        cuts: by label: rows whose mixed hash, in [0, 1), is below the first number are validation rows, below the
+            second stopping rows, the others training rows. Empty in a split by time.
+        column: that a split by time orders by.
+        column_type: its Arrow type.
+        first: the smallest value of that column in the batch, as text; so the other two.
+        stopping_from: the first value that stops.
+        validation_from: the first value that evaluates.
     """
 
-    training: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    boundary: str | None = None
+    by: Literal["share", "time"]
+    batch: str
+    sha256: str
+    key: tuple[str, ...]
+    seed: int
+    fraction: float
+    stopping_fraction: float
+    cuts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    column: str | None = None
+    column_type: str | None = None
+    first: str | None = None
+    stopping_from: str | None = None
+    validation_from: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; :meth:`from_json` is its inverse."""
+        return {**asdict(self), "key": list(self.key), "cuts": {name: list(cut) for name, cut in self.cuts.items()}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "SplitRule":
+        """From what :meth:`to_json` gave.
+
+        Raises:
+            TypeError, ValueError, KeyError: it is something else.
+        """
+        cuts = {str(name): (float(first), float(second)) for name, (first, second) in data["cuts"].items()}
+        return cls(**{**data, "key": tuple(data["key"]), "cuts": cuts})
+
+    def side_of(self, rows: LabelledRows, strata: NDArray[np.int64]) -> Side:
+        """The side of each row, as if it were of this rule's batch: 0 training, 1 stopping, 2 validation.
+
+        Args:
+            rows: in a split by time, with what they are split by.
+            strata: the group of each row, as the kind gives it; a group that the batch did not have is shared out
+                by the fractions.
+        """
+        side = np.full(len(rows), TRAINING, dtype=np.int8)
+        if self.by == "time":
+            side[self._at_least(rows, self.stopping_from)] = STOPPING
+            side[self._at_least(rows, self.validation_from)] = VALIDATION
+            return side
+        mixed = _mixed(rows.split_hash, self.seed)
+        for stratum in np.unique(strata):
+            validation, stopping = self.cuts.get(str(stratum), self.plain_cut)
+            here = strata == stratum
+            side[here & (mixed < stopping)] = STOPPING
+            side[here & (mixed < validation)] = VALIDATION
+        return side
+
+    def may_have_learned(self, rows: LabelledRows, strata: NDArray[np.int64], of: "SplitRule") -> NDArray[np.bool_]:
+        """Which rows of another version's batch this version fitted or stopped on, or may have: true where unsure.
+
+        Args:
+            rows: of the other version's batch.
+            strata: their groups.
+            of: the other version's rule: it says which batch they are of, and how rows are told apart there.
+        """
+        everything = np.ones(len(rows), dtype=bool)
+        if self.by == "time":
+            if rows.split_by is None or (of.column, of.column_type) != (self.column, self.column_type):
+                return everything
+            return self._at_least(rows, self.first) & ~self._at_least(rows, self.validation_from)
+        same_batch = self.batch == of.batch
+        if self.key != of.key:
+            return everything
+        if self.sha256 == of.sha256 and (self.key or same_batch):
+            return np.asarray(self.side_of(rows, strata) != VALIDATION)
+        if not self.key:
+            # Rows are told by their address: those of another batch are other rows, as far as anyone can tell.
+            return everything if same_batch or self.sha256 == of.sha256 else ~everything
+        # The same key may have had another label there.
+        safe = min((cut for cut, _ in self.cuts.values()), default=self.plain_cut[0])
+        return np.asarray(_mixed(rows.split_hash, self.seed) >= safe)
+
+    @property
+    def plain_cut(self) -> tuple[float, float]:
+        """The cuts of a label that has rows enough for chance to share them out."""
+        return self.fraction, self.fraction + (1 - self.fraction) * self.stopping_fraction
+
+    def _at_least(self, rows: LabelledRows, text: str | None) -> NDArray[np.bool_]:
+        if rows.split_by is None or text is None:
+            raise ValueError("a split by time needs rows that were read with split_by")
+        later = pc.greater_equal(rows.split_by, _value(text, rows.split_by.type))
+        return np.asarray(pc.fill_null(later, fill_value=False).to_numpy())
 
 
-def split(rows: LabelledRows, validation: Validation, seed: int) -> Split:
-    """Splits labelled rows as the task says.
+def split_rule(rows: LabelledRows, task: TaskSpec, strata: NDArray[np.int64], *, batch: str, sha256: str) -> SplitRule:
+    """The rule that shares out the labelled rows of a batch as the task says; no side of it is empty.
 
-    By time, rows of equal value stay together, so that a day is never on both sides; the cut is the one
-    between two values that comes nearest to ``fraction``.
+    By time, rows of equal value stay together, so that a day is never on two sides; a cut is the one between two
+    values that comes nearest to the fraction. By share, a row's hash decides, so that a key is on the same side in
+    every batch; of a label that has few rows, each side gets its share by count.
+
+    Args:
+        strata: the group of each row of which every side should have some, as the kind gives it.
+        batch: its name.
+        sha256: of its file.
 
     Raises:
-        DataError: one side would be empty, or a labelled row has no value to order by.
+        DataError: there are too few rows or values for three sides, or a labelled row has no value to order by.
     """
-    return _by_time(rows, validation) if validation.split == "time" else _by_share(len(rows), validation, seed)
-
-
-def _by_share(count: int, validation: Validation, seed: int) -> Split:
-    judging = round(count * validation.fraction)
-    if not 0 < judging < count:
-        raise DataError(
-            "too few labelled rows to train and to validate",
-            found=f"{count} rows, {judging} of them to validate",
-            expected=f"rows on both sides of a share of {validation.fraction}",
-        )
-    shuffled = np.random.default_rng(seed).permutation(count)
-    return Split(training=np.sort(shuffled[judging:]), validation=np.sort(shuffled[:judging]))
-
-
-def _by_time(rows: LabelledRows, validation: Validation) -> Split:
+    validation = task.training.validation
+    rule = SplitRule(
+        by=validation.split,
+        batch=batch,
+        sha256=sha256,
+        key=task.key,
+        seed=task.training.seed,
+        fraction=validation.fraction,
+        stopping_fraction=validation.stopping_fraction,
+    )
+    if validation.split == "share":
+        return replace(rule, cuts=_cuts(_mixed(rows.split_hash, rule.seed), strata, rule))
     if rows.split_by is None:
         raise ValueError("a split by time needs rows that were read with split_by")
-    ranks = _ranks(rows.split_by, str(validation.column))
-    up_to = np.cumsum(np.bincount(ranks))
-    if len(up_to) < 2:  # noqa: PLR2004 - a cut lies between two values
+    first, stopping, validating = _bounds(rows.split_by, validation)
+    return replace(
+        rule,
+        column=validation.column,
+        column_type=str(rows.split_by.type),
+        first=first,
+        stopping_from=stopping,
+        validation_from=validating,
+    )
+
+
+def _mixed(hashes: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """Hashes as even numbers in [0, 1), other ones for another seed (SplitMix64's finaliser, Steele et al. 2014)."""
+    value = hashes.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    value ^= value >> np.uint64(31)
+    return np.asarray((value >> np.uint64(11)).astype(np.float64) / _SPAN)
+
+
+def _cuts(mixed: NDArray[np.float64], strata: NDArray[np.int64], rule: SplitRule) -> dict[str, tuple[float, float]]:
+    cuts = {}
+    for stratum in np.unique(strata):
+        own = np.sort(mixed[strata == stratum])
+        plain = rule.plain_cut
+        smallest = min(plain[0], plain[1] - plain[0], 1 - plain[1]) * len(own)
+        cuts[str(stratum)] = plain if smallest >= _FEW else _counted(own, plain, stratum)
+    return cuts
+
+
+def _counted(own: NDArray[np.float64], plain: tuple[float, float], stratum: np.int64) -> tuple[float, float]:
+    """Cuts that give each side its share of these rows by count, and at least one."""
+    if len(own) < len(SIDES):
         raise DataError(
-            "a split by time finds one value only, so either side would be empty",
+            "too few labelled rows to fit, to stop the fit and to evaluate",
+            found=f"{len(own)} rows of label {stratum}",
+            expected="at least one row of every label to fit, one to stop the fit and one to evaluate",
+            do="take a larger batch, or another target",
+        )
+    validation = min(max(1, round(len(own) * plain[0])), len(own) - 2)
+    stopping = min(max(1, round(len(own) * (plain[1] - plain[0]))), len(own) - validation - 1)
+    return float(own[validation]), float(own[validation + stopping])
+
+
+def _bounds(values: pa.ChunkedArray, validation: Validation) -> tuple[str, str, str]:
+    """The first value of all, the first that stops and the first that evaluates, as text."""
+    ranks = _ranks(values, str(validation.column))
+    counts = np.bincount(ranks)
+    if len(counts) < _VALUES:
+        raise DataError(
+            "a split by time finds too few values",
             column=validation.column,
-            found=f"{rows.split_by[0].as_py()} in all {len(rows)} labelled rows",
-            expected="at least two values",
+            found=f"{len(counts)} in all {len(values)} labelled rows, the first {values[0].as_py()}",
+            expected="at least three: the latest evaluate, the latest of the others stop the fit, the rest fit",
             do="split by another column, or by share",
         )
-    # Rows before each possible cut against those asked for; of two equally near cuts the earlier is taken.
-    cut = int(np.argmin(np.abs(up_to[:-1] - len(rows) * (1 - validation.fraction)))) + 1
-    judging = ranks >= cut
-    return Split(
-        training=np.flatnonzero(~judging),
-        validation=np.flatnonzero(judging),
-        boundary=str(rows.split_by[int(np.argmax(ranks == cut))].as_py()),
-    )
+    validating = _cut(counts, validation.fraction, keep=2)
+    stopping = _cut(counts[:validating], validation.stopping_fraction, keep=1)
+
+    def text(rank: int) -> str:
+        return str(values[int(np.argmax(ranks == rank))].as_py())
+
+    return text(0), text(stopping), text(validating)
+
+
+def _cut(counts: NDArray[np.int64], fraction: float, keep: int) -> int:
+    """The first value of the later side: rows before each possible cut against those asked for; the earlier of two."""
+    up_to = np.cumsum(counts)
+    wanted = up_to[-1] * (1 - fraction)
+    return int(np.argmin(np.abs(up_to[keep - 1 : -1] - wanted))) + keep
 
 
 def _ranks(values: pa.ChunkedArray, column: str) -> NDArray[np.int64]:
@@ -84,3 +249,10 @@ def _ranks(values: pa.ChunkedArray, column: str) -> NDArray[np.int64]:
         )
     ranks = pc.rank(values, sort_keys="ascending", tiebreaker="dense").to_numpy().astype(np.int64)
     return np.asarray(ranks - 1)
+
+
+def _value(text: str, kind: pa.DataType) -> pa.Scalar:
+    """A value from the text that ``str`` made of it."""
+    if pa.types.is_time(kind):
+        return pa.scalar(dt.time.fromisoformat(text), kind)
+    return pa.scalar(text).cast(kind)

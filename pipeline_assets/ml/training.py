@@ -1,17 +1,17 @@
-"""One training: labelled rows in; a model out, judged on rows it has not seen."""
+"""One training: labelled rows in; a model out, evaluated on rows that neither fitted it nor stopped its fit."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError, located
-from pipeline_assets.ml import metrics
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
-from pipeline_assets.ml.metrics import AtThreshold
-from pipeline_assets.ml.split import split
+from pipeline_assets.ml.kinds.base import Kind, kind_of
+from pipeline_assets.ml.split import SIDES, STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
-from pipeline_assets.task.spec import Metric, TaskSpec
+from pipeline_assets.task.spec import TaskSpec
 
 
 @dataclass(frozen=True)
@@ -19,43 +19,63 @@ class Trained:
     """A fitted model and how it does.
 
     Attributes:
-        fit: the model, its parameters, curves and importance.
-        validation: the rows that judged it; a champion is scored on these as well.
-        probability: the model's, a value a validation row.
-        metrics: on the validation rows.
-        guess: of the constant guess, the mean label of the training rows, on the validation rows.
-        decision: at probability 0.5, on the validation rows.
-        training_rows: learned from.
+        fit: the evaluated model, its parameters, curves and importance: all numbers here are its own.
+        model: the one to register: ``fit.model``, or a refit of it on all labelled rows.
+        refitted: whether it is a refit.
+        split: the rule by which the rows were shared out.
+        validation: the rows that evaluated ``fit``.
+        prediction: of ``fit.model``, one value per validation row.
+        metrics: on the validation rows, every metric of the kind.
+        baseline: the same of a prediction that knows nothing but the labels of the training rows.
+        details: further numbers of the kind.
+        training_rows: that ``fit`` learned from.
+        stopping_rows: that stopped it.
         unlabelled: rows of the batch left out.
         share: mean label of the training rows.
-        boundary: first value that judges, where the split is by time.
     """
 
     fit: Fit
+    model: FittedModel
+    refitted: bool
+    split: SplitRule
     validation: LabelledRows
-    probability: NDArray[np.float64]
-    metrics: dict[Metric, float]
-    baseline: dict[Metric, float]
-    decision: AtThreshold
+    prediction: NDArray[np.float64]
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+    details: dict[str, float]
     training_rows: int
+    stopping_rows: int
     unlabelled: int
     share: float
-    boundary: str | None
+
+    @property
+    def labelled_rows(self) -> int:
+        """The rows of all three sides, from which a refit learned."""
+        return self.training_rows + self.stopping_rows + len(self.validation)
 
 
-def train(task: TaskSpec, frame: TrainingFrame, on_progress: OnProgress | None = None) -> Trained:
-    """Splits, fits and judges.
+def train(
+    task: TaskSpec,
+    frame: TrainingFrame,
+    on_progress: OnProgress | None = None,
+    *,
+    batch: str = "",
+    sha256: str = "",
+) -> Trained:
+    """Splits, fits, evaluates and, where the task says so, refits on all labelled rows.
 
     Args:
         task: whose ``training`` says how.
         frame: the batch.
         on_progress: as :meth:`pipeline_assets.ml.trainers.base.Trainer.fit` has it.
+        batch: its name, which the split's rule keeps.
+        sha256: of its file, likewise.
 
     Raises:
         DataError: there are no labelled rows, one label only, or a side of the split lacks rows or a label.
         TaskError: the package refuses a parameter.
     """
-    rows = frame.rows
+    rows, kind = frame.rows, kind_of(task)
     if len(rows) == 0:
         raise DataError(
             "no labelled rows to train on",
@@ -63,42 +83,59 @@ def train(task: TaskSpec, frame: TrainingFrame, on_progress: OnProgress | None =
             found=f"{frame.unlabelled} rows, all without a label",
             expected=f"rows where {task.target.expression} is not null",
         )
-    _check_labels(task, rows, "the labelled rows")
+    _check_labels(task, kind, rows, "labelled")
     with located({"task": task.name}):
-        parts = split(rows, task.training.validation, task.training.seed)
-    training, validation = rows.take(parts.training), rows.take(parts.validation)
-    _check_labels(task, training, "the training rows")
-    _check_labels(task, validation, "the validation rows")
-    fit = trainer(task.training.package).fit(task, training, validation, on_progress)
-    probability = fit.model.probability(validation.features)
-    share = float(np.mean(training.label))
+        rule = split_rule(rows, task, kind.strata(rows.label), batch=batch, sha256=sha256)
+    training, stopping, validation = _sides(task, kind, rows, rule)
+    package = trainer(task.training.package)
+    fit = package.fit(task, training, stopping, on_progress)
+    prediction = fit.model.predict(validation.features)
     return Trained(
         fit=fit,
+        model=package.refit(task, rows, fit) if task.training.refit else fit.model,
+        refitted=task.training.refit,
+        split=rule,
         validation=validation,
-        probability=probability,
-        metrics=metrics.scores(validation.label, probability),
-        baseline=metrics.constant_baseline(validation.label, share),
-        decision=metrics.at_threshold(validation.label, probability),
+        prediction=prediction,
+        metrics=kind.evaluate(validation.label, prediction),
+        baseline=kind.evaluate(validation.label, kind.baseline(training.label, len(validation))),
+        details=kind.details(validation.label, prediction),
         training_rows=len(training),
+        stopping_rows=len(stopping),
         unlabelled=frame.unlabelled,
-        share=share,
-        boundary=parts.boundary,
+        share=float(np.mean(training.label)),
     )
 
 
-def evaluate(model: FittedModel, rows: LabelledRows) -> dict[Metric, float]:
-    """The scores of any model, such as the champion, on the rows that judged another."""
-    return metrics.scores(rows.label, model.probability(rows.features))
+def validation_rows(task: TaskSpec, frame: TrainingFrame, rule: SplitRule) -> LabelledRows:
+    """The rows of a version's batch that evaluated it, found again by its rule."""
+    rows = frame.rows
+    return rows.take(np.flatnonzero(rule.side_of(rows, kind_of(task).strata(rows.label)) == VALIDATION))
 
 
-def _check_labels(task: TaskSpec, rows: LabelledRows, which: str) -> None:
-    values, counts = np.unique(rows.label, return_counts=True)
-    if values.tolist() != [0, 1]:
-        shown = ", ".join(f"{count} of label {value}" for value, count in zip(values, counts, strict=True))
+def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows) -> dict[str, float]:
+    """The metrics of any model on any rows.
+
+    Raises:
+        DataError: the rows cannot evaluate a model.
+    """
+    return kind_of(task).evaluate(rows.label, model.predict(rows.features))
+
+
+def _sides(task: TaskSpec, kind: Kind, rows: LabelledRows, rule: SplitRule) -> list[LabelledRows]:
+    side = rule.side_of(rows, kind.strata(rows.label))
+    sides = [rows.take(np.flatnonzero(side == which)) for which in (TRAINING, STOPPING, VALIDATION)]
+    for name, part in zip(SIDES, sides, strict=True):
+        _check_labels(task, kind, part, name)
+    return sides
+
+
+def _check_labels(task: TaskSpec, kind: Kind, rows: LabelledRows, which: str) -> None:
+    problem: Any = kind.label_problem(rows.label)
+    if problem:
         raise DataError(
-            f"{which} do not have the labels 0 and 1",
+            f"the {which} rows do not have the labels that the kind {kind.name} needs",
             task=task.name,
-            found=f"{len(rows)} rows: {shown}",
-            expected="both labels, to train and to validate",
+            found=problem,
             do="take a larger batch, or another split or target",
         )

@@ -1,9 +1,8 @@
 """Starts and stops every real server on this machine, and runs a command with their addresses.
 
-``python -m pipeline_assets.stack up | airflow | down | run command ...``
+``pipeline-assets stack up | airflow | down | run command ...``
 """
 
-import argparse
 import fcntl
 import os
 import subprocess
@@ -11,9 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline_assets.errors import PipelineError, StoreError
+import click
+
+from pipeline_assets.cli.report import refusals
+from pipeline_assets.errors import StoreError
 from pipeline_assets.stack import airflow, ready, s3
 from pipeline_assets.stack.plan import Plan
 from pipeline_assets.stack.programs import environment, prepare, programs
@@ -24,6 +27,14 @@ _SECONDS = 180  # on a slow machine; then something is wrong
 _PAUSE = 0.2
 _LINES = 15
 _AIRFLOW = "airflow"  # its folder, in that of the servers
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the servers' folder and the file of their variables are."""
+
+    folder: Path
+    env_file: Path
 
 
 def up(folder: Path, env_file: Path) -> None:
@@ -170,32 +181,88 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline_assets.stack", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path(".pipeline/stack"), help="of everything they write")
-    parser.add_argument("--env-file", type=Path, default=Path(".env.stack"), help="where their variables go")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("up", help="start them")
-    verbs.add_parser("airflow", help="start Airflow beside them")
-    verbs.add_parser("down", help="stop them, and Airflow")
-    verbs.add_parser("run", help="run a command with their variables").add_argument("line", nargs=argparse.REMAINDER)
-    given = parser.parse_args(arguments)
-    folder = given.folder.resolve()
-    try:
-        if given.verb == "run":
-            return run(folder, given.line)
-        if given.verb == "down":
-            down(folder)
-        elif given.verb == "airflow":
-            up_airflow(folder)
-        else:
-            up(folder, given.env_file.resolve())
-    except PipelineError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+@click.group()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
+    default=".pipeline/stack",
+    show_default=True,
+    help="Folder of everything that the servers write.",
+)
+@click.option(
+    "--env-file",
+    type=click.Path(dir_okay=False, path_type=Path, resolve_path=True),
+    default=".env.stack",
+    show_default=True,
+    help="File that their variables are written to.",
+)
+@click.pass_context
+def stack(ctx: click.Context, *, folder: Path, env_file: Path) -> None:
+    r"""Start and stop S3, PostgreSQL, Tarantool, MLflow, Dagster and the mart page on this machine.
+
+    \b
+    Examples:
+      pipeline-assets stack up
+      pipeline-assets stack run pipeline-assets demo
+      pipeline-assets stack down
+    """
+    ctx.obj = _Places(folder, env_file)
+
+
+@stack.command("up")
+@click.pass_obj
+@refusals()
+def up_verb(places: _Places) -> None:
+    r"""Start the servers; return when each of them serves.
+
+    \b
+    Examples:
+      pipeline-assets stack up
+      set -a; . ./.env.stack; set +a     # then every other verb works on these servers
+    """
+    up(places.folder, places.env_file)
+
+
+@stack.command("airflow")
+@click.pass_obj
+@refusals()
+def airflow_verb(places: _Places) -> None:
+    r"""Start Airflow beside the servers; needs .venv-airflow, which `make airflow` makes.
+
+    \b
+    Examples:
+      pipeline-assets stack airflow
+    """
+    up_airflow(places.folder)
+
+
+@stack.command("down")
+@click.pass_obj
+@refusals()
+def down_verb(places: _Places) -> None:
+    r"""Stop the servers, and Airflow; what they hold stays.
+
+    \b
+    Examples:
+      pipeline-assets stack down
+    """
+    down(places.folder)
+
+
+@stack.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("line", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+@refusals()
+def run_verb(ctx: click.Context, line: tuple[str, ...]) -> None:
+    r"""Run a command with the servers' variables; its exit code is that of this one.
+
+    \b
+    Examples:
+      pipeline-assets stack run pipeline-assets run flight_delays predict --all
+      pipeline-assets stack run pipeline-assets sql
+    """
+    ctx.exit(run(ctx.obj.folder, list(line)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stack(prog_name="python -m pipeline_assets.stack")

@@ -1,4 +1,4 @@
-"""Airflow on the loopback, from a virtual environment of its own: its processes, and what they need to start."""
+"""Runs Airflow on the loopback from its own virtual environment: its settings, its processes, and when they serve."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ from pipeline_assets.stack.programs import CHECKOUT, PACKAGE, Program
 from pipeline_assets.stack.ready import NotYet, asked
 
 VENV = CHECKOUT / ".venv-airflow"
-# The folder that is copied into an Airflow installation; here it is used where it stands.
+# Users copy this folder into an Airflow installation; this Airflow reads it in place.
 INSTALLED = PACKAGE / "airflow_dags"
 LOGIN = "admin"
 PROGRAMS = ("airflow-api", "airflow-scheduler", "airflow-dags", "airflow-triggerer")
@@ -26,14 +26,14 @@ PROGRAMS = ("airflow-api", "airflow-scheduler", "airflow-dags", "airflow-trigger
 
 @dataclass(frozen=True)
 class Airflow:
-    """The Airflow of one folder.
+    """One Airflow installation.
 
     Attributes:
-        folder: for everything that it writes; Airflow's home.
-        port: of the web server.
-        password: of :data:`LOGIN`.
-        jwt_secret: by which its processes know each other.
-        fernet_key: for connections in its database.
+        folder: Airflow's home; it writes nowhere else.
+        port: port of the web server.
+        password: password of the user :data:`LOGIN`.
+        jwt_secret: secret with which its processes sign their requests to each other.
+        fernet_key: key that encrypts the connections in its database.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class Airflow:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """The folder's; made, with a free port and new credentials, at the first call."""
+        """Reads the installation of a folder; the first call makes it, with a free port and new credentials."""
         file = folder / "plan.json"
         if file.exists():
             return cls(folder, **json.loads(file.read_text()))
@@ -57,15 +57,15 @@ class Airflow:
 
     @property
     def url(self) -> str:
-        """Of the web server."""
+        """URL of the web server."""
         return f"http://{HOST}:{self.port}"
 
     def variables(self, dagster: str, installed: Path = INSTALLED) -> dict[str, str]:
-        """Airflow's settings.
+        """Airflow's settings as environment variables.
 
         Args:
-            dagster: the URL of the Dagster webserver.
-            installed: the folder with ``dags`` and ``plugins``.
+            dagster: URL of the Dagster webserver.
+            installed: folder that holds ``dags`` and ``plugins``.
         """
         return {
             "AIRFLOW_HOME": str(self.folder),
@@ -74,7 +74,7 @@ class Airflow:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "8",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",  # nothing is on a schedule
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",  # the demo's DAGs have no schedule
             "AIRFLOW__CORE__FERNET_KEY": self.fernet_key,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{LOGIN}:admin",
@@ -92,10 +92,10 @@ class Airflow:
 
 
 def command() -> str:
-    """Airflow's program.
+    """Path of Airflow's program.
 
     Raises:
-        StoreError: it is not installed.
+        StoreError: Airflow is not installed.
     """
     program = VENV / "bin" / "airflow"
     if not program.exists():
@@ -104,10 +104,10 @@ def command() -> str:
 
 
 def programs(airflow: Airflow) -> list[Program]:
-    """Its processes. ``airflow standalone`` would open the ports of its log servers on every interface.
+    """Airflow's processes. ``airflow standalone`` would open the ports of its log servers on every interface.
 
     Raises:
-        StoreError: it is not installed.
+        StoreError: Airflow is not installed.
     """
     program = command()
     lines = (
@@ -120,17 +120,17 @@ def programs(airflow: Airflow) -> list[Program]:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Of its processes: the user's own, without what would lead Airflow elsewhere, and its settings."""
+    """Environment of the processes: the user's own, without variables that mislead Airflow, and its settings."""
     foreign = ("AIRFLOW", "PYTHON", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**kept, **variables, "PATH": f"{VENV / 'bin'}{os.pathsep}{kept.get('PATH', '')}", "PYTHONUNBUFFERED": "1"}
 
 
 def prepare(airflow: Airflow, variables: Mapping[str, str]) -> None:
-    """Makes what the processes need before they start: folders, the log-in, the database.
+    """Makes what the processes need before they start: folders, the user, the database.
 
     Raises:
-        StoreError: Airflow is not installed, or cannot make its database; says what it said.
+        StoreError: Airflow is not installed, or cannot make its database; the message holds its output.
     """
     (airflow.folder / "logs").mkdir(parents=True, exist_ok=True)
     write_private(airflow.folder / "passwords.json", json.dumps({LOGIN: airflow.password}))
@@ -143,18 +143,18 @@ def prepare(airflow: Airflow, variables: Mapping[str, str]) -> None:
 
 
 def checks(airflow: Airflow, since: float) -> dict[str, Callable[[], object]]:
-    """By program: returns once it serves, raises :class:`NotYet` before.
+    """One check for each program: it returns if the program serves, and raises :class:`NotYet` if not.
 
     Args:
-        airflow: where to ask.
-        since: the moment of the start; signs of life from before do not count.
+        airflow: the installation to ask.
+        since: time of the start; older heartbeats do not count.
     """
 
     def alive(component: str) -> None:
         found = asked(f"{airflow.url}/api/v2/monitor/health")[component]
         beat = found.get(f"latest_{component}_heartbeat")
         if found["status"] != "healthy" or not beat or datetime.fromisoformat(beat).timestamp() < since:
-            raise NotYet(f"{component} gives no sign of life")
+            raise NotYet(f"{component} has sent no heartbeat")
 
     def dags() -> None:
         alive("dag_processor")

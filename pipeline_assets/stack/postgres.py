@@ -1,6 +1,5 @@
 """A PostgreSQL server over TCP that asks for passwords, made of the embedded wheel's programs."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -31,6 +30,9 @@ def make(data: Path, port: int, password: str, *, durable: bool = True) -> None:
     password_file.unlink(missing_ok=True)
     password_file.touch(mode=0o600)
     password_file.write_text(password)
+    unfinished.mkdir(mode=0o700)
+    for path in (password_file, unfinished):
+        embedded_postgres.hand_over(path, unfinished)
     options = (f"--username={ROOT}", f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8")
     settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "timezone": "UTC"}
     if not durable:
@@ -63,5 +65,5 @@ def run(*line: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """This process's, without what would change the server."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    """What the server's programs get of this process's."""
+    return embedded_postgres.environment()

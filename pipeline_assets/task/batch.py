@@ -1,6 +1,6 @@
 """What names a batch, and what its check found: the values that pass between the steps of a run."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline_assets.task.spec import Stage
@@ -48,6 +48,8 @@ class Manifest:
         unlabelled: accepted rows without a label (always 0 in predict).
         reasons: rows by broken rule, most first; a row may break several.
         unexpected: columns of the file that the contract does not know.
+        fingerprints: of the slices of the task that the check went by: ``contract``; empty in a record that an
+            earlier version of the pipeline wrote.
     """
 
     ref: BatchRef
@@ -60,6 +62,7 @@ class Manifest:
     unlabelled: int
     reasons: dict[str, int]
     unexpected: tuple[str, ...]
+    fingerprints: dict[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -84,4 +87,5 @@ class Manifest:
             unlabelled=data["unlabelled"],
             reasons=data["reasons"],
             unexpected=tuple(data["unexpected"]),
+            fingerprints=data.get("fingerprints", {}),
         )

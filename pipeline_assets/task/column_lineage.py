@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline_assets.task import plugins
 from pipeline_assets.task.expressions import read_named
-from pipeline_assets.task.spec import LABEL, SCORES, TaskSpec
-from pipeline_assets.task.validation import OUTPUT_TYPES, SCORE_TYPES, common_types, stage_types
+from pipeline_assets.task.spec import DECISION, LABEL, TaskSpec
+from pipeline_assets.task.validation import common_types, output_types, score_types, stage_types
 
 Kind = Literal["raw", "feature", "label", "score"]
 
@@ -85,7 +86,7 @@ def label_sources(task: TaskSpec) -> tuple[str, ...]:
 
 def select_sources(task: TaskSpec) -> dict[str, tuple[str, ...]]:
     """The raw and score columns that each column of ``output.select`` is made of; empty without a select."""
-    return _sources(task.output.select or {}, {**stage_types(task, "predict"), **OUTPUT_TYPES})
+    return _sources(task.output.select or {}, {**stage_types(task, "predict"), **output_types(task)})
 
 
 def _sources(expressions: Mapping[str, str], types: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -95,35 +96,35 @@ def _sources(expressions: Mapping[str, str], types: Mapping[str, str]) -> dict[s
 def columns(task: TaskSpec) -> Columns:
     """The lineage of a task's columns.
 
-    Features come of the raw columns that their expressions use, the label of the target's. The probability comes of
-    every feature and, through the training, of the label; the decision of the probability and of the raw columns
-    that the output's rule uses.
+    Features come of the raw columns that their expressions use, the label of the target's. The score comes of every
+    feature and, through the training, of the label; the decision, where the output has a rule, of the score and of
+    the raw columns that the rule uses.
     """
     raw = [
         Node("raw", name, each.description, trained_only=each.stage == "train") for name, each in task.columns.items()
     ]
     features = [Node("feature", name, each.description, each.expression) for name, each in task.features.all.items()]
     label = Node("label", LABEL, task.target.description, task.target.expression, trained_only=True)
-    probability = Node("score", SCORES[0], task.description)
-    decision = Node("score", SCORES[1], "", task.output.where or "")
+    score = Node("score", next(iter(plugins.kind(task.target.kind).score_types)), task.description)
+    decision = None if task.output.where is None else Node("score", DECISION, "", task.output.where)
     sources = feature_sources(task)
     edges = [
         *(Edge(f"raw:{name}", feature.key) for feature in features for name in sources[feature.name]),
         *(Edge(f"raw:{name}", label.key) for name in label_sources(task)),
-        *(Edge(feature.key, probability.key, by_model=True) for feature in features),
-        Edge(label.key, probability.key, by_model=True),
-        *_of_decision(task, decision, probability),
+        *(Edge(feature.key, score.key, by_model=True) for feature in features),
+        Edge(label.key, score.key, by_model=True),
+        *(_of_decision(task, decision, score) if decision else ()),
     ]
-    nodes = {node.key: node for node in (*raw, *features, label, probability, decision)}
+    nodes = {node.key: node for node in (*raw, *features, label, score, *((decision,) if decision else ()))}
     return Columns(nodes, tuple(edges))
 
 
-def _of_decision(task: TaskSpec, decision: Node, probability: Node) -> list[Edge]:
-    if task.output.where is None:
-        return []
-    types = {**stage_types(task, "predict"), **SCORE_TYPES}
-    used = _sources({decision.name: task.output.where}, types)[decision.name]
-    return [Edge(probability.key if name == probability.name else f"raw:{name}", decision.key) for name in used]
+def _of_decision(task: TaskSpec, decision: Node, score: Node) -> list[Edge]:
+    scores = score_types(task)
+    types = {**stage_types(task, "predict"), **scores}
+    used = _sources({decision.name: decision.expression}, types)[decision.name]
+    # The score columns are one value said in several ways, and stand as one node.
+    return [Edge(each, decision.key) for each in dict.fromkeys(score.key if n in scores else f"raw:{n}" for n in used)]
 
 
 def _reached(start: str, steps: list[tuple[str, str]]) -> set[str]:

@@ -2,6 +2,9 @@
 
 A value has its contract type if casting it there and back gives it again; text has a number's type if it spells
 one. So a file may come with narrower or wider types than the contract names, and nothing is ever rounded.
+
+An expression that raises on a row (a division by zero, an overflow) breaks that row alone. ``try`` gives null for it,
+and stands around an expression that is never null, so that null says "it raised" and nothing else.
 """
 
 from collections.abc import Mapping
@@ -12,16 +15,40 @@ import numpy.typing as npt
 
 from pipeline_assets.errors import ContractError
 from pipeline_assets.task import sql
+from pipeline_assets.task.casts import Cast, cast
 from pipeline_assets.task.expressions import ExpressionError, read
-from pipeline_assets.task.spec import TECHNICAL, Column, Stage, TaskSpec
-from pipeline_assets.task.types import INTEGERS, contract_name, duckdb_type
-from pipeline_assets.task.validation import NUMBER, stage_types
+from pipeline_assets.task.names import own_name
+from pipeline_assets.task.spec import Column, Stage, TaskSpec
+from pipeline_assets.task.types import duckdb_type
+from pipeline_assets.task.validation import stage_types
 
 # One bit a rule; DuckDB's UBIGINT holds 64 of them, and a row carries as many words as its rules need.
 RULES_PER_WORD = 64
+# The names that the queries use beside the contract's columns; a contract cannot have names that start with __.
+ROW = "__row_number"
+REASON = "__reason"
 BROKEN = "__broken_"
 KEY_HASH = "__key_hash"
 UNLABELLED = "__unlabelled"
+_CHECK = "__check_"
+# The variable that holds why expressions raised, by :func:`failure_key`.
+FAILURES = "failures"
+# What is said of a row whose expression raised, where nobody asked why.
+_UNKNOWN_FAILURE = "its value cannot be computed"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition of the task's author: false breaks it, null does not, as a CHECK of SQL has it.
+
+    Attributes:
+        of: the column or the name of the row rule.
+        column: whose value the reason shows; ``None`` for a row rule.
+    """
+
+    of: str
+    expression: str
+    column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,24 +57,30 @@ class Rule:
 
     Attributes:
         name: as the counts of reasons show it.
-        broken: SQL over the typed row, true for a row that breaks the rule.
+        broken: SQL over the typed row and the outcomes of checks, true for a row that breaks the rule.
         reason: SQL over the same row: the sentence of the rejected file, with the value that was found.
+        raises: place of the check that raised, if that is what breaks the rule.
+        quiet: of every contract, written or not: people want to see it only where it is broken.
     """
 
     name: str
     broken: str
     reason: str
+    raises: int | None = None
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
 class Contract:
     """A task's contract laid over the columns that one file has: the queries that hold the file to it.
 
-    They read a view ``raw``: ``row_number`` and the file's columns as they came.
+    They read a view ``raw``: ``__row_number`` and the file's columns as they came, ``__raw_0`` and so on: whatever
+    names a file's columns have, they meet none of the pipeline's own.
 
     Attributes:
-        raw: the file's columns.
+        raw: the names of the file's columns.
         casts: for each column of the contract, how it gets its type.
+        checks: conditions that may raise.
         rules: in the order of the task.
         unexpected: columns of the file that the contract does not know.
     """
@@ -55,9 +88,14 @@ class Contract:
     task: TaskSpec
     stage: Stage
     raw: tuple[str, ...]
-    casts: Mapping[str, "Cast"]
+    casts: Mapping[str, Cast]
+    checks: tuple[Check, ...]
     rules: tuple[Rule, ...]
     unexpected: tuple[str, ...]
+
+    def own(self, name: str) -> str:
+        """What the pipeline calls one of its own columns in a file that also holds the input's own ones."""
+        return own_name(name, (*self.raw, *self.casts))
 
     @property
     def words(self) -> int:
@@ -66,46 +104,68 @@ class Contract:
 
     @property
     def typed(self) -> str:
-        """SELECT list that gives every column of the contract its type; true to the value on accepted rows."""
-        return ", ".join(f"{cast.typed} as {sql.name(name)}" for name, cast in self.casts.items())
+        """SELECT list that gives each column of the contract its type, over rows under the file's own names."""
+        return ", ".join(f"{how.typed(sql.name(name))} as {sql.name(name)}" for name, how in self.casts.items())
+
+    @property
+    def typed_raw(self) -> str:
+        """As :attr:`typed`, over the view ``raw``; true to the value on accepted rows."""
+        place = {name: at for at, name in enumerate(self.raw)}
+        return ", ".join(f"{how.typed(raw(place[name]))} as {sql.name(name)}" for name, how in self.casts.items())
+
+    @property
+    def as_it_came(self) -> str:
+        """SELECT list of the file's columns."""
+        return ", ".join(raw(place) for place in range(len(self.raw)))
+
+    @property
+    def target_rule(self) -> str:
+        """What the counts of reasons call a target that raises."""
+        return f"target: {self.task.target.expression.strip()} fails"
 
     def check_query(self) -> str:
-        """A row a raw row, in file order.
+        """One row per raw row, in file order.
 
-        Columns: ``row_number``, a word ``__broken_<i>`` for each 64 rules, ``__key_hash`` where the task has a
-        key, ``__unlabelled`` in train.
+        Columns: ``__row_number``, a word ``__broken_<i>`` for each 64 rules, ``__key_hash`` where the task has a
+        key, ``__unlabelled`` in train: null where the target raises; only asked on rows that broke no rule.
         """
-        columns = ["row_number"]
-        for word in range(self.words):
-            rules = self.rules[word * RULES_PER_WORD : (word + 1) * RULES_PER_WORD]
-            flags = (f"case when {rule.broken} then {1 << bit}::UBIGINT else 0 end" for bit, rule in enumerate(rules))
-            columns.append(f"({' | '.join(flags)})::UBIGINT as {BROKEN}{word}")
+        columns = [ROW, *(f"{BROKEN}{word}" for word in range(self.words))]
         if self.task.key:
             columns.append(f"hash({self._key}) as {KEY_HASH}")
         if self.stage == "train":
-            columns.append(f"(\n{self.task.target.expression}\n) is null as {UNLABELLED}")
-        return f"select {', '.join(columns)} from (select row_number, {self._typed_and_raw} from raw)"
+            sound = " and ".join(f"{BROKEN}{word} = 0" for word in range(self.words)) or "true"
+            columns.append(f"case when {sound} then {self._unlabelled} else false end as {UNLABELLED}")
+        words = "".join(f", {self._word(word)} as {BROKEN}{word}" for word in range(self.words))
+        return f"select {', '.join(columns)} from (select *{words} from ({self._checked()}))"
+
+    def _word(self, word: int) -> str:
+        rules = self.rules[word * RULES_PER_WORD : (word + 1) * RULES_PER_WORD]
+        flags = (f"case when {rule.broken} then {1 << bit}::UBIGINT else 0 end" for bit, rule in enumerate(rules))
+        return f"({' | '.join(flags)})::UBIGINT"
 
     def rejected_query(self) -> str:
-        """A row a rejected row, in file order: ``row_number``, ``reason`` and the row as it came.
+        """One row per rejected row, in file order: ``__row_number``, ``__reason`` and the row as it came.
 
         A row rejected for its key alone comes with an empty reason.
         """
         reasons = ", ".join(f"case when {rule.broken} then {rule.reason} end" for rule in self.rules) or "null"
-        as_it_came = "".join(f", {_raw(place)} as {sql.name(name)}" for place, name in enumerate(self.raw))
-        return (
-            f"select row_number, concat_ws('; ', {reasons}) as reason{as_it_came}"
-            f" from (select row_number, {self._typed_and_raw} from raw where {in_bits('rejected')})"
-        )
+        reason = f"concat_ws('; ', {reasons})"
+        query = f"select *, {reason} as {REASON} from ({self._checked(' where ' + in_bits('rejected'))})"
+        said = REASON
+        # Asked, as in the check, of rows that broke nothing else.
+        if self.stage == "train":
+            why = f"{sql.text(f'{self.target_rule}: ')} || {_failure(len(self.checks))}"
+            said = f"case when {REASON} = '' and {self._unlabelled} is null then {why} else {REASON} end as {REASON}"
+        return f"select {ROW}, {said}, {self.as_it_came} from ({query})"
 
     def key_hash_query(self) -> str:
-        """A row a raw row, in file order: ``row_number`` and ``__key_hash``, as :meth:`check_query` has it."""
-        return f"select row_number, hash({self._key}) as {KEY_HASH} from (select row_number, {self.typed} from raw)"
+        """One row per raw row, in file order: ``__row_number`` and ``__key_hash``, as :meth:`check_query` has it."""
+        return f"select {ROW}, hash({self._key}) as {KEY_HASH} from (select {ROW}, {self.typed_raw} from raw)"
 
     def verdicts_query(self) -> str:
-        """A row a raw row, a column a rule, by its place: why the row breaks it, null if it does not."""
+        """One row per raw row, one column per rule, by its place: why the row breaks it, null if it does not."""
         verdicts = (f'case when {rule.broken} then {rule.reason} end as "{at}"' for at, rule in enumerate(self.rules))
-        return f"select {', '.join(verdicts) or 'null'} from (select row_number, {self._typed_and_raw} from raw)"
+        return f"select {', '.join(verdicts) or 'null'} from ({self._checked()})"
 
     def repeated_key_query(self) -> str:
         """Rows whose key an earlier row has: ``row_number`` and ``first``, the row that came first with it.
@@ -114,36 +174,50 @@ class Contract:
         """
         return (
             "select row_number, first from"
-            f" (select row_number, min(row_number) over (partition by {self._key}) as first"
-            f" from (select row_number, {self.typed} from raw where {in_bits('suspects')}))"
+            f" (select {ROW} as row_number, min({ROW}) over (partition by {self._key}) as first"
+            f" from (select {ROW}, {self.typed_raw} from raw where {in_bits('suspects')}))"
             f" where first < row_number order by row_number"
         )
+
+    def failing_query(self) -> str:
+        """``__row_number`` and the typed row, of the rows in the bits ``failing``: an expression raised on them."""
+        return f"select {ROW}, {self.typed_raw} from raw where {in_bits('failing')}"
+
+    def failing_expression(self, check: int) -> str:
+        """The text of a check by its place, as :attr:`Rule.raises` has it; the place after the last is the target's."""
+        return self.task.target.expression if check == len(self.checks) else self.checks[check].expression
 
     @property
     def _key(self) -> str:
         return ", ".join(sql.name(column) for column in self.task.key)
 
     @property
-    def _typed_and_raw(self) -> str:
-        as_it_came = "".join(f", {sql.name(name)} as {_raw(place)}" for place, name in enumerate(self.raw))
-        return f"{self.typed}{as_it_came}"
+    def _unlabelled(self) -> str:
+        return f"try((\n{self.task.target.expression}\n) is null)"
+
+    def _checked(self, where: str = "") -> str:
+        """Typed rows with the outcome of each check: true if it is broken, null if it raised."""
+        typed = f"select {ROW}, {self.typed_raw}, {self.as_it_came} from raw{where}"
+        outcomes = "".join(
+            f", try(coalesce(not (\n{check.expression}\n), false)) as {_CHECK}{at}"
+            for at, check in enumerate(self.checks)
+        )
+        return f"select *{outcomes} from ({typed})" if outcomes else typed
 
 
-@dataclass(frozen=True)
-class Cast:
-    """How a column gets its contract type.
-
-    Attributes:
-        typed: SQL over the raw column.
-        lossy: SQL over typed and raw columns, true where the value has no such type; ``None``: never.
-    """
-
-    typed: str
-    lossy: str | None = None
-
-
-def _raw(place: int) -> str:
+def raw(place: int) -> str:
+    """The name of a file's column in the view ``raw``."""
     return f"__raw_{place}"
+
+
+def failure_key(check: int, row: int) -> str:
+    """Where the variable ``failures`` (a MAP of VARCHAR) holds why a check raised on a row."""
+    return f"{check} {row}"
+
+
+def _failure(check: int) -> str:
+    key = f"'{check} ' || {ROW}"
+    return f"coalesce(getvariable('{FAILURES}')[{key}], '{_UNKNOWN_FAILURE}')"
 
 
 def in_bits(variable: str) -> str:
@@ -151,7 +225,7 @@ def in_bits(variable: str) -> str:
 
     A bit a row, looked up while scanning: a join would keep neither the order of rows nor a flat footprint.
     """
-    return f"get_bit(getvariable({sql.text(variable)}), row_number::INTEGER) = 1"
+    return f"get_bit(getvariable({sql.text(variable)}), {ROW}::INTEGER) = 1"
 
 
 def bits(rows: npt.NDArray[np.int64], count: int) -> str:
@@ -172,32 +246,23 @@ def of_file(task: TaskSpec, stage: Stage, found: Mapping[str, str]) -> Contract:
         found: the file's columns with the DuckDB types they come in.
 
     Raises:
-        ContractError: columns are missing, can never have their contract type, carry one of the pipeline's own
-            names, or are unexpected where the task forbids that.
+        ContractError: columns are missing, can never have their contract type, or are unexpected where the task
+            forbids that.
     """
     columns = task.columns_of(stage)
     _refuse_missing(columns, found)
     unexpected = tuple(name for name in found if name not in columns)
     _refuse_unexpected(task, columns, unexpected)
     place = {name: at for at, name in enumerate(found)}
-    casts = {name: cast(name, column, found[name], _raw(place[name])) for name, column in columns.items()}
+    casts = {name: cast(name, column, found[name]) for name, column in columns.items()}
+    checks = _checks(task, stage, columns)
     return Contract(
         task=task,
         stage=stage,
         raw=tuple(found),
         casts=casts,
-        rules=(
-            *(
-                rule
-                for name, column in columns.items()
-                for rule in _column_rules(name, column, casts[name], _raw(place[name]))
-            ),
-            *(
-                Rule(f"{name}: breaks {expression}", _is_false(expression), sql.text(f"{name}: breaks {expression}"))
-                for name, expression in task.checks.items()
-                if _has_columns(expression, stage_types(task, stage))
-            ),
-        ),
+        checks=checks,
+        rules=_rules(columns, casts, place, checks),
         unexpected=unexpected,
     )
 
@@ -214,13 +279,6 @@ def _refuse_missing(columns: Mapping[str, Column], found: Mapping[str, str]) -> 
 
 
 def _refuse_unexpected(task: TaskSpec, columns: Mapping[str, Column], unexpected: tuple[str, ...]) -> None:
-    reserved = [name for name in unexpected if name.lower() in TECHNICAL]
-    if reserved:
-        raise ContractError(
-            "the file has columns under names that the pipeline itself writes",
-            column=", ".join(reserved),
-            expected=f"other names than {', '.join(TECHNICAL)}",
-        )
     by_case = {name.lower() for name in columns} & {name.lower() for name in unexpected}
     if by_case:
         raise ContractError("the file has columns that differ by case alone", column=", ".join(sorted(by_case)))
@@ -233,54 +291,11 @@ def _refuse_unexpected(task: TaskSpec, columns: Mapping[str, Column], unexpected
         )
 
 
-def cast(name: str, column: Column, found: str, raw: str) -> Cast:
-    """How a column that comes as one DuckDB type gets the contract's.
-
-    Args:
-        raw: the name under which the rules find the value as it came.
-
-    Raises:
-        ContractError: no value of the found type could have the contract's type.
-    """
-    target, source = duckdb_type(column.type), sql.name(name)
-    if found == target:
-        return Cast(source)
-    from_, to = _family(found), _family(target)
-    if from_ is None or to is None or (from_ != to and "text" not in (from_, to)):
-        raise ContractError(
-            "a column cannot have its contract type", column=name, found=contract_name(found), expected=column.type
-        )
-    typed = f"try_cast({source} as {target})"
-    if found == "VARCHAR":
-        return Cast(typed, f"({raw} is not null and not {_spells(column.type, raw, source)})")
-    return Cast(typed, f"({raw} is distinct from try_cast({source} as {found}))")
-
-
-def _family(kind: str) -> str | None:
-    """Types among which some values at least can be cast; ``None`` for those that no cast reaches."""
-    if NUMBER.match(kind):
-        return "number"
-    if kind == "DATE" or kind.startswith("TIMESTAMP"):
-        return "moment"
-    return {"VARCHAR": "text", "TIME": "time", "UUID": "uuid"}.get(kind)
-
-
-def _spells(kind: str, raw: str, typed: str) -> str:
-    """SQL: text that says exactly the value it is cast to; DuckDB's cast alone would round 1.5 to 2."""
-    if kind in INTEGERS:
-        return f"coalesce({typed} is not null and regexp_full_match(trim({raw}), '[+-]?[0-9]+'), false)"
-    if kind.startswith("decimal"):
-        scale = int(kind.rstrip(") ").rsplit(",", 1)[1])
-        digits = f"'[+-]?[0-9]*([.][0-9]{{0,{scale}}}0*)?'"
-        return f"coalesce({typed} is not null and regexp_full_match(trim({raw}), {digits}), false)"
-    if kind == "date":
-        return f"coalesce(try_cast({raw} as TIMESTAMP) = {typed}::TIMESTAMP, false)"
-    return f"({typed} is not null)"
-
-
-def _is_false(expression: str) -> str:
-    """As a CHECK of SQL has it: false breaks it, null does not."""
-    return f"coalesce(not (\n{expression}\n), false)"
+def _checks(task: TaskSpec, stage: Stage, columns: Mapping[str, Column]) -> tuple[Check, ...]:
+    of_columns = (Check(name, column.check, name) for name, column in columns.items() if column.check is not None)
+    types = stage_types(task, stage)
+    of_rows = (Check(name, expression) for name, expression in task.checks.items() if _has_columns(expression, types))
+    return (*of_columns, *of_rows)
 
 
 def _has_columns(expression: str, types: Mapping[str, str]) -> bool:
@@ -291,28 +306,58 @@ def _has_columns(expression: str, types: Mapping[str, str]) -> bool:
     return True
 
 
-def _column_rules(name: str, column: Column, how: Cast, raw: str) -> list[Rule]:
+def _rules(
+    columns: Mapping[str, Column], casts: Mapping[str, Cast], place: Mapping[str, int], checks: tuple[Check, ...]
+) -> tuple[Rule, ...]:
+    rules: list[Rule] = []
+    for name, column in columns.items():
+        rules += _column_rules(name, column, casts[name], raw(place[name]))
+        for at, check in enumerate(checks):
+            if check.column == name:
+                rules += _check_rules(at, check, raw(place[name]))
+    for at, check in enumerate(checks):
+        if check.column is None:
+            rules += _check_rules(at, check, None)
+    return tuple(rules)
+
+
+def _check_rules(at: int, check: Check, value: str | None) -> list[Rule]:
+    """Two ways to break a check: it is false, or it raises."""
+    expression = check.expression.strip()
+    breaks, fails = f"{check.of}: breaks {expression}", f"{check.of}: check {expression} fails"
+    said, on = sql.text(breaks), "''"
+    if value is not None:
+        said = _with_value(check.of, value, f"breaks {expression}")
+        on = f"' on ' || coalesce({value}::VARCHAR, 'null')"
+    return [
+        Rule(breaks, f"coalesce({_CHECK}{at}, false)", said),
+        Rule(fails, f"{_CHECK}{at} is null", f"{sql.text(fails)} || {on} || ': ' || {_failure(at)}", at, quiet=True),
+    ]
+
+
+def _with_value(name: str, value: str, sentence: str) -> str:
+    return f"{sql.text(f'{name}: ')} || coalesce({value}::VARCHAR, 'null') || {sql.text(f' {sentence}')}"
+
+
+def _column_rules(name: str, column: Column, how: Cast, came: str) -> list[Rule]:
     value = sql.name(name)
-
-    def with_value(sentence: str) -> str:
-        return f"{sql.text(f'{name}: ')} || coalesce({raw}::VARCHAR, 'null') || {sql.text(f' {sentence}')}"
-
     rules = []
-    if how.lossy is not None:
-        rules.append(Rule(f"{name}: not {column.type}", how.lossy, with_value(f"is no {column.type}")))
+    lossy = how.lossy(came, value)
+    if lossy is not None:
+        rules.append(Rule(f"{name}: not {column.type}", lossy, _with_value(name, came, f"is no {column.type}")))
+    if how.found in ("VARCHAR", "JSON"):
+        # Neither PostgreSQL nor C programs can hold it.
+        sentence = f"{name}: holds a NUL character"
+        rules.append(Rule(sentence, f"coalesce(contains({came}, chr(0)), false)", sql.text(sentence), quiet=True))
     if not column.nullable:
-        rules.append(Rule(f"{name}: null", f"{raw} is null", sql.text(f"{name}: null, which the contract forbids")))
+        rules.append(Rule(f"{name}: null", f"{came} is null", sql.text(f"{name}: null, which the contract forbids")))
     if column.allowed is not None:
         values = ", ".join(f"{sql.literal(one)}::{duckdb_type(column.type)}" for one in column.allowed)
         rules.append(
             Rule(
                 f"{name}: not allowed",
                 f"coalesce({value} not in ({values}), false)",
-                with_value(f"is not one of {', '.join(str(one) for one in column.allowed)}"),
+                _with_value(name, came, f"is not one of {', '.join(str(one) for one in column.allowed)}"),
             )
-        )
-    if column.check is not None:
-        rules.append(
-            Rule(f"{name}: breaks {column.check}", _is_false(column.check), with_value(f"breaks {column.check}"))
         )
     return rules

@@ -12,7 +12,7 @@ from pipeline_assets.task.expressions import read_named
 from pipeline_assets.task.types import arrow_type, duckdb_type
 
 if TYPE_CHECKING:
-    from pipeline_assets.task.spec import TaskSpec
+    from pipeline_assets.task.spec import Stage, TaskSpec
 
 Slice = Literal["contract", "features", "target", "training", "selection", "output"]
 SLICES: tuple[Slice, ...] = get_args(Slice)
@@ -39,6 +39,12 @@ def fingerprint(task: "TaskSpec", which: Slice) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:_LENGTH]
 
 
+def task_fingerprints(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
+    """The slices that the prepared rows of a stage rest on, by name: contract, features, in train also target."""
+    slices: tuple[Slice, ...] = ("contract", "features", "target") if stage == "train" else ("contract", "features")
+    return {which: fingerprint(task, which) for which in slices}
+
+
 def _content(task: "TaskSpec", which: Slice) -> Any:
     if which == "contract":
         return {
@@ -59,8 +65,8 @@ def _content(task: "TaskSpec", which: Slice) -> Any:
     if which == "target":
         types = {name: duckdb_type(each.type) for name, each in task.columns_of("train").items()}
         target = task.target.model_dump(exclude={"description", "expression"})
-        found = read_named({"target": task.target.expression}, types)["target"]
-        return [task.target.expression.strip(), {column: types[column] for column in found.columns}, target]
+        label = read_named({"target": task.target.expression}, types)["target"]
+        return [task.target.expression.strip(), {column: types[column] for column in label.columns}, target]
     rests_on = [fingerprint(task, "features"), fingerprint(task, "target")]
     if which == "training":
         return [*rests_on, task.training.model_dump(mode="json"), task.key]

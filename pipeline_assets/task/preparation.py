@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline_assets.task import sql
-from pipeline_assets.task.contract import Contract, in_bits
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, SPLIT_BY, Stage, TaskSpec
-from pipeline_assets.task.types import arrow_type
+from pipeline_assets.task import plugins, sql
+from pipeline_assets.task.contract import ROW, Contract, in_bits
+from pipeline_assets.task.names import own_name
+from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SPLIT_BY, SPLIT_HASH, Stage, TaskSpec
+from pipeline_assets.task.types import arrow_type, contract_name
 
 # What a categorical feature is where its expression gives null: models want a value, and people see what it means.
 MISSING_CATEGORY = "<null>"
@@ -39,80 +40,146 @@ class AcceptedRows:
     @property
     def typed(self) -> str:
         """SQL query: the rows in their contract types, in file order."""
-        return f"select row_number, {self.contract.typed} from raw{self.where}"
+        return f"select {ROW}, {self.contract.typed_raw} from raw{self.where}"
 
 
 def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
     """The columns of prepared rows.
 
     ``row_number`` int64; numeric features float64, null is missing; categorical features string, never null; in
-    train ``label`` int8, null is unlabelled, and ``split_by``, the raw column that a split by time orders by.
+    train ``label`` (int8 for the kind binary), null is unlabelled, the hash that a split goes by, int64, and
+    ``split_by``, the raw column that a split by time orders by. The pipeline's own step aside for a feature of the
+    same name, see :func:`pipeline_assets.task.names.own_name`.
     """
+    own = own_in_features(task)
     fields = [
-        pa.field("row_number", pa.int64(), nullable=False),
+        pa.field(own["row_number"], pa.int64(), nullable=False),
         *(pa.field(name, pa.float64()) for name in task.features.numeric),
         *(pa.field(name, pa.string(), nullable=False) for name in task.features.categorical),
     ]
     if stage == "train":
-        fields.append(pa.field(LABEL, pa.int8()))
+        fields.append(pa.field(own[LABEL], _label_type(task)))
+        fields.append(pa.field(SPLIT_HASH, pa.int64(), nullable=False))
         if task.training.validation.column is not None:
-            fields.append(pa.field(SPLIT_BY, arrow_type(task.columns[task.training.validation.column].type)))
+            kind = arrow_type(task.columns[task.training.validation.column].type)
+            fields.append(pa.field(own[SPLIT_BY], kind))
     return pa.schema(fields)
 
 
 def features_query(rows: AcceptedRows) -> str:
     """Prepared rows of view ``raw``, in file order, with the columns of :func:`features_schema`."""
     task, stage = rows.contract.task, rows.contract.stage
-    columns = ["row_number", *_features(task, prefix="")]
+    own = own_in_features(task)
+    columns = [f"{ROW} as {own['row_number']}", *_features(task, prefix="")]
     if stage == "train":
-        columns.append(_label(task))
+        columns += [f"{_label(task)} as {own[LABEL]}", _split_hash(task, rows.batch)]
         if task.training.validation.column is not None:
-            columns.append(f"{sql.name(task.training.validation.column)} as {SPLIT_BY}")
+            columns.append(f"{sql.name(task.training.validation.column)} as {own[SPLIT_BY]}")
     return f"select {', '.join(columns)} from ({rows.typed})"
 
 
+def own_in_features(task: TaskSpec) -> dict[str, str]:
+    """What the pipeline's own columns are called beside a task's features: ``row_number``, ``label``, ``split_by``."""
+    return {name: own_name(name, task.features.names) for name in ("row_number", LABEL, SPLIT_BY)}
+
+
 def input_mart_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
-    """The columns of an input mart: the raw columns of the contract, then ``feature_*``, in train the label."""
+    """The columns of an input mart: the raw columns of the contract, then ``feature_*``, in train the label.
+
+    The pipeline's own, ``batch``, ``row_number`` and ``label``, step aside for a column of the same name.
+    """
+    own = input_mart_names(task, stage)
     fields = [
-        pa.field("batch", pa.string(), nullable=False),
-        pa.field("row_number", pa.int64(), nullable=False),
+        pa.field(own["batch"], pa.string(), nullable=False),
+        pa.field(own["row_number"], pa.int64(), nullable=False),
         *(pa.field(name, arrow_type(column.type)) for name, column in task.columns_of(stage).items()),
         *(pa.field(f"{FEATURE_PREFIX}{name}", pa.float64()) for name in task.features.numeric),
         *(pa.field(f"{FEATURE_PREFIX}{name}", pa.string()) for name in task.features.categorical),
     ]
     if stage == "train":
-        fields.append(pa.field(LABEL, pa.int8()))
+        fields.append(pa.field(own[LABEL], _label_type(task)))
     return pa.schema(fields)
 
 
 def input_mart_query(rows: AcceptedRows) -> str:
     """Accepted rows as people read them, in file order, with the columns of :func:`input_mart_schema`."""
+    return f"select {', '.join(_mart_columns(rows))} from ({rows.typed})"
+
+
+def prepared_query(rows: AcceptedRows) -> str:
+    """Accepted rows for both: the columns of the input mart, then what only features have.
+
+    :func:`input_mart_of` and :func:`features_of` take their columns out of it.
+    """
+    more = [_split_hash(rows.contract.task, rows.batch)] if rows.contract.stage == "train" else []
+    return f"select {', '.join([*_mart_columns(rows), *more])} from ({rows.typed})"
+
+
+def _mart_columns(rows: AcceptedRows) -> list[str]:
     task, stage = rows.contract.task, rows.contract.stage
-    columns = [f"{sql.text(rows.batch)} as batch", "row_number"]
+    own = input_mart_names(task, stage)
+    columns = [f"{sql.text(rows.batch)} as {own['batch']}", f"{ROW} as {own['row_number']}"]
     columns += [sql.name(name) for name in task.columns_of(stage)]
     columns += _features(task, prefix=FEATURE_PREFIX)
     if stage == "train":
-        columns.append(_label(task))
-    return f"select {', '.join(columns)} from ({rows.typed})"
+        columns.append(f"{_label(task)} as {own[LABEL]}")
+    return columns
+
+
+def input_mart_names(task: TaskSpec, stage: Stage) -> dict[str, str]:
+    """What the pipeline's own columns are called in an input mart: they step aside for the contract's and features."""
+    taken = (*task.columns_of(stage), *(f"{FEATURE_PREFIX}{name}" for name in task.features.names))
+    return {name: own_name(name, taken) for name in (*ROW_ADDRESS, LABEL)}
 
 
 def raw_query(rows: AcceptedRows) -> str:
     """Accepted rows as they came, all columns of the file, in file order."""
-    return f"select row_number, {', '.join(sql.name(name) for name in rows.contract.raw)} from raw{rows.where}"
+    return f"select {ROW}, {rows.contract.as_it_came} from raw{rows.where}"
+
+
+def features_of(task: TaskSpec, stage: Stage, prepared: pa.RecordBatch) -> pa.RecordBatch:
+    """The columns of :func:`features_schema`, taken out of rows of :func:`prepared_query`."""
+    own, wanted = input_mart_names(task, stage), features_schema(task, stage)
+    columns = [own["row_number"], *(f"{FEATURE_PREFIX}{name}" for name in task.features.names)]
+    if stage == "train":
+        columns += [own[LABEL], SPLIT_HASH]
+        if task.training.validation.column is not None:
+            columns.append(task.training.validation.column)
+    return pa.RecordBatch.from_arrays([prepared.column(name) for name in columns], names=wanted.names)
+
+
+def input_mart_of(task: TaskSpec, stage: Stage, prepared: pa.RecordBatch) -> pa.RecordBatch:
+    """The columns of :func:`input_mart_schema`, taken out of rows of :func:`prepared_query`."""
+    return prepared.select(input_mart_schema(task, stage).names)
 
 
 def _features(task: TaskSpec, prefix: str) -> list[str]:
+    return [f"{expression} as {sql.name(prefix + name)}" for name, expression in feature_expressions(task).items()]
+
+
+def feature_expressions(task: TaskSpec) -> dict[str, str]:
+    """SQL of every feature by name, in the type that models get it in."""
     missing = sql.text(MISSING_CATEGORY)
-    numeric = (
-        f"cast((\n{feature.expression}\n) as DOUBLE) as {sql.name(prefix + name)}"
-        for name, feature in task.features.numeric.items()
-    )
-    categorical = (
-        f"coalesce(cast((\n{feature.expression}\n) as VARCHAR), {missing}) as {sql.name(prefix + name)}"
-        for name, feature in task.features.categorical.items()
-    )
-    return [*numeric, *categorical]
+    numeric = {name: f"cast((\n{each.expression}\n) as DOUBLE)" for name, each in task.features.numeric.items()}
+    categorical = {
+        name: f"coalesce(cast((\n{each.expression}\n) as VARCHAR), {missing})"
+        for name, each in task.features.categorical.items()
+    }
+    return {**numeric, **categorical}
 
 
 def _label(task: TaskSpec) -> str:
-    return f"cast((\n{task.target.expression}\n) as TINYINT) as {LABEL}"
+    return f"cast((\n{task.target.expression}\n) as {plugins.kind(task.target.kind).label_type})"
+
+
+def _label_type(task: TaskSpec) -> pa.DataType:
+    return arrow_type(contract_name(plugins.kind(task.target.kind).label_type))
+
+
+def _split_hash(task: TaskSpec, batch: str) -> str:
+    """53 bits of the MD5 of the key's text, or of the row address without one.
+
+    DuckDB's own hash() may give other numbers in another version, and would move rows to other sides.
+    """
+    parts = ", ".join(sql.name(name) for name in task.key) or f"{sql.text(batch)}, {ROW}"
+    return f"(md5_number_lower(concat_ws(chr(31), {parts})) >> 11)::BIGINT as {SPLIT_HASH}"

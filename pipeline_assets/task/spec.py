@@ -28,8 +28,11 @@ STAGES: tuple[Stage, Stage] = ("train", "predict")
 ROW_ADDRESS = ("batch", "row_number")
 LABEL = "label"
 SPLIT_BY = "split_by"
-SCORES = ("probability", "decision")
-TECHNICAL = (*ROW_ADDRESS, LABEL, SPLIT_BY, *SCORES, "model_version", "run_id", "reason")
+SPLIT_HASH = "__split_hash"
+DECISION = "decision"
+MODEL_VERSION = "model_version"
+SCORES = ("probability", "predicted_label", DECISION)
+TECHNICAL = (*ROW_ADDRESS, LABEL, SPLIT_BY, *SCORES, MODEL_VERSION, "run_id", "reason")
 # Marts hold raw columns and features side by side; the prefix keeps ``distance`` and its feature apart.
 FEATURE_PREFIX = "feature_"
 
@@ -143,7 +146,7 @@ class Target(SpecModel):
     """What the model learns: an expression over the raw columns; null means that the row has no label."""
 
     expression: Sql
-    kind: Literal["binary"] = "binary"
+    kind: str = Field(default="binary", description="A name, or a dotted path module:Class")
     description: str = ""
 
 
@@ -205,11 +208,19 @@ class Features(SpecModel):
 
 
 class Validation(SpecModel):
-    """Which labelled rows judge the model: the latest by ``column``, or a seeded random share."""
+    """Which labelled rows evaluate a model and which stop its fit; the rest fit it.
+
+    Attributes:
+        split: ``time``: the latest values of ``column`` evaluate, the latest of the rest stop; ``share``: a share of
+            the rows by a hash of their key, which falls the same way in every batch.
+        fraction: share of the rows that evaluate.
+        stopping_fraction: share of the others that stop the fit.
+    """
 
     split: Literal["time", "share"] = "share"
     column: str | None = None
     fraction: float = Field(default=0.2, gt=0, lt=1)
+    stopping_fraction: float = Field(default=0.15, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _column_goes_with_time(self) -> Self:
@@ -218,17 +229,22 @@ class Validation(SpecModel):
         return self
 
 
-Metric = Literal["roc_auc", "average_precision", "log_loss", "brier_score"]
-
-
 class Training(SpecModel):
-    """How a version is made. Seed and threads are fixed: the same batch gives the same model."""
+    """How a version is made. Seed and threads are fixed: the same batch gives the same model.
 
-    package: Literal["catboost"] = "catboost"
+    Attributes:
+        package: the trainer: a name, or a dotted path ``module:Class``.
+        metric: one of the kind's; it stops the fit and decides between versions.
+        refit: after the evaluation, fit all labelled rows with the number of iterations that was found best, and
+            register that model; ``false`` registers the evaluated one.
+    """
+
+    package: str = "catboost"
     parameters: dict[str, Any] = Field(default_factory=dict)
     validation: Validation = Validation()
-    metric: Metric = "roc_auc"
+    metric: str = "roc_auc"
     early_stopping_rounds: int = Field(default=50, ge=1)
+    refit: bool = True
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=2, ge=1)
 
@@ -259,13 +275,15 @@ class Output(SpecModel):
     """The output file: the input's own columns of the rows that ``where`` keeps, unless ``select`` is given.
 
     Attributes:
-        where: over the raw columns and the score columns; null keeps no row; absent keeps every row.
-        append: score columns put after the input's own.
+        where: over the raw columns and the score columns; null keeps no row; absent keeps every row, and then there
+            is no ``decision``.
+        append: score columns, ``decision`` or ``model_version``, put after the input's own; all score columns where
+            it, ``where`` and ``select`` are absent.
         select: the file's columns as ``name: expression``, instead of the input's own.
     """
 
     where: Sql | None = None
-    append: tuple[Literal["probability", "decision", "model_version"], ...] = ()
+    append: tuple[str, ...] | None = None
     select: dict[str, Sql] | None = Field(default=None, min_length=1)
 
 

@@ -6,19 +6,28 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, model_validator
 
-from pipeline_assets.task import sql
+from pipeline_assets.errors import TaskError
+from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.expressions import Expression, ExpressionError, casts, read_all
-from pipeline_assets.task.names import did_you_mean, listed
-from pipeline_assets.task.spec import FEATURE_PREFIX, ROW_ADDRESS, STAGES, Column, Problem, Stage, TaskSpec, refuse
+from pipeline_assets.task.names import did_you_mean, listed, own_name
+from pipeline_assets.task.spec import (
+    DECISION,
+    FEATURE_PREFIX,
+    MODEL_VERSION,
+    ROW_ADDRESS,
+    STAGES,
+    Column,
+    Problem,
+    Stage,
+    TaskSpec,
+    refuse,
+)
 from pipeline_assets.task.types import duckdb_type
 
 Keys = tuple[str, ...]
 
 # DuckDB types that are cast to DOUBLE as numbers.
 NUMBER = re.compile(r"(BOOLEAN|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(.*\))$")
-
-SCORE_TYPES = {"probability": "DOUBLE"}
-OUTPUT_TYPES = {**SCORE_TYPES, "decision": "BOOLEAN", "model_version": "BIGINT"}
 
 
 def stage_types(task: TaskSpec, stage: Stage) -> dict[str, str]:
@@ -46,8 +55,36 @@ class CheckedTask(TaskSpec):
         return self
 
 
+def score_types(task: TaskSpec) -> dict[str, str]:
+    """DuckDB types of the kind's score columns, under the names that the task's expressions have for them."""
+    return _own_types(task, plugins.kind(task.target.kind).score_types)
+
+
+def output_types(task: TaskSpec) -> dict[str, str]:
+    """DuckDB types of all that ``output.append`` and ``output.select`` may name beside the raw columns."""
+    decision = {DECISION: "BOOLEAN"} if task.output.where is not None else {}
+    kind = plugins.kind(task.target.kind)
+    return _own_types(task, {**kind.score_types, **decision, MODEL_VERSION: "BIGINT"})
+
+
+def _own_types(task: TaskSpec, types: Mapping[str, str]) -> dict[str, str]:
+    taken = task.columns_of("predict")
+    return {own_name(name, taken): kind for name, kind in types.items()}
+
+
+def appended(task: TaskSpec) -> tuple[str, ...]:
+    """What the output file holds after the input's own columns: as written, or all score columns by default."""
+    if task.output.append is not None:
+        return task.output.append
+    plain = task.output.where is None and task.output.select is None
+    return tuple(score_types(task)) if plain else ()
+
+
 def problems(task: TaskSpec) -> list[Problem]:
     """Everything that is wrong with a task whose keys and types are right, in the order of the file."""
+    unknown = list(_plugins(task))
+    if unknown:
+        return unknown
     return [
         *_twice(("columns",), task.columns),
         *_later_names(task),
@@ -60,6 +97,32 @@ def problems(task: TaskSpec) -> list[Problem]:
         *_split(task),
         *_output(task),
     ]
+
+
+def _plugins(task: TaskSpec) -> Iterator[Problem]:
+    """The kind and the trainer that the task names, what they know, and whether they go together."""
+    try:
+        kind = plugins.kind(task.target.kind)
+    except TaskError as error:
+        yield Problem(("target", "kind"), _unknown(error, "kind", task.target.kind))
+        return
+    try:
+        trainer = plugins.trainer(task.training.package)
+    except TaskError as error:
+        yield Problem(("training", "package"), _unknown(error, "trainer", task.training.package))
+        return
+    if kind.objective not in trainer.objectives:
+        fits = ", ".join(sorted(trainer.objectives))
+        yield Problem(("training", "package"), f"does not fit the kind {kind.name}, it fits {fits}")
+    if task.training.metric not in kind.metrics:
+        near = did_you_mean(task.training.metric, kind.metrics)
+        yield Problem(("training", "metric"), f"no such metric; the kind has {', '.join(kind.metrics)}{near}")
+    for name, sentence in trainer.parameter_problems(task.training.parameters).items():
+        yield Problem(("training", "parameters", name), sentence)
+
+
+def _unknown(error: TaskError, plugin: plugins.Plugin, name: str) -> str:
+    return f"{error.what}; there is {error.facts['expected']}{did_you_mean(name, plugins.names(plugin))}"
 
 
 def _twice(path: Keys, names: Iterable[str]) -> Iterator[Problem]:
@@ -150,12 +213,14 @@ def _row_rules(task: TaskSpec) -> Iterator[Problem]:
 
 
 def _target(task: TaskSpec) -> Iterator[Problem]:
-    path = ("target", "expression")
-    types = stage_types(task, "train")
-    yield from _booleans({path: task.target.expression}, types)
-    for found in _read({path: task.target.expression}, types).values():
-        if isinstance(found, Expression) and found.type == "BOOLEAN" and not found.columns:
-            yield Problem(path, "uses no column, so every row would get the same label")
+    path: Keys = ("target", "expression")
+    target = _read({path: task.target.expression}, stage_types(task, "train"))[path]
+    if isinstance(target, ExpressionError):
+        yield Problem(path, str(target))
+    elif problem := plugins.kind(task.target.kind).target_problem(target.type):
+        yield Problem(path, problem)
+    elif not target.columns:
+        yield Problem(path, "uses no column, so every row would get the same label")
 
 
 def _features(task: TaskSpec) -> Iterator[Problem]:
@@ -194,16 +259,20 @@ def _split(task: TaskSpec) -> Iterator[Problem]:
 def _output(task: TaskSpec) -> Iterator[Problem]:
     raw = stage_types(task, "predict")
     if task.output.where is not None:
-        yield from _booleans({("output", "where"): task.output.where}, {**raw, **SCORE_TYPES})
+        yield from _booleans({("output", "where"): task.output.where}, {**raw, **score_types(task)})
+    known = output_types(task)
+    for name in task.output.append or ():
+        if name not in known:
+            without = ", which needs output.where" if name == DECISION else ""
+            near = did_you_mean(name, known)
+            yield Problem(("output", "append"), f"no column {name}{without}; there are {', '.join(known)}{near}")
     if task.output.select is None:
         return
     yield from _twice(("output", "select"), task.output.select)
     for name in task.output.select:
         if name.lower() in ROW_ADDRESS:
             yield Problem(("output", "select", name), "the row address is always there; leave it out")
-    expressions: dict[Keys, str] = {
-        ("output", "select", name): expression for name, expression in task.output.select.items()
-    }
-    for path, found in _read(expressions, {**raw, **OUTPUT_TYPES}).items():
+    expressions: dict[Keys, str] = {("output", "select", name): text for name, text in task.output.select.items()}
+    for path, found in _read(expressions, {**raw, **known}).items():
         if isinstance(found, ExpressionError):
             yield Problem(path, str(found))

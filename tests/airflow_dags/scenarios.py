@@ -1,9 +1,9 @@
-"""DAGs beside the demo's own, for what those never do; the end-to-end tests put this file into Airflow's folder."""
+"""DAGs for what the demo's own never do; the end-to-end tests put this file into Airflow's folder."""
 
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG
+from dagster_runs.compat import DAG
 from dagster_runs.operator import DagsterJobOperator
 
 HURRY: dict[str, Any] = {

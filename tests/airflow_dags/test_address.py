@@ -1,8 +1,8 @@
 from typing import Any
 
 import pytest
-from airflow.sdk import Connection
 from dagster_runs.address import Address
+from dagster_runs.compat import Connection, connection
 from dagster_runs.errors import DagsterError
 
 
@@ -24,9 +24,9 @@ def test_the_scheme_may_stand_in_any_of_its_places(parts: dict[str, Any], url: s
     assert address(**parts).url == url
 
 
-def test_a_uri_is_a_connection_too() -> None:
-    connection = Connection.from_uri("https://:secret@dagster:3000/?path=%2Fprod%2F", conn_id="dagster_default")
-    found = Address.of(connection, connection.extra_dejson)
+def test_a_uri_is_a_connection_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_DAGSTER_DEFAULT", "https://:secret@dagster:3000/?path=%2Fprod%2F")
+    found = Address.of(*connection("dagster_default"))
     assert found.url == "https://dagster:3000/prod"
     assert found.headers == {"Authorization": "Bearer secret"}
 

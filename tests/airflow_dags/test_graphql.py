@@ -1,5 +1,6 @@
 import asyncio
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from dagster_runs.errors import DagsterAway, DagsterError
 from dagster_runs.graphql import GraphQL, of_type
 
 from tests.airflow_dags.answering import Server, recorded
+from tests.fixtures.tls import certify, tls_proxy
 
 
 def ask(url: str, seconds: float = 5, **headers: str) -> Any:
@@ -16,6 +18,28 @@ def ask(url: str, seconds: float = 5, **headers: str) -> Any:
             return await graphql.ask("{ question }", {"a": 1})
 
     return asyncio.run(asked())
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_private_authority_is_trusted_when_it_is_named(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    certificates = certify(tmp_path)
+    server.says("status")
+    with tls_proxy(int(server.url.rpartition(":")[2]), certificates) as port:
+        url = f"https://127.0.0.1:{port}"
+        with pytest.raises(
+            DagsterError, match="CERTIFICATE_VERIFY_FAILED.* set SSL_CERT_FILE or REQUESTS_C"
+        ) as refused:
+            ask(url)
+        assert not isinstance(refused.value, DagsterAway)
+        monkeypatch.setenv(variable, str(certificates.authority))
+        assert ask(url) == {"__typename": "Run", "status": "SUCCESS"}
+        monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
+        with pytest.raises(DagsterError, match="the certificates of SSL_CERT_FILE, .* cannot be read"):
+            ask(url)
 
 
 def test_the_top_fields_value_is_the_answer(server: Server) -> None:

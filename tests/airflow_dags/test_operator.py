@@ -1,51 +1,17 @@
 """The operator against recorded and malformed answers; what only a real Airflow shows is in the end-to-end tests."""
 
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from dagster_runs.compat import AIRFLOW_2, AirflowException, AirflowFailException, TaskDeferred
 from dagster_runs.operator import DagsterJobOperator
 from dagster_runs.trigger import AWAY, NO_FILE, OVERDUE, REFUSED, DagsterRunTrigger
 
 from tests.airflow_dags.answering import Server
+from tests.airflow_dags.contexts import context
 
 SUCCESS = "281141c1-2feb-4a06-947a-6ed5c24c2542"
 NO_RUNS: dict[str, Any] = {"runsOrError": {"__typename": "Runs", "results": []}}
-
-
-@dataclass
-class TaskInstance:
-    """What the operator uses of Airflow's."""
-
-    dag_id: str = "dag"
-    run_id: str = "manual"
-    task_id: str = "task"
-    map_index: int = -1
-    pushed: dict[str, Any] = field(default_factory=dict)
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
-
-
-@dataclass
-class DagRun:
-    clear_number: int = 0
-
-
-class Memory(dict[str, Any]):
-    """Airflow's memory of a task instance."""
-
-    def set(self, key: str, value: Any, **_: Any) -> None:
-        self[key] = value
-
-    def delete(self, key: str) -> None:
-        self.pop(key, None)
-
-
-def context(cleared: int = 0, **memory: Any) -> Context:
-    return cast("Context", {"ti": TaskInstance(), "dag_run": DagRun(cleared), "task_state_store": Memory(memory)})
 
 
 def operator(**more: Any) -> DagsterJobOperator:
@@ -72,12 +38,16 @@ def test_a_batch_that_can_be_run_is_handed_to_the_trigger(server: Server) -> Non
     path, arguments = trigger.serialize()
     assert path == "dagster_runs.trigger.DagsterRunTrigger"
     assert arguments["key"] == {
-        "airflow/dag_id": "dag", "airflow/dag_run_id": "manual", "airflow/task_id": "task", "airflow/map_index": "-1",
-    }  # fmt: skip
+        "airflow/dag_id": "dag",
+        "airflow/dag_run_id": given["ti"].run_id,
+        "airflow/task_id": "task",
+        "airflow/map_index": "-1",
+    }
     assert (arguments["cleared"], arguments["since"], arguments["file_until"]) == (3, 3, None)
     assert (arguments["run_config"], arguments["tags"]) == ({"ops": {}}, {"team": "x"})
     assert DagsterRunTrigger(**arguments).serialize() == (path, arguments)
-    assert given["task_state_store"].get("waiting_since") == 3
+    if not AIRFLOW_2:
+        assert given["task_state_store"].get("waiting_since") == 3
     assert "launchRun" not in str(server.asked)  # that is the trigger's
 
 
@@ -112,11 +82,11 @@ def test_success_forgets_that_it_was_waited_for(server: Server) -> None:
     given = context(waiting_since=0)
     task = operator()
     assert task.run_ended(given, ended("SUCCESS"))["model_version"] == 1
-    assert given["task_state_store"].get("waiting_since") is None
-    assert given["ti"].pushed == {"run_id": SUCCESS}  # type: ignore[attr-defined] # it is ours
-    assert [link.get_link(task, ti_key=cast("Any", None)) for link in task.operator_extra_links] == [
-        f"{server.url}/runs/{SUCCESS}"
-    ]
+    url = f"{server.url}/runs/{SUCCESS}"
+    assert given["ti"].pushed == {"run_id": SUCCESS, "run_url": url}  # type: ignore[attr-defined] # it is ours
+    if not AIRFLOW_2:
+        assert given["task_state_store"].get("waiting_since") is None
+        assert [link.get_link(task, ti_key=cast("Any", None)) for link in task.operator_extra_links] == [url]
 
 
 def test_a_failure_carries_step_error_and_url(server: Server) -> None:

@@ -106,49 +106,51 @@ def test_predict_launched_by_the_cli_on_the_workspace(flights: Flights, monkeypa
     check(flights, "2013-10")
 
 
-def test_predict_through_dagsters_api(flights: Flights, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in flights.variables.items():
-        monkeypatch.setenv(name, value)
-    from pipeline_assets.definitions import defs
+def run(flights: Flights, ref: BatchRef) -> None:
+    """A run through Dagster's API, which must succeed with every check."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in flights.variables.items():
+            patch.setenv(name, value)
+        from pipeline_assets.definitions import defs
 
-    with dg.DagsterInstance.get() as instance:
-        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        result = run_batch(defs(), instance, BatchRef(TASK, "predict", "2013-12"), quiet)
+        with dg.DagsterInstance.get() as instance:
+            quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+            result = run_batch(defs(), instance, ref, quiet)
     assert result.success, failures(result)
     assert failures(result) == []
-    check(flights, "2013-12")
 
 
-def test_the_model_beats_the_constant_guess_on_what_came_true(
-    flights: Flights, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    test_predict_through_dagsters_api(flights, monkeypatch)
-    month, key = "2013-12", list(demo_task().key)
-    rows = flights.file("predict", month).select(key)
-    scores = flights.file("scores", month)
+@pytest.fixture(scope="module")
+def december(flights: Flights) -> str:
+    """A month that is predicted through Dagster's API."""
+    run(flights, BatchRef(TASK, "predict", "2013-12"))
+    return "2013-12"
+
+
+def test_predict_through_dagsters_api(flights: Flights, december: str) -> None:
+    check(flights, december)
+
+
+def test_the_model_beats_the_constant_baseline_on_what_came_true(flights: Flights, december: str) -> None:
+    key = list(demo_task().key)
+    rows = flights.file("predict", december).select(key)
+    scores = flights.file("scores", december)
     for name in ("probability", "decision"):
         rows = rows.append_column(name, scores[name])
-    found = compare(rows, truth(month), 0.25, on=key)
+    found = compare(rows, truth(december), 0.25, on=key)
     assert found.model.roc_auc > 0.65
     assert found.model.log_loss < found.baseline.log_loss
 
 
-def test_training_again_gives_the_same_model(flights: Flights, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in flights.variables.items():
-        monkeypatch.setenv(name, value)
-    from pipeline_assets.definitions import defs
-
-    with dg.DagsterInstance.get() as instance:
-        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        result = run_batch(defs(), instance, BatchRef(TASK, "train", TRAIN), quiet)
-    assert result.success, failures(result)
+def test_training_again_gives_the_same_model(flights: Flights) -> None:
+    run(flights, BatchRef(TASK, "train", TRAIN))
     first, second = (flights.stores["registry"].load(TASK, version) for version in (1, 2))
     from pipeline_assets.ml.dataset import scoring_frame
     from pipeline_assets.stores.features.base import feature_table
 
     rows = flights.stores["features"].read(feature_table(demo_task(), "train"), TRAIN).read_all()
     frame = scoring_frame(rows, demo_task().features)
-    assert np.array_equal(first.probability(frame), second.probability(frame))
+    assert np.array_equal(first.predict(frame), second.predict(frame))
     assert flights.stores["registry"].champion(TASK) == 1
 
 

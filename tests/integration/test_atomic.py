@@ -223,7 +223,7 @@ def test_a_training_that_loses_mlflow_says_so_and_the_next_one_heals(
         said = place.fail("train", "2026-01")
     assert "MLflow could not log the training" in said
     assert str(own_mlflow.port) in said
-    # While it is down nothing begins, and the error says so too.
+    # While it is down no run of MLflow's begins, and the error says so too.
     assert "MLflow could not open the experiment" in place.fail("train", "2026-01")
     own_mlflow.start()
     assert [each.version for each in registry.candidates(task) if each.ready] == [1]

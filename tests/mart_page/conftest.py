@@ -35,7 +35,7 @@ class Server:
     port: int
 
     def start(self) -> None:
-        self._pg_ctl("start", f"--log={self.data.parent / 'log'}")
+        self._pg_ctl("start", f"--log={self.data / 'log'}")
 
     def stop(self) -> None:
         self._pg_ctl("stop", "--mode=fast")

@@ -21,7 +21,7 @@ def test_tasks_are_read_and_broken_ones_told(tmp_path: Path) -> None:
     write(tmp_path / "a_list", "- 1")
     write(tmp_path / "unknown", yaml.safe_dump({**component, "attributes": {**SHOP, "name": "other", "colums": {}}}))
     write(tmp_path / "foreign", "type: dagster.Whatever\nattributes: {}")
-    found = catalog.tasks(tmp_path)
+    found = catalog.tasks([tmp_path])
     assert found.known == {"shop": shop()}
     assert set(found.broken) == {"unreadable", "a_list", "unknown"}
     assert "did you mean columns" in found.broken["unknown"]
@@ -30,9 +30,20 @@ def test_tasks_are_read_and_broken_ones_told(tmp_path: Path) -> None:
 def test_a_task_that_changed_is_read_anew(tmp_path: Path) -> None:
     component = {"type": "pipeline_assets.components.MLTask", "attributes": SHOP}
     write(tmp_path / "shop", yaml.safe_dump(component))
-    assert list(catalog.tasks(tmp_path).known) == ["shop"]
+    assert list(catalog.tasks([tmp_path]).known) == ["shop"]
     write(tmp_path / "shop", yaml.safe_dump({**component, "attributes": {**SHOP, "name": "market"}}))
-    assert list(catalog.tasks(tmp_path).known) == ["market"]
+    assert list(catalog.tasks([tmp_path]).known) == ["market"]
+
+
+def test_tasks_of_several_folders_are_found_and_a_name_given_twice_is_told(tmp_path: Path) -> None:
+    component = {"type": "pipeline_assets.components.MLTask", "attributes": SHOP}
+    write(tmp_path / "one" / "shop", yaml.safe_dump(component))
+    write(tmp_path / "two" / "market", yaml.safe_dump({**component, "attributes": {**SHOP, "name": "market"}}))
+    write(tmp_path / "two" / "shop_again", yaml.safe_dump(component))
+    found = catalog.tasks([tmp_path / "one", tmp_path / "two"])
+    assert set(found.known) == {"shop", "market"}
+    assert set(found.broken) == {"shop_again"}
+    assert str(tmp_path / "one" / "shop") in found.broken["shop_again"]
 
 
 def test_the_packages_own_tasks_are_found() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -7,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml.scoring import SCORES_SCHEMA, Scorer, aligned
-from pipeline_assets.task.contract import of_file
+from pipeline_assets.ml.scoring import Scorer, aligned, scores_schema
+from pipeline_assets.task.contract import Contract, of_file
 from pipeline_assets.task.spec import TaskSpec
 from tests.examples import orders, shop
 from tests.task.test_contract import found
@@ -43,17 +44,37 @@ def scored(task: TaskSpec, count: int = 5) -> tuple[pa.Table, pa.Table]:
 
 def test_every_row_is_scored_and_the_output_is_the_input_filtered() -> None:
     scores, output = scored(shop())
-    assert scores.schema == SCORES_SCHEMA
+    assert scores.schema == scores_schema(shop())
+    assert scores.column_names == ["row_number", "probability", "predicted_label", "decision"]
     assert scores["decision"].to_pylist() == [False, False, False, True, True]
     assert output.select(orders(1, stage="predict").column_names).equals(orders(5, stage="predict").slice(3))
     assert output["batch"].to_pylist() == ["2026-01"] * 2
     assert output["row_number"].to_pylist() == [13, 14]
 
 
-def test_without_a_rule_every_row_goes_out() -> None:
+def test_without_a_rule_every_row_goes_out_with_its_scores_and_nothing_is_decided() -> None:
     scores, output = scored(shop(output=None))
-    assert all(scores["decision"].to_pylist())
-    assert output.num_rows == 5
+    assert scores.column_names == ["row_number", "probability", "predicted_label"]
+    own = orders(1, stage="predict").column_names
+    assert output.column_names == [*own, "probability", "predicted_label", "batch", "row_number"]
+    assert output["probability"].to_pylist() == [0, 0.2, 0.4, 0.6, 0.8]
+    assert output["predicted_label"].to_pylist() == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("output", "appended"),
+    [
+        ({"where": "probability >= 0.5"}, []),
+        ({"append": []}, []),
+        ({"append": ["model_version"]}, ["model_version"]),
+    ],
+)
+def test_scores_are_appended_by_default_only_where_nothing_else_shows_them(
+    output: dict[str, object], appended: list[str]
+) -> None:
+    _, found = scored(shop(output=output))
+    own = orders(1, stage="predict").column_names
+    assert found.column_names == [*own, *appended, "batch", "row_number"]
 
 
 def test_a_rule_that_gives_null_keeps_no_row() -> None:
@@ -96,3 +117,43 @@ def test_other_rows_in_the_features_are_an_error(gone: int) -> None:
     for left, right in ((rows, others), (others, rows)):
         with pytest.raises(DataError, match="not those of the checked file"):
             list(aligned(stream(left), stream(right)))
+
+
+def test_an_expression_that_fails_is_named_with_its_row() -> None:
+    task = shop(output={"select": {"id": "order_id", "rest": "cast('x' || (case when price > 3 then '' end) as int)"}})
+    with pytest.raises(DataError, match=r"the expression output.select.rest fails on a row") as caught:
+        scored(task)
+    assert caught.value.facts["column"] == "output.select.rest"
+    assert str(caught.value.facts["found"]).startswith("row 12: ")  # 1.5, 2.5, 3.5: the third row, numbered from 10
+
+
+def test_a_rule_that_fails_is_named_with_its_row() -> None:
+    with pytest.raises(DataError, match="the expression output.where fails on a row") as caught:
+        scored(shop(output={"where": "cast(note as integer) > 0"}))
+    assert str(caught.value.facts["found"]).startswith("row 10: ")
+
+
+def test_the_pipelines_own_columns_step_aside_for_the_files() -> None:
+    task = shop(output={"append": ["probability", "model_version"]})
+    columns = found()
+    del columns["returned"]
+    for name in ("probability", "batch"):
+        columns[name] = "VARCHAR"
+    contract = replace(of_file_of(task), raw=tuple(columns))
+    scorer = Scorer(contract, "2026-01", lambda batch: np.arange(batch.num_rows) / 5, 7)
+    rows = numbered(5)
+    for name in ("probability", "batch"):
+        rows = rows.append_column(name, pa.array(["theirs"] * 5))
+    (pair,) = scorer.score(stream(rows), stream(rows.select(["row_number"])))
+    own = [*orders(1, stage="predict").column_names, "probability", "batch"]
+    assert pair.output.schema.names == [
+        *own, "pipeline_probability", "model_version", "pipeline_batch", "row_number"
+    ]  # fmt: skip
+    assert pair.output.column("probability").to_pylist() == ["theirs"] * 5
+    assert pair.output.column("pipeline_probability").to_pylist() == [0, 0.2, 0.4, 0.6, 0.8]
+
+
+def of_file_of(task: TaskSpec) -> Contract:
+    columns = found()
+    del columns["returned"]
+    return of_file(task, "predict", columns)

@@ -1,3 +1,4 @@
+import dataclasses
 import datetime as dt
 import json
 from typing import Any
@@ -12,6 +13,7 @@ from pipeline_assets.ml.selection import (
     Choice,
     Comparison,
     FeatureColumns,
+    JudgedOn,
     choose,
     feature_columns,
     fitting_champion,
@@ -20,6 +22,7 @@ from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
 
 FITTING = feature_columns(trainable.task().features)
+FINGERPRINTS = {which: trainable.task().fingerprint(which) for which in ("features", "target", "training")}
 
 
 def task(policy: str = "champion", limit: float | None = None, metric: str = "roc_auc", **selection: Any) -> TaskSpec:
@@ -38,9 +41,11 @@ def version(
     champion: bool = False,
     features: FeatureColumns | None = FITTING,
     metric: str = "roc_auc",
+    fingerprints: dict[str, str] | None = None,
 ) -> Candidate:
     created = dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=number)
-    return Candidate(number, f"run{number}", ready, features, {metric: value}, created, champion)
+    prints = FINGERPRINTS if fingerprints is None else {**FINGERPRINTS, **fingerprints}
+    return Candidate(number, f"run{number}", ready, features, {metric: value}, created, champion, prints)
 
 
 def compared(challenger: int, **values: float) -> Comparison:
@@ -205,7 +210,7 @@ def test_a_named_version_that_cannot_predict_is_an_error_with_those_that_can() -
 @pytest.mark.parametrize(
     ("features", "reason"),
     [
-        (None, "it does not say which features it takes"),
+        (None, "it was made by an older version of the pipeline; run delays_train"),
         (FITTING[1:], "its features differ: not fitted on hour"),
         (
             (*FITTING, ("gate", "numeric")),
@@ -222,6 +227,58 @@ def test_other_features_are_told_apart(features: FeatureColumns | None, reason: 
     choice = choose(task(), [version(1, champion=True), version(2, features=features)])
     assert why_not(choice, 2) == reason
     assert [each.eligible for each in choice.candidates] == [True, False]
+
+
+@pytest.mark.parametrize("which", ["features", "target"])
+def test_a_version_made_under_another_fingerprint_cannot_predict(which: str) -> None:
+    versions = [version(1, champion=True, fingerprints={which: "0123456789abcdef"})]
+    with pytest.raises(SelectionError) as caught:
+        choose(task(), versions)
+    expected = trainable.task().fingerprint("features" if which == "features" else "target")
+    assert caught.value.facts["found"] == (
+        f"version 1: it was made under other {which}: their fingerprint is 0123456789abcdef and the task's is"
+        f" {expected}; run delays_train"
+    )
+    assert caught.value.facts["do"] == "materialise delays/model, or run the job delays_train"
+
+
+def test_another_training_makes_no_version_unfit() -> None:
+    choice = choose(task(), [version(1, champion=True, fingerprints={"training": "0123456789abcdef"})])
+    assert choice.winner == 1
+
+
+def test_a_version_without_fingerprints_was_made_by_former_code() -> None:
+    former = dataclasses.replace(version(1, champion=True), fingerprints=None)
+    choice = choose(task(), [former, version(2)])
+    assert (choice.winner, why_not(choice, 1)) == (
+        2,
+        "it was made by an older version of the pipeline; run delays_train",
+    )
+
+
+def test_the_record_says_on_which_rows_and_why_as_data() -> None:
+    judged_on = JudgedOn(500, 20, "all 500 validation rows of batch b, 20 of which ...")
+    comparison = Comparison(2, {1: {"roc_auc": 0.7}, 2: {"roc_auc": 0.8}}, judged_on)
+    record = choose(task(), [version(1, champion=True), version(2)], comparison).to_json()
+    assert record["judged_on"] == {"rows": 500, "learned": 20, "sentence": judged_on.sentence}
+    assert record["reason"].endswith(judged_on.sentence)
+    assert record["reason_code"] == "better"
+    assert record["reason_values"] == {
+        "winner": 2, "previous": 1, "metric": "roc_auc", "new": 0.8, "old": 0.7, "on": judged_on.sentence
+    }  # fmt: skip
+
+
+def test_a_reason_within_a_reason_is_data_too() -> None:
+    choice = choose(task(limit=0.6), [version(1, 0.8, champion=True), version(2, 0.5)], compared(2, v1=0.4, v2=0.5))
+    assert choice.to_json()["reason_values"]["why_not"] == {
+        "code": "below_limit",
+        "values": {"metric": "roc_auc", "value": 0.5, "limit": 0.6},
+    }
+
+
+def test_a_challenger_that_holds_the_alias_already_stays_champion() -> None:
+    choice = choose(task(), [version(1), version(2, champion=True)], compared(2, v2=0.8))
+    assert (choice.winner, choice.reason) == (2, "version 2 is champion")
 
 
 def test_a_limit_is_reached_by_equality_and_needs_a_metric() -> None:
@@ -258,6 +315,7 @@ def test_a_record_of_choice_is_plain_json() -> None:
         "created": "2026-01-03T00:00:00+00:00",
         "metrics": {"roc_auc": 0.7},
         "why_not": None,
+        "why_not_reason": None,
         "same_rows": 0.8,
         "eligible": True,
     }

@@ -1,16 +1,17 @@
-"""Two Airflow DAGs a task, train and predict, that start the Dagster jobs of the same names.
+"""Two Airflow DAGs for each task, train and predict, which start the Dagster jobs of the same names.
 
-Name your tasks below, or without touching this file in the Airflow variable ``pipeline_tasks``, as JSON:
+Name your tasks below, or in the Airflow variable ``pipeline_tasks`` without changing this file, as JSON:
 ``["flight_delays", {"task": "returns", "predict": {"schedule": "@daily", "wait_for_file": true}}]``.
-What can be said of a task stands in ``dagster_runs/settings.py``.
+``plugins/dagster_runs/settings.py`` lists the settings of a task.
 """
 
-from airflow.sdk import Variable
-
 try:
+    from dagster_runs.compat import variable
     from dagster_runs.dags import task_dags
     from dagster_runs.settings import read
 except ModuleNotFoundError as error:
+    if error.name == "pydantic":
+        raise ImportError("dagster_runs needs pydantic 2, which Airflow 2.10 does not bring: install it") from error
     if error.name != "dagster_runs":
         raise
     raise ImportError(
@@ -20,4 +21,4 @@ except ModuleNotFoundError as error:
 
 TASKS = ["flight_delays"]
 
-globals().update(task_dags(read(Variable.get("pipeline_tasks", default=None) or TASKS)))
+globals().update(task_dags(read(variable("pipeline_tasks") or TASKS)))

@@ -12,26 +12,32 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_assets.errors import ContractError, DataError, PipelineError
+from pipeline_assets.engine.duckdb.parquet_types import as_read, check_columns, found_types, kept_type, restored
+from pipeline_assets.errors import ContractError, PipelineError
 from pipeline_assets.task import sql
-from pipeline_assets.task.contract import bits
+from pipeline_assets.task.contract import FAILURES, REASON, ROW, bits, raw
+from pipeline_assets.task.names import own_name
 
 # DuckDB's own vector group size times 60: large enough that Arrow's cost per batch vanishes, small enough to be flat.
 ROWS_PER_BATCH = 122_880
+# What DuckDB itself adds to a file's columns; it has no other way to say which row it reads.
+_ADDED_BY_DUCKDB = ("file_row_number", "file_index")
 
 
 @dataclass(frozen=True)
 class Scan:
-    """An open view over a batch's files.
+    """An open view over a batch's files: ``__row_number``, then the files' columns as ``__raw_0`` and so on.
 
     Attributes:
         connection: to the database that holds the view.
         rows_of_parts: rows of each file.
+        schema: the files' columns under their own names and types; a timestamp of INT96 has microseconds.
         columns: the files' columns with their DuckDB types.
     """
 
     connection: duckdb.DuckDBPyConnection
     rows_of_parts: tuple[int, ...]
+    schema: pa.Schema
     columns: dict[str, str]
 
     @property
@@ -46,9 +52,31 @@ class Scan:
     def stream(self, query: str) -> pa.RecordBatchReader:
         """The rows of a query, in file order, a batch at a time.
 
+        Columns of the view come under the names and in the types that they have in the file; ``__row_number`` and
+        ``__reason`` as ``row_number`` and ``reason``, or beside columns of those names under others.
         ``sql`` streams; ``execute`` would hold the whole answer whatever the memory limit.
         """
-        return self.connection.sql(query).to_arrow_reader(ROWS_PER_BATCH)
+        reader = self.connection.sql(query).to_arrow_reader(ROWS_PER_BATCH)
+        places = {raw(place): field for place, field in enumerate(self.schema)}
+        as_it_came = [places.get(name) for name in reader.schema.names]
+        if not any(as_it_came):
+            return reader
+        own = {inner: own_name(name, self.schema.names) for inner, name in ((ROW, "row_number"), (REASON, "reason"))}
+        fields = [
+            field.with_name(own.get(field.name, field.name))
+            if came is None
+            else pa.field(came.name, kept_type(came.type, field.type))
+            for came, field in zip(as_it_came, reader.schema, strict=True)
+        ]
+        schema = pa.schema(fields)
+        batches = (
+            pa.RecordBatch.from_arrays(
+                [restored(column, kind) for column, kind in zip(batch.columns, schema.types, strict=True)],
+                schema=schema,
+            )
+            for batch in reader
+        )
+        return pa.RecordBatchReader.from_batches(schema, batches)
 
 
 @contextmanager
@@ -60,9 +88,10 @@ def scan(paths: Sequence[Path], spill: Path) -> Iterator[Scan]:
         spill: folder for what DuckDB cannot hold.
 
     Raises:
-        ContractError: a file is empty, is no parquet, is cut short, or the parts do not have the same columns.
+        ContractError: a file is empty, is no parquet, is cut short, the parts do not have the same columns, or a
+            column has a name or a type that would not be kept as it is.
     """
-    rows_of_parts = _rows_of_parts(paths)
+    rows_of_parts, schema = _read_footers(paths)
     spill.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         # Links with plain names: DuckDB would take a * or [ in a file's name for a pattern.
@@ -72,32 +101,33 @@ def scan(paths: Sequence[Path], spill: Path) -> Iterator[Scan]:
             link.symlink_to(path.resolve())
         connection = sql.connect(spill=str(spill))
         stack.callback(connection.close)
+        connection.execute(f"set variable {FAILURES} = map {{}}::MAP(VARCHAR, VARCHAR)")
         files = ", ".join(sql.text(str(link)) for link in names)
         starts = ", ".join(f"{start}::BIGINT" for start in np.cumsum([0, *rows_of_parts[:-1]]))
         with readable(paths):
+            described = connection.execute(f"describe select * from read_parquet([{files}])").fetchall()
+            # By place: DuckDB renames columns whose names are empty or differ by case alone.
+            columns = ", ".join(f"{sql.name(row[0])} as {raw(place)}" for place, row in enumerate(described))
             connection.execute(
-                f"create view raw as select file_row_number + [{starts}][(file_index + 1)::BIGINT] as row_number,"
-                f" * exclude (file_row_number) from read_parquet([{files}], file_row_number = true)"
+                f"create view raw as select file_row_number + [{starts}][(file_index + 1)::BIGINT] as {ROW},"
+                f" {columns} from read_parquet([{files}], file_row_number = true)"
             )
-            described = connection.execute("describe raw").fetchall()
-        yield Scan(connection, rows_of_parts, {row[0]: row[1] for row in described if row[0] != "row_number"})
+        found = found_types(schema, [row[1] for row in described])
+        yield Scan(connection, rows_of_parts, schema, found)
 
 
-def _rows_of_parts(paths: Sequence[Path]) -> tuple[int, ...]:
+def _read_footers(paths: Sequence[Path]) -> tuple[tuple[int, ...], pa.Schema]:
     counts = []
     first: pa.Schema | None = None
     for path in paths:
         if path.stat().st_size == 0:
             raise ContractError("the file is empty: 0 bytes", file=path.name, expected="a parquet file")
         with readable([path]), pq.ParquetFile(path) as file:
-            schema = file.schema_arrow.remove_metadata()
+            schema = as_read(file.schema_arrow.remove_metadata(), file.schema)
             counts.append(file.metadata.num_rows)
-        if any(name == "row_number" for name in schema.names):
-            raise ContractError(
-                "the file has a column under a name that the pipeline itself writes",
-                file=path.name,
-                column="row_number",
-            )
+            if first is None:
+                _check_names(path, schema)
+                check_columns(path.name, schema, file.schema)
         if first is None:
             first = schema
         elif schema != first:
@@ -108,9 +138,30 @@ def _rows_of_parts(paths: Sequence[Path]) -> tuple[int, ...]:
                 found="; ".join(other) or "another order",
                 expected=f"the columns of {paths[0].name}",
             )
-    if sum(counts) == 0:
+    if first is None or sum(counts) == 0:
         raise ContractError("the batch holds no rows", file=", ".join(path.name for path in paths[:3]))
-    return tuple(counts)
+    return tuple(counts), first
+
+
+def _check_names(path: Path, schema: pa.Schema) -> None:
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise ContractError(
+            "the file has several columns under one name",
+            file=path.name,
+            column=", ".join(repr(name) for name in twice),
+            expected="one column per name",
+            do="rename them where the file is written",
+        )
+    added = [name for name in schema.names if name.lower() in _ADDED_BY_DUCKDB]
+    if added:
+        raise ContractError(
+            "the file has columns under names that its reader needs for itself",
+            file=path.name,
+            column=", ".join(added),
+            expected=f"other names than {' and '.join(_ADDED_BY_DUCKDB)}",
+            do="rename them where the file is written",
+        )
 
 
 @contextmanager
@@ -127,12 +178,3 @@ def readable(paths: Sequence[Path]) -> Iterator[None]:
             file=name,
             found=str(error).splitlines()[0].replace(str(paths[0].parent) + "/", ""),
         ) from error
-
-
-@contextmanager
-def computable(doing: str) -> Iterator[None]:
-    """Turns DuckDB's complaint about a value into a DataError that says what was being done."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise DataError(f"{doing} failed on a row", found=str(error).splitlines()[0]) from error

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ class Progress:
     Attributes:
         iteration: iterations done.
         iterations: iterations planned; early stopping may end before.
-        scores: the latest value of every curve, such as ``validation/AUC``.
+        scores: the latest value of every curve, such as ``stopping/AUC``.
     """
 
     iteration: int
@@ -37,14 +39,21 @@ class FittedModel(Protocol):
 
     @property
     def package(self) -> str:
-        """The package's name: a key of ``PACKAGES`` and MLflow's flavor."""
+        """The trainer's name, as ``training.package`` has it."""
+
+    @property
+    def flavor(self) -> str:
+        """The MLflow flavor that saves and loads the package's own object."""
 
     @property
     def native(self) -> Any:
         """The package's own object."""
 
-    def probability(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
-        """Probability of label 1 a row, from frames of :func:`pipeline_assets.ml.dataset.scoring_frame`."""
+    def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
+        """What the kind's score columns are made of, from frames of :func:`~pipeline_assets.ml.dataset.scoring_frame`.
+
+        For the objective ``binary`` it is the probability of label 1, shape (rows,).
+        """
 
     def contributions(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
         """What each feature adds to a row's score, shape (rows, features + 1); the last column is the base.
@@ -60,7 +69,7 @@ class Fit:
     Attributes:
         model: at its best iteration.
         parameters: every parameter in effect, those the package chose included.
-        curves: by side (``training``, ``validation``), then by the package's own metric name, a value an
+        curves: by side (``training``, ``stopping``), then by the package's own metric name, a value an
             iteration.
         importance: share of each feature in the model, in percent, most first.
         iterations: how many were run.
@@ -75,11 +84,17 @@ class Fit:
     best_iteration: int
 
 
-class Trainer(Protocol):
-    """A package that fits models."""
+class Trainer(plugins.TrainerTerms, Protocol):
+    """A package that fits models.
+
+    Attributes:
+        flavor: the MLflow flavor that saves and loads the package's own object.
+    """
+
+    flavor: str
 
     def check(self, task: TaskSpec) -> None:
-        """Looks at the task's parameters without any data.
+        """Looks at the task's parameters, names and values, without any data.
 
         Raises:
             TaskError: a parameter is unknown, impossible, or not the task's to set; the message names it.
@@ -89,15 +104,15 @@ class Trainer(Protocol):
         self,
         task: TaskSpec,
         training: LabelledRows,
-        validation: LabelledRows,
+        stopping: LabelledRows,
         on_progress: OnProgress | None = None,
     ) -> Fit:
         """Fits a model; the same rows give the same model.
 
         Args:
             task: its ``training`` says how.
-            training: rows to learn from, both labels among them.
-            validation: rows that stop the fit early, both labels among them.
+            training: rows to learn from, all labels among them.
+            stopping: rows that stop the fit early, all labels among them.
             on_progress: called now and then, by iterations; what it raises ends the fit and is raised again.
 
         Raises:
@@ -105,17 +120,27 @@ class Trainer(Protocol):
             DataError: the package cannot learn from these rows.
         """
 
+    def refit(self, task: TaskSpec, rows: LabelledRows, fit: Fit) -> FittedModel:
+        """A model of all these rows, with as many iterations as ``fit`` found best and its other parameters.
+
+        Raises:
+            DataError: the package cannot learn from these rows.
+        """
+
     def restore(self, native: Any) -> FittedModel:
         """The model around the package's own object, as the registry loaded it."""
 
+    def save(self, model: FittedModel, folder: Path) -> None:
+        """Writes the model into an empty folder, in the package's own format."""
 
-PACKAGES = ("catboost",)
+    def load(self, folder: Path) -> FittedModel:
+        """The model that :meth:`save` wrote; it predicts the same to the bit."""
 
 
 def trainer(package: str) -> Trainer:
-    """The trainer of a package; importing the package itself waits until it is used."""
-    if package != "catboost":
-        raise ValueError(f"no trainer for {package}; there are {', '.join(PACKAGES)}")
-    from pipeline_assets.ml.trainers.catboost import CatBoostTrainer
+    """The trainer of a name or dotted path; importing the package itself waits until it is used.
 
-    return CatBoostTrainer()
+    Raises:
+        TaskError: there is none.
+    """
+    return cast("Trainer", plugins.trainer(package))

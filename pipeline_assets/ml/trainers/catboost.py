@@ -1,8 +1,9 @@
 """CatBoost behind the trainer's interface: categories as they are, early stopping, repeatable on the CPU."""
 
-import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,68 +11,29 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
-from pipeline_assets.task.spec import Metric, TaskSpec
+from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, Progress
+from pipeline_assets.ml.trainers.catboost_parameters import ITERATIONS, LEARNING_RATES, problems
+from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
     from catboost import CatBoostClassifier, Pool
 
-_ITERATIONS = ("iterations", "n_estimators", "num_boost_round", "num_trees")
 _DEFAULT_ITERATIONS = 1000
 _REPORTS = 20  # progress reports a fit, about
 
-# The metric that stops the fit early. CatBoost leaves out the training side's AUC unless told otherwise: it
-# costs a third of the fit's time. The log loss, free on both sides of every fit, shows overfitting as well.
-_EVAL_METRIC: dict[Metric, str] = {
+# The metric that stops the fit early, by the kind's name for it; the log loss for those that CatBoost does not have.
+# CatBoost leaves out the training side's AUC unless told otherwise: it costs a third of the fit's time. The log loss,
+# free on both sides of every fit, shows overfitting as well.
+_EVAL_METRIC = {
     "roc_auc": "AUC",
     "average_precision": "PRAUC",
     "log_loss": "Logloss",
     "brier_score": "BrierScore",
 }
-_SIDES = {"learn": "training", "validation": "validation"}
-_BINARY_LOSSES = ("Logloss", "CrossEntropy", "Focal")
-
-_SEED = "training.seed sets it"
-_STOPPING = "training.early_stopping_rounds sets it"
-_FEATURES = "the task's features set it"
-_FILES = "leave it out: a fit writes no files, MLflow keeps what comes of it"
-_CPU = "leave it out: a fit can be repeated on the CPU only"
-_LOG = "leave it out: progress goes to the log of the run"
-_TARGET = "the task's target sets it"
-_REFUSED = {
-    "random_seed": _SEED,
-    "random_state": _SEED,
-    "thread_count": "training.threads sets it",
-    "eval_metric": "training.metric sets it",
-    "eval_fraction": "training.validation sets it",
-    "early_stopping_rounds": _STOPPING,
-    "od_type": _STOPPING,
-    "od_wait": _STOPPING,
-    "od_pval": _STOPPING,
-    "use_best_model": "leave it out: the model is always that of its best iteration",
-    "cat_features": _FEATURES,
-    "text_features": _FEATURES,
-    "embedding_features": _FEATURES,
-    "class_names": _TARGET,
-    "classes_count": _TARGET,
-    "target_border": _TARGET,
-    "allow_const_label": _TARGET,
-    "allow_writing_files": _FILES,
-    "train_dir": _FILES,
-    "save_snapshot": _FILES,
-    "snapshot_file": _FILES,
-    "snapshot_interval": _FILES,
-    "input_borders": _FILES,
-    "output_borders": _FILES,
-    "devices": _CPU,
-    "device_config": _CPU,
-    "verbose": _LOG,
-    "silent": _LOG,
-    "logging_level": _LOG,
-    "metric_period": _LOG,
-    "callback": _LOG,
-}
+_DEFAULT_EVAL_METRIC = "Logloss"
+_SIDES = {"learn": "training", "validation": "stopping"}
+_FILE = "model.cbm"
 
 
 @dataclass(frozen=True)
@@ -80,8 +42,9 @@ class CatBoostModel:
 
     native: "CatBoostClassifier"
     package: str = "catboost"
+    flavor: str = "catboost"
 
-    def probability(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
+    def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
         """Probability of label 1, a value a row."""
         return np.ascontiguousarray(self.native.predict_proba(frame)[:, 1])
 
@@ -95,14 +58,23 @@ class CatBoostModel:
 class CatBoostTrainer:
     """Fits CatBoost classifiers; see :class:`pipeline_assets.ml.trainers.base.Trainer`."""
 
+    package: str = "catboost"
+    flavor: str = "catboost"
+    objectives: frozenset[str] = frozenset({"binary"})
+
+    def parameter_problems(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """By name; see :func:`pipeline_assets.ml.trainers.catboost_parameters.problems`."""
+        return problems(parameters)
+
     def check(self, task: TaskSpec) -> None:
         """Refuses what the task may not set, then lets CatBoost itself fit one tree to a few made-up rows."""
         import catboost
 
-        _check_names(task)
+        for name, sentence in problems(task.training.parameters).items():
+            raise TaskError(sentence, task=task.name, found=f"{name}: {task.training.parameters[name]}")
         toy = _toy_rows(task)
         parameters = _parameters(task)
-        parameters.update({name: 1 for name in _ITERATIONS if name in parameters})
+        parameters.update({name: 1 for name in ITERATIONS if name in parameters})
         try:
             model = catboost.CatBoostClassifier(**parameters)
             model.fit(_pool_of(toy, task), eval_set=_pool_of(toy, task))
@@ -113,26 +85,26 @@ class CatBoostTrainer:
         self,
         task: TaskSpec,
         training: LabelledRows,
-        validation: LabelledRows,
+        stopping: LabelledRows,
         on_progress: OnProgress | None = None,
     ) -> Fit:
-        """Fits with early stopping on the validation rows and keeps the best iteration."""
+        """Fits with early stopping on the stopping rows and keeps the best iteration."""
         import catboost
 
         self.check(task)
         parameters = _parameters(task)
-        planned = next(int(parameters[name]) for name in _ITERATIONS if name in parameters)
+        planned = next(int(parameters[name]) for name in ITERATIONS if name in parameters)
         reports = None if on_progress is None else _Reports(on_progress, planned)
         try:
             model = catboost.CatBoostClassifier(**parameters)
             model.fit(
                 _pool_of(training, task),
-                eval_set=_pool_of(validation, task),
+                eval_set=_pool_of(stopping, task),
                 early_stopping_rounds=task.training.early_stopping_rounds,
                 callbacks=None if reports is None else [reports],
             )
         except catboost.CatBoostError as error:
-            raise DataError("CatBoost cannot learn from these rows", task=task.name, found=_words(error)) from error
+            raise _cannot_learn(task, error) from error
         if reports is not None and reports.raised is not None:
             raise reports.raised
         curves = {_SIDES[side]: scores for side, scores in model.get_evals_result().items()}
@@ -142,13 +114,41 @@ class CatBoostTrainer:
             parameters={**model.get_all_params(), "thread_count": task.training.threads},
             curves=curves,
             importance=dict(sorted(importance, key=lambda item: -item[1])),
-            iterations=len(next(iter(curves["validation"].values()))),
+            iterations=len(next(iter(curves["stopping"].values()))),
             best_iteration=model.best_iteration_,
         )
+
+    def refit(self, task: TaskSpec, rows: LabelledRows, fit: Fit) -> CatBoostModel:
+        """Fits the found number of trees to all the rows.
+
+        The learning rate is that of the fit: left to itself, CatBoost would choose another for fewer trees.
+        """
+        import catboost
+
+        own = {*ITERATIONS, *LEARNING_RATES, "eval_metric"}
+        parameters = {name: value for name, value in _parameters(task).items() if name not in own}
+        try:
+            model = catboost.CatBoostClassifier(
+                **parameters, iterations=fit.best_iteration + 1, learning_rate=fit.parameters["learning_rate"]
+            )
+            model.fit(_pool_of(rows, task))
+        except catboost.CatBoostError as error:
+            raise _cannot_learn(task, error) from error
+        return CatBoostModel(model)
 
     def restore(self, native: Any) -> CatBoostModel:
         """The model around a classifier that MLflow loaded."""
         return CatBoostModel(native)
+
+    def save(self, model: FittedModel, folder: Path) -> None:
+        """In CatBoost's own binary format."""
+        model.native.save_model(str(folder / _FILE))
+
+    def load(self, folder: Path) -> CatBoostModel:
+        """See :meth:`save`."""
+        import catboost
+
+        return CatBoostModel(catboost.CatBoostClassifier().load_model(str(folder / _FILE)))
 
 
 class _Reports:
@@ -177,57 +177,16 @@ class _Reports:
 
 def _parameters(task: TaskSpec) -> dict[str, Any]:
     given = task.training.parameters
-    iterations = {} if any(name in given for name in _ITERATIONS) else {"iterations": _DEFAULT_ITERATIONS}
+    iterations = {} if any(name in given for name in ITERATIONS) else {"iterations": _DEFAULT_ITERATIONS}
     return {
         **iterations,
         **given,
-        "eval_metric": _EVAL_METRIC[task.training.metric],
+        "eval_metric": _EVAL_METRIC.get(task.training.metric, _DEFAULT_EVAL_METRIC),
         "random_seed": task.training.seed,
         "thread_count": task.training.threads,
         "allow_writing_files": False,
         "logging_level": "Silent",
     }
-
-
-def _check_names(task: TaskSpec) -> None:
-    """By name, before CatBoost is asked: it would take some of these, and the model could not be repeated."""
-    import inspect
-
-    import catboost
-
-    given = task.training.parameters
-    known = set(inspect.signature(catboost.CatBoostClassifier.__init__).parameters) - {"self"}
-    for name in given:
-        if name in _REFUSED:
-            raise TaskError(f"training.parameters may not set {name}", task=task.name, do=_REFUSED[name])
-        if name not in known:
-            near = difflib.get_close_matches(name, known - set(_REFUSED), n=3, cutoff=0.5)
-            raise TaskError(
-                "CatBoost knows no such training parameter",
-                task=task.name,
-                found=name,
-                available=near or None,
-                do="see CatBoost's training parameters",
-            )
-    for name in _ITERATIONS:
-        if not isinstance(given.get(name, 1), int) or given.get(name, 1) < 1:
-            raise TaskError(
-                f"training.parameters.{name} is no number of iterations",
-                task=task.name,
-                found=given[name],
-                expected="a whole number, at least 1",
-            )
-    if str(given.get("task_type", "CPU")).upper() != "CPU":
-        raise TaskError("training.parameters may not set task_type", task=task.name, do=_CPU)
-    for name in ("loss_function", "objective"):
-        loss = given.get(name)
-        if loss is not None and str(loss).partition(":")[0] not in _BINARY_LOSSES:
-            raise TaskError(
-                f"{name} does not fit a target of kind {task.target.kind}",
-                task=task.name,
-                found=loss,
-                available=_BINARY_LOSSES,
-            )
 
 
 def _toy_rows(task: TaskSpec) -> LabelledRows:
@@ -240,7 +199,8 @@ def _toy_rows(task: TaskSpec) -> LabelledRows:
     letters = pd.Index(["a", "b", "c"])
     for name in task.features.categorical:
         columns[name] = pd.Categorical.from_codes(rng.integers(0, len(letters), count), letters)
-    return LabelledRows(features=pd.DataFrame(columns), label=(np.arange(count) % 2).astype(np.int8))
+    label = (np.arange(count) % 2).astype(np.int8)
+    return LabelledRows(features=pd.DataFrame(columns), label=label, split_hash=np.arange(count))
 
 
 def _pool_of(rows: LabelledRows, task: TaskSpec) -> "Pool":
@@ -251,6 +211,10 @@ def _pool(frame: "pd.DataFrame", label: NDArray[np.int8] | None, categorical: li
     import catboost
 
     return catboost.Pool(frame, label, cat_features=categorical)
+
+
+def _cannot_learn(task: TaskSpec, error: Exception) -> DataError:
+    return DataError("CatBoost cannot learn from these rows", task=task.name, found=_words(error))
 
 
 def _refusal(task: TaskSpec, error: Exception) -> TaskError:

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_assets.errors import DataError
+from pipeline_assets.stores.load import Load
 from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.fingerprints import task_fingerprints
 from pipeline_assets.task.preparation import features_schema
 from pipeline_assets.task.spec import Stage, TaskSpec
 
@@ -24,6 +26,8 @@ class FeatureTable:
             (int8, nullable) and ``split_by``.
         engine: how Tarantool keeps it; other stores have no use for it.
         column_descriptions: by column; those without one are absent.
+        fingerprints: of the slices of the task's description that the rows rest on, by slice. They are stored with
+            a batch, and a reader refuses a batch that was stored under others. A table without any refuses none.
     """
 
     task: str
@@ -32,6 +36,7 @@ class FeatureTable:
     engine: Literal["memtx", "vinyl"] = "memtx"
     description: str = ""
     column_descriptions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    fingerprints: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:
@@ -50,11 +55,28 @@ class FeatureTable:
 
 def feature_table(task: TaskSpec, stage: Stage) -> FeatureTable:
     """Where a stage's features of a task are kept."""
-    return FeatureTable(task.name, stage, features_schema(task, stage), engine=task.feature_store.engine)
+    return FeatureTable(
+        task.name,
+        stage,
+        features_schema(task, stage),
+        engine=task.feature_store.engine,
+        fingerprints=task_fingerprints(task, stage),
+    )
 
 
 class FeatureStore(Protocol):
     """Keeps the prepared rows of every batch; a batch is all there or not there."""
+
+    def begin(self, table: FeatureTable, batch: str, pieces: int) -> Load:
+        """A load of the batch, see :mod:`pipeline_assets.stores.load`.
+
+        Its ``write`` and ``commit`` refuse with a DataError rows that do not fit the table or are out of order, as
+        :meth:`replace` does, also from one piece to the next.
+
+        Raises:
+            StoreError: there are no pieces, or the store refused.
+        """
+        ...
 
     def replace(
         self,
@@ -64,6 +86,8 @@ class FeatureStore(Protocol):
         progress: Callable[[int], None] | None = None,
     ) -> int:
         """Makes ``rows`` the content of the batch, atomically: a reader sees the former content or the new one.
+
+        A load of one piece, by this process alone.
 
         Args:
             table: what the rows must look like; see :func:`fitting`.
@@ -86,7 +110,8 @@ class FeatureStore(Protocol):
         What is stored beyond the table's columns is left out.
 
         Raises:
-            DataError: the batch is not there, or was stored without a column of the table or with another type.
+            DataError: the batch is not there, or was stored without a column of the table, with another type, or
+                under other fingerprints.
         """
         ...
 
@@ -132,6 +157,38 @@ def check_stored(table: FeatureTable, batch: str, stored: pa.Schema) -> None:
             expected="; ".join(f"{name}: {_type(table.schema, name)}" for name in misfits),
             do=f"materialise {table.asset} for this batch again",
         )
+
+
+def check_fingerprints(table: FeatureTable, batch: str, stored: Mapping[str, str] | None) -> None:
+    """Refuses a batch that was stored under another description of the task.
+
+    Args:
+        table: what is wanted, with the fingerprints it demands.
+        batch: its name.
+        stored: the fingerprints that are kept with the batch; ``None`` if none are.
+
+    Raises:
+        DataError: names the slice, both fingerprints and what to run.
+    """
+    do = f"materialise {table.asset} for this batch again"
+    for which, expected in table.fingerprints.items():
+        found = (stored or {}).get(which)
+        if found is None:
+            raise DataError(
+                f"the stored features do not say which {which} of the task they were prepared under",
+                **table.ref(batch).facts(),
+                found="no fingerprint, as in what former versions of the pipeline stored",
+                expected=f"fingerprint of {which}: {expected}",
+                do=do,
+            )
+        if found != expected:
+            raise DataError(
+                f"the stored features were prepared under another {which} than the task has now",
+                **table.ref(batch).facts(),
+                found=f"fingerprint of {which}: {found}",
+                expected=expected,
+                do=do,
+            )
 
 
 def fitting(table: FeatureTable, batch: str, rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

@@ -1,21 +1,54 @@
 """The embedded feature store: one parquet file a batch."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline_assets.stores.features.base import ROW_NUMBER, FeatureTable, check_stored, fitting, not_there
-from pipeline_assets.stores.files.atomic_file import atomic_file
+from pipeline_assets.stores.features.base import (
+    ROW_NUMBER,
+    FeatureTable,
+    check_fingerprints,
+    check_stored,
+    fitting,
+    not_there,
+)
 from pipeline_assets.stores.files.listing import SUFFIX, check_name
-from pipeline_assets.stores.files.parquet_file import StoredFile, open_stored, parquet_sink
+from pipeline_assets.stores.files.local import LocalFiles
+from pipeline_assets.stores.files.parquet_file import StoredFile
+from pipeline_assets.stores.files.staged import FileLoad, begin
+from pipeline_assets.stores.load import STALE_AFTER
+
+# Key of the file's metadata.
+_FINGERPRINTS = "pipeline_assets.fingerprints"
+
+
+@dataclass(frozen=True)
+class FeatureFileLoad(FileLoad):
+    """A load of a batch's file, its rows checked as a piece comes and once more when all are put together."""
+
+    table: FeatureTable
+    batch: str
+
+    def checked(self, rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        """See :func:`fitting`."""
+        return fitting(self.table, self.batch, rows)
 
 
 class ParquetFeatureStore:
     """Features as ``<folder>/<task>/<stage>/<batch>.parquet``; the folder need not exist yet."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, stale_after: timedelta = STALE_AFTER) -> None:
+        self._files = LocalFiles(folder, stale_after)
+
+    def begin(self, table: FeatureTable, batch: str, pieces: int) -> FeatureFileLoad:
+        """Pieces as files of their own, put together by the commit; see :meth:`FeatureStore.begin`."""
+        path = self._path(table, batch)
+        folder = begin(self._files, path, pieces, self._files.stale_after)
+        return FeatureFileLoad(self._files, path, table.schema, pieces, folder, _metadata(table), table, batch)
 
     def replace(
         self,
@@ -25,8 +58,8 @@ class ParquetFeatureStore:
         progress: Callable[[int], None] | None = None,
     ) -> int:
         """Written aside, synced, renamed; see :meth:`FeatureStore.replace`."""
-        path = self._path(table, batch)
-        with atomic_file(path) as aside, parquet_sink(aside, table.schema, str(path)) as sink:
+        with self._files.sink_at(self._path(table, batch), table.schema) as sink:
+            sink.metadata.update(_metadata(table))
             for records in fitting(table, batch, rows):
                 sink.write(records)
                 if progress is not None:
@@ -49,27 +82,30 @@ class ParquetFeatureStore:
 
     def count(self, table: FeatureTable, batch: str) -> int | None:
         """Rows of the file, off its footer."""
-        stored = self._stored(table, batch)
+        stored = self._files.read_at(self._path(table, batch))
         return None if stored is None else stored.rows
 
     def uri(self, table: FeatureTable, batch: str) -> str:
         """The file's path."""
-        return str(self._path(table, batch))
+        return f"{self._files.uri}/{self._path(table, batch)}"
 
-    def _path(self, table: FeatureTable, batch: str) -> Path:
+    def _path(self, table: FeatureTable, batch: str) -> str:
         check_name(table.ref(batch))
-        return self._folder / table.task / table.stage / f"{batch}{SUFFIX}"
+        return f"{table.task}/{table.stage}/{batch}{SUFFIX}"
 
     def _fitting(self, table: FeatureTable, batch: str) -> StoredFile:
-        stored = self._stored(table, batch)
+        stored = self._files.read_at(self._path(table, batch))
         if stored is None:
             raise not_there(table, batch)
         check_stored(table, batch, stored.schema)
+        check_fingerprints(table, batch, _fingerprints(stored))
         return stored
 
-    def _stored(self, table: FeatureTable, batch: str) -> StoredFile | None:
-        path = self._path(table, batch)
-        try:
-            return open_stored(path, str(path))
-        except FileNotFoundError:
-            return None
+
+def _metadata(table: FeatureTable) -> dict[str, str]:
+    return {_FINGERPRINTS: json.dumps(dict(table.fingerprints))}
+
+
+def _fingerprints(stored: StoredFile) -> Mapping[str, str] | None:
+    found: Mapping[str, str] | None = json.loads(stored.metadata.get(_FINGERPRINTS, "null"))
+    return found

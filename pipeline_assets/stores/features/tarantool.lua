@@ -10,11 +10,14 @@ local fiber = require('fiber')
 local msgpack = require('msgpack')
 
 -- Codes of box.error beyond the server's own; the Python side knows them.
-local LOST, INCOMPATIBLE = 20001, 20002
+local LOST, INCOMPATIBLE, OUT_OF_ORDER = 20001, 20002, 20003
 
 -- Rows that go in one transaction, and transactions in one request, when a generation is collected: the server
 -- serves others between transactions, and the client sees that it goes on between requests.
 local COLLECTED_AT_ONCE, COLLECTIONS_PER_CALL = 2000, 20
+
+-- A load says that it lives no more often than this, in seconds.
+local RENEWED_EVERY = 60
 
 -- Declared already by another version of this file or by someone else's code: all the same.
 pcall(ffi.cdef, 'int box_insert(uint32_t, const char *, const char *, void **);')
@@ -26,6 +29,7 @@ if shared == nil then
     shared = {leases = {}, appending = {}, schema_lock = fiber.channel(1)}
     package.loaded['pipeline_assets.features'] = shared
 end
+shared.piece_locks = shared.piece_locks or {}
 
 local function refuse(code, reason)
     box.error({code = code, reason = reason})
@@ -79,11 +83,19 @@ end
 local function create_directory()
     create_space('FEATURE_BATCHES', 'memtx', {
         {'TABLE_NAME', 'string'}, {'BATCH', 'string'}, {'GENERATION', 'unsigned'}, {'ROW_COUNT', 'unsigned'},
-        {'BYTES', 'unsigned'}, {'ARROW_SCHEMA', 'string'},
+        {'BYTES', 'unsigned'}, {'ARROW_SCHEMA', 'string'}, {name = 'FINGERPRINTS', type = 'string', is_nullable = true},
     }, {{1, 'string'}, {2, 'string'}})
     create_space('FEATURE_GENERATIONS', 'memtx', {
         {'GENERATION', 'unsigned'}, {'TABLE_NAME', 'string'}, {'BATCH', 'string'}, {'SPACE_ID', 'unsigned'},
+        {name = 'PIECES', type = 'unsigned', is_nullable = true},
+        {name = 'RENEWED', type = 'number', is_nullable = true},
     }, {{1, 'unsigned'}})
+    create_space('FEATURE_PIECES', 'memtx', {
+        {'GENERATION', 'unsigned'}, {'PIECE', 'unsigned'}, {'ATTEMPT', 'string'},
+        {name = 'FIRST_ROW', type = 'integer', is_nullable = true},
+        {name = 'LAST_ROW', type = 'integer', is_nullable = true},
+        {'ROW_COUNT', 'unsigned'}, {'BYTES', 'unsigned'}, {'WRITTEN', 'boolean'},
+    }, {{1, 'unsigned'}, {2, 'unsigned'}})
     box.space.FEATURE_GENERATIONS:create_index('by_table', {
         parts = {{2, 'string'}}, unique = false, if_not_exists = true,
     })
@@ -188,14 +200,21 @@ local function create_view(table_name, space)
     end)
 end
 
-local function create_generation(table_name, batch, engine, columns)
+-- Fields of FEATURE_GENERATIONS and FEATURE_BATCHES by number: spaces that former versions made do not name them.
+local PIECES, RENEWED, FINGERPRINTS = 5, 6, 7
+
+local function create_generation(table_name, batch, engine, columns, pieces)
     create_directory()
     local space = create_rows(table_name, engine, columns)
     -- The record of the newest generation is never deleted, so that no number is given twice.
     local newest = box.space.FEATURE_GENERATIONS.index.pk:max()
     local generation = newest == nil and 1 or newest.GENERATION + 1
     lease(generation)
-    box.space.FEATURE_GENERATIONS:insert({generation, table_name, batch, space.id})
+    local record = {generation, table_name, batch, space.id}
+    if pieces ~= nil then
+        record[PIECES], record[RENEWED] = pieces, fiber.time()
+    end
+    box.space.FEATURE_GENERATIONS:insert(record)
     create_view(table_name, space)
     local names = {}
     for i, field in ipairs(space:format()) do
@@ -246,13 +265,12 @@ end
 local M = {}
 
 -- A new generation of a batch, leased to this session, and the names of the fields that its tuples have.
-function M.begin(table_name, batch, engine, columns)
-    return exclusively(create_generation, table_name, batch, engine, columns)
+-- With a number of pieces it is a load, which lives on when this session ends.
+function M.begin(table_name, batch, engine, columns, pieces)
+    return exclusively(create_generation, table_name, batch, engine, columns, pieces)
 end
 
--- Inserts tuples, all or none; lengths are theirs in bytes, each a little-endian uint32.
-function M.append(generation, tuples, lengths)
-    local space = box.space[own(generation).SPACE_ID]
+local function insert(generation, space, tuples, lengths)
     shared.appending[generation] = true
     local ok, err = pcall(in_transaction, function()
         if takes_packed(space) then
@@ -267,12 +285,181 @@ function M.append(generation, tuples, lengths)
     end
 end
 
+-- Inserts tuples, all or none; lengths are theirs in bytes, each a little-endian uint32.
+function M.append(generation, tuples, lengths)
+    insert(generation, box.space[own(generation).SPACE_ID], tuples, lengths)
+end
+
 -- Makes the generation the content of its batch.
-function M.flip(generation, row_count, bytes, arrow_schema)
+function M.flip(generation, row_count, bytes, arrow_schema, fingerprints)
     local record = own(generation)
     box.space.FEATURE_BATCHES:replace({
-        record.TABLE_NAME, record.BATCH, generation, row_count, bytes, arrow_schema,
+        record.TABLE_NAME, record.BATCH, generation, row_count, bytes, arrow_schema, fingerprints,
     })
+end
+
+-- Loads of several pieces, whose writers have sessions of their own. A load is a generation with a number of pieces,
+-- alive as long as it is renewed. A piece is written by the attempt that began it last, and all its rows lie between
+-- its first and its last, which are noted before they go in: rows and notes cannot share a transaction, for vinyl's
+-- rows are in another engine than the notes.
+
+local function open_load(generation)
+    local record = box.space.FEATURE_GENERATIONS and box.space.FEATURE_GENERATIONS:get(generation)
+    if record ~= nil and (record[RENEWED] or 0) > 0 then
+        return record
+    end
+end
+
+local function renew(record)
+    if fiber.time() - record[RENEWED] > RENEWED_EVERY then
+        box.space.FEATURE_GENERATIONS:update(record.GENERATION, {{'=', RENEWED, fiber.time()}})
+    end
+end
+
+local function close_load(generation)
+    for _, piece in ipairs(box.space.FEATURE_PIECES:select({generation})) do
+        box.space.FEATURE_PIECES:delete({generation, piece.PIECE})
+    end
+    box.space.FEATURE_GENERATIONS:update(generation, {{'=', PIECES, 0}, {'=', RENEWED, 0}})
+    shared.piece_locks[generation] = nil
+end
+
+-- Whatever touches the rows of a piece does it alone, to its end, though its client be gone.
+local function alone(generation, piece, action)
+    local locks = shared.piece_locks[generation] or {}
+    shared.piece_locks[generation] = locks
+    locks[piece] = locks[piece] or fiber.channel(1)
+    local lock = locks[piece]
+    lock:put(true)
+    local ok, result = pcall(action)
+    lock:get()
+    if not ok then
+        error(result)
+    end
+    return result
+end
+
+-- The record of a load and that of its piece, if this attempt is the one that writes it.
+local function attempted(generation, piece, attempt)
+    local record = open_load(generation)
+    local note = record and box.space.FEATURE_PIECES:get({generation, piece})
+    if note == nil or note.ATTEMPT ~= attempt then
+        refuse(LOST, ('piece %d of generation %d is being written by another attempt'):format(piece, generation))
+    end
+    return record, note
+end
+
+-- Gives a piece to an attempt; false if the load is not open any more.
+function M.begin_piece(generation, piece, attempt)
+    return alone(generation, piece, function()
+        local record = open_load(generation)
+        if record == nil then
+            shared.piece_locks[generation] = nil
+            return false
+        end
+        local note = box.space.FEATURE_PIECES:get({generation, piece})
+        if note == nil then
+            box.space.FEATURE_PIECES:insert({generation, piece, attempt, box.NULL, box.NULL, 0, 0, false})
+        else
+            box.space.FEATURE_PIECES:update({generation, piece}, {{'=', 'ATTEMPT', attempt}, {'=', 'WRITTEN', false}})
+        end
+        lease(generation)
+        renew(record)
+        return true
+    end)
+end
+
+-- Deletes some of the rows that earlier attempts left; true when there are no more.
+function M.clear_piece(generation, piece, attempt)
+    return alone(generation, piece, function()
+        local record, note = attempted(generation, piece, attempt)
+        if note.FIRST_ROW == nil then
+            return true
+        end
+        local space, rows = box.space[record.SPACE_ID], {}
+        for _, row in space:pairs({generation, note.FIRST_ROW}, {iterator = 'GE'}) do
+            if row[1] ~= generation or row[2] > note.LAST_ROW or #rows == COLLECTED_AT_ONCE then
+                break
+            end
+            table.insert(rows, row[2])
+        end
+        in_transaction(function()
+            for _, row_number in ipairs(rows) do
+                space:delete({generation, row_number})
+            end
+        end)
+        if #rows == COLLECTED_AT_ONCE then
+            return false
+        end
+        box.space.FEATURE_PIECES:update({generation, piece}, {
+            {'=', 'FIRST_ROW', box.NULL}, {'=', 'LAST_ROW', box.NULL}, {'=', 'ROW_COUNT', 0}, {'=', 'BYTES', 0},
+        })
+        return true
+    end)
+end
+
+-- As append(), to a piece: rows from the first number to the last, after those of lower pieces, before the higher.
+function M.append_piece(generation, piece, attempt, first, last, tuples, lengths)
+    return alone(generation, piece, function()
+        local record, note = attempted(generation, piece, attempt)
+        for _, other in ipairs(box.space.FEATURE_PIECES:select({generation})) do
+            if other.FIRST_ROW ~= nil and ((other.PIECE < piece and other.LAST_ROW >= first)
+                or (other.PIECE > piece and other.FIRST_ROW <= last)) then
+                refuse(OUT_OF_ORDER, ('rows %s to %s of piece %d, rows %s to %s of piece %d'):format(
+                    first, last, piece, other.FIRST_ROW, other.LAST_ROW, other.PIECE))
+            end
+        end
+        local start = first
+        if note.FIRST_ROW ~= nil then
+            start = note.FIRST_ROW
+        end
+        box.space.FEATURE_PIECES:update({generation, piece}, {{'=', 'FIRST_ROW', start}, {'=', 'LAST_ROW', last}})
+        renew(record)
+        insert(generation, box.space[record.SPACE_ID], tuples, lengths)
+        return true
+    end)
+end
+
+-- Says that all rows of a piece are in, and ends this session's lease.
+function M.end_piece(generation, piece, attempt, row_count, bytes)
+    attempted(generation, piece, attempt)
+    box.space.FEATURE_PIECES:update({generation, piece}, {
+        {'=', 'ROW_COUNT', row_count}, {'=', 'BYTES', bytes}, {'=', 'WRITTEN', true},
+    })
+    M.release(generation)
+end
+
+-- Makes a load the content of its batch. Returns its rows and nothing else; without all pieces, nil and the numbers of
+-- those that are written; false if the load is not open any more.
+function M.commit_load(generation, arrow_schema, fingerprints)
+    local record = open_load(generation)
+    if record == nil then
+        return false
+    end
+    local row_count, bytes, written = 0, 0, {}
+    for _, piece in ipairs(box.space.FEATURE_PIECES:select({generation})) do
+        if piece.WRITTEN then
+            row_count, bytes = row_count + piece.ROW_COUNT, bytes + piece.BYTES
+            table.insert(written, piece.PIECE)
+        end
+    end
+    if #written < record[PIECES] then
+        return nil, written
+    end
+    in_transaction(function()
+        box.space.FEATURE_BATCHES:replace({
+            record.TABLE_NAME, record.BATCH, generation, row_count, bytes, arrow_schema, fingerprints,
+        })
+        close_load(generation)
+    end)
+    return row_count
+end
+
+-- Closes a load for good; its rows are collected as any others.
+function M.abandon_load(generation)
+    if open_load(generation) ~= nil then
+        in_transaction(function() close_load(generation) end)
+    end
 end
 
 -- Ends this session's lease.
@@ -299,15 +486,18 @@ local function delete_rows(space, generation)
     return #rows < COLLECTED_AT_ONCE
 end
 
--- Deletes rows of generations that no batch points to and no living session works on; true when there are no more.
-function M.collect(table_name)
+-- Deletes rows of generations that no batch points to and no living session or load works on; true when there are no
+-- more. A load that was not renewed for so many seconds is dead.
+function M.collect(table_name, stale_after)
     if box.space.FEATURE_GENERATIONS == nil then
         return true
     end
     local left = COLLECTIONS_PER_CALL
     for _, record in ipairs(box.space.FEATURE_GENERATIONS.index.by_table:select(table_name)) do
         local generation, space = record.GENERATION, box.space[record.SPACE_ID]
-        if not is_leased(generation) and not is_current(record) then
+        local living = (record[RENEWED] or 0) > fiber.time() - stale_after
+        if not living and not is_leased(generation) and not is_current(record) then
+            M.abandon_load(generation)
             local done = space == nil
             while not done do
                 if left == 0 then
@@ -332,7 +522,8 @@ function M.hold(table_name, batch)
         return nil
     end
     lease(current.GENERATION)
-    return current.GENERATION, record.SPACE_ID, current.ROW_COUNT, current.BYTES, current.ARROW_SCHEMA
+    return current.GENERATION, record.SPACE_ID, current.ROW_COUNT, current.BYTES, current.ARROW_SCHEMA,
+        current[FINGERPRINTS]
 end
 
 package.loaded[module_name] = M

@@ -7,6 +7,7 @@ What is on the server, for a task ``flight_delays`` in train:
   Names are upper case, so that unquoted SQL finds them. :mod:`.tuples` says how a column is kept.
 - space ``FEATURE_BATCHES``: the pointers, keyed by ``(TABLE_NAME, BATCH)``.
 - space ``FEATURE_GENERATIONS``: every generation that may have rows.
+- space ``FEATURE_PIECES``: what loads of several pieces have written, while they are under way.
 - view ``FLIGHT_DELAYS_TRAIN_FEATURES``: ``BATCH``, ``ROW_NUMBER`` and the columns of the current generation of every
   batch. It is what people query::
 
@@ -26,26 +27,41 @@ Sessions lease the generations they write or read. A generation that no pointer 
 is garbage, whether its writer finished, failed or was killed, and each run collects its table's garbage before and
 after its own work. Two runs of one batch write a generation each, and the pointer ends at one of them.
 
+A load of several pieces is a generation too, written by many sessions. It lives as long as it is renewed: by its
+beginning, by each piece that is begun, by each minute of writing. An attempt at a piece first fences earlier attempts
+off and deletes their rows; so a second attempt that dies leaves its piece to be written once more.
+
 Rights: the Lua side (``tarantool.lua``) is sent by ``eval`` and makes the spaces on first use, so the login needs
 ``execute`` on ``universe`` and ``read,write,create`` on ``space``, and ``alter,drop`` as well where another login
 made the spaces. People who only query need ``read`` on the rows' space and on ``FEATURE_BATCHES``.
 """
 
 import base64
+import json
+import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import quote
 
 import pyarrow as pa
 from tarantool.error import Error
 
-from pipeline_assets.errors import DataError
+from pipeline_assets.errors import DataError, StoreError
 from pipeline_assets.settings import TarantoolSettings
-from pipeline_assets.stores.features.base import FeatureTable, check_stored, fitting, not_there
+from pipeline_assets.stores.features.base import (
+    ROW_NUMBER,
+    FeatureTable,
+    check_fingerprints,
+    check_stored,
+    fitting,
+    not_there,
+)
 from pipeline_assets.stores.features.msgpack_codec import field_type, pack, unpack
 from pipeline_assets.stores.features.tarantool_session import Session, to_store_error
+from pipeline_assets.stores.load import STALE_AFTER, Piece, check_complete, check_count, check_piece, not_open
 
 # A request carries about this much, and never more rows than the server handles in some 20 ms: it serves nobody
 # else meanwhile.
@@ -63,6 +79,7 @@ class _Held:
         rows: how many.
         size: of the rows as tuples, in bytes.
         schema: of the fields after the generation.
+        fingerprints: that the batch was stored with; ``None`` if a former version of the pipeline stored it.
     """
 
     generation: int
@@ -70,13 +87,85 @@ class _Held:
     rows: int
     size: int
     schema: pa.Schema
+    fingerprints: dict[str, str] | None
+
+
+@dataclass(frozen=True)
+class TarantoolLoad:
+    """A load of several pieces, see :class:`pipeline_assets.stores.load.Load`.
+
+    Attributes:
+        settings: of the server.
+        stale_after: age of dead loads.
+        table: what the rows must look like.
+        batch: that is loaded.
+        generation: that its rows go to.
+        schema: of the fields after the generation.
+    """
+
+    settings: TarantoolSettings
+    stale_after: timedelta
+    table: FeatureTable
+    batch: str
+    pieces: int
+    generation: int
+    schema: pa.Schema
+
+    def write(self, piece: Piece, rows: pa.RecordBatchReader, progress: Callable[[int], None] | None = None) -> int:
+        """Rows of the piece, in place of those of earlier attempts."""
+        check_piece(piece, self.pieces)
+        at = (self.generation, piece.number, secrets.token_hex(8))
+        with _session(self.settings, self.table, self.batch) as session:
+            if session.run("begin_piece", *at) != [True]:
+                raise self._not_open()
+            while session.run("clear_piece", *at) != [True]:
+                pass
+
+            def append(records: pa.RecordBatch, tuples: bytes, lengths: bytes) -> None:
+                numbers = records[ROW_NUMBER]
+                session.run("append_piece", *at, numbers[0].as_py(), numbers[-1].as_py(), tuples, lengths)
+
+            fit = fitting(self.table, self.batch, rows)
+            count, size = _load(append, self.generation, self.schema, fit, progress)
+            session.run("end_piece", *at, count, size)
+        return count
+
+    def commit(self) -> int:
+        """One pointer, replaced."""
+        with _session(self.settings, self.table, self.batch) as session:
+            answer = session.run(
+                "commit_load", self.generation, _serialized(self.schema), json.dumps(dict(self.table.fingerprints))
+            )
+            if answer[0] is False:  # not 0, the rows of an empty batch
+                raise self._not_open()
+            if answer[0] is None:
+                check_complete(answer[1], self.pieces, f"batch {self.batch} of {self.table.name}")
+            _collect(session, self.table, self.stale_after)
+        return int(answer[0])
+
+    def abandon(self) -> None:
+        """Closed, and its rows collected."""
+        with _session(self.settings, self.table, self.batch) as session:
+            session.run("abandon_load", self.generation)
+            _collect(session, self.table, self.stale_after)
+
+    def _not_open(self) -> StoreError:
+        return not_open(f"batch {self.batch} of {self.table.name}")
 
 
 class TarantoolFeatureStore:
     """Keeps features in a Tarantool server, 2.6 or later."""
 
-    def __init__(self, settings: TarantoolSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: TarantoolSettings, stale_after: timedelta = STALE_AFTER) -> None:
+        self._settings, self._stale_after = settings, stale_after
+
+    def begin(self, table: FeatureTable, batch: str, pieces: int) -> TarantoolLoad:
+        """A generation for many sessions to write; see :meth:`FeatureStore.begin`."""
+        check_count(pieces)
+        with self._session(table, batch) as session:
+            _collect(session, table, self._stale_after)
+            generation, schema = _begin(session, table, batch, pieces)
+        return TarantoolLoad(self._settings, self._stale_after, table, batch, pieces, generation, schema)
 
     def replace(
         self,
@@ -92,21 +181,24 @@ class TarantoolFeatureStore:
             StoreError: it refused: no memory, no rights, a column that has another type there.
         """
         with self._session(table, batch) as session:
-            _collect(session, table)
-            columns = [[column.name.upper(), field_type(column)] for column in table.schema]
-            generation, names = session.run("begin", table.name, batch, table.engine, columns[1:])
+            _collect(session, table, self._stale_after)
+            generation, schema = _begin(session, table, batch, None)
+
+            def append(_: pa.RecordBatch, tuples: bytes, lengths: bytes) -> None:
+                session.run("append", generation, tuples, lengths)
+
             try:
-                schema = _stored_schema(table.schema, names[1:])
-                count, size = _load(session, generation, schema, fitting(table, batch, rows), progress)
-                session.run("flip", generation, count, size, base64.b64encode(schema.serialize()).decode())
+                count, size = _load(append, generation, schema, fitting(table, batch, rows), progress)
+                fingerprints = json.dumps(dict(table.fingerprints))
+                session.run("flip", generation, count, size, _serialized(schema), fingerprints)
             except BaseException:
                 # The session may be what broke; then the next run collects.
                 with suppress(Error):
                     session.run("release", generation)
-                    _collect(session, table)
+                    _collect(session, table, self._stale_after)
                 raise
             session.run("release", generation)
-            _collect(session, table)
+            _collect(session, table, self._stale_after)
         return count
 
     def read(self, table: FeatureTable, batch: str) -> pa.RecordBatchReader:
@@ -145,10 +237,8 @@ class TarantoolFeatureStore:
         """Server and view, as ``tarantool://host:port/VIEW?batch=...``."""
         return f"tarantool://{self._settings.host}:{self._settings.port}/{table.name}?batch={quote(batch, safe='')}"
 
-    @contextmanager
-    def _session(self, table: FeatureTable, batch: str) -> Iterator[Session]:
-        with to_store_error(self._settings, table.ref(batch).facts()), Session(self._settings) as session:
-            yield session
+    def _session(self, table: FeatureTable, batch: str) -> AbstractContextManager[Session]:
+        return _session(self._settings, table, batch)
 
     def _records(self, table: FeatureTable, batch: str) -> Iterator[pa.RecordBatch]:
         """Nothing in a record batch of its own, then the rows; the next page comes while one is unpacked."""
@@ -175,12 +265,36 @@ class TarantoolFeatureStore:
                 yield _under(table, unpack(rows, held.generation, held.schema))
 
 
+@contextmanager
+def _session(settings: TarantoolSettings, table: FeatureTable, batch: str) -> Iterator[Session]:
+    with to_store_error(settings, table.ref(batch).facts()), Session(settings) as session:
+        yield session
+
+
+def _begin(session: Session, table: FeatureTable, batch: str, pieces: int | None) -> tuple[int, pa.Schema]:
+    """A new generation, and the schema of its fields after the first."""
+    columns = [[column.name.upper(), field_type(column)] for column in table.schema]
+    generation, names = session.run("begin", table.name, batch, table.engine, columns[1:], pieces)
+    return int(generation), _stored_schema(table.schema, names[1:])
+
+
+def _serialized(schema: pa.Schema) -> str:
+    return base64.b64encode(schema.serialize()).decode()
+
+
 def _hold(session: Session, table: FeatureTable, batch: str) -> _Held | None:
     generation, *record = session.run("hold", table.name, batch) or (None,)
     if generation is None:
         return None
-    space_id, rows, size, schema = record
-    return _Held(generation, space_id, rows, size, pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema))))
+    space_id, rows, size, schema, *fingerprints = record
+    return _Held(
+        generation,
+        space_id,
+        rows,
+        size,
+        pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema))),
+        json.loads(fingerprints[0]) if fingerprints and fingerprints[0] else None,
+    )
 
 
 def _held_fitting(session: Session, table: FeatureTable, batch: str) -> _Held:
@@ -188,6 +302,7 @@ def _held_fitting(session: Session, table: FeatureTable, batch: str) -> _Held:
     if held is None:
         raise not_there(table, batch)
     check_stored(table, batch, pa.schema(column for column in held.schema if not pa.types.is_null(column.type)))
+    check_fingerprints(table, batch, held.fingerprints)
     return held
 
 
@@ -195,9 +310,9 @@ def _under(table: FeatureTable, records: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([records[name] for name in table.schema.names], schema=table.schema)
 
 
-def _collect(session: Session, table: FeatureTable) -> None:
-    """Deletes the table's garbage, a bounded piece a request."""
-    while session.run("collect", table.name) != [True]:
+def _collect(session: Session, table: FeatureTable, stale_after: timedelta) -> None:
+    """Deletes the table's garbage, a bounded number of rows a request."""
+    while session.run("collect", table.name, stale_after.total_seconds()) != [True]:
         pass
 
 
@@ -208,7 +323,7 @@ def _stored_schema(schema: pa.Schema, names: list[str]) -> pa.Schema:
 
 
 def _load(
-    session: Session,
+    append: Callable[[pa.RecordBatch, bytes, bytes], None],
     generation: int,
     schema: pa.Schema,
     batches: Iterator[pa.RecordBatch],
@@ -217,14 +332,14 @@ def _load(
     """Rows into a generation, the next chunk packed while one is inserted; rows and bytes written."""
     count = size = 0
     with ThreadPoolExecutor(1) as sender:
-        sent: Future[list[object]] | None = None
+        sent: Future[None] | None = None
         for records in _chunks(batches, schema):
             tuples, lengths = pack(records, generation)
             if sent is not None:
                 sent.result()
                 if progress is not None:
                     progress(count)
-            sent = sender.submit(session.run, "append", generation, tuples, lengths)
+            sent = sender.submit(append, records, tuples, lengths)
             count += records.num_rows
             size += len(tuples)
         if sent is not None:

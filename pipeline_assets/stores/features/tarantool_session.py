@@ -58,7 +58,7 @@ _REFUSED = {
     110: ("a row is too large for {where}", "raise memtx_max_tuple_size in its box.cfg"),
     139: ("a row is too large for {where}", "raise vinyl_max_tuple_size in its box.cfg"),
 }
-_INCOMPATIBLE = 20002
+_INCOMPATIBLE, _OUT_OF_ORDER = 20002, 20003
 
 
 class Session(tarantool.Connection):  # type: ignore[misc]  # the connector has no types
@@ -167,6 +167,14 @@ def _refused(settings: TarantoolSettings, facts: dict[str, str], error: Database
         return StoreError(what.format(**words), **facts, found=error.message, do=do.format(**words))
     if error.code == _INCOMPATIBLE:
         return _incompatible(facts, error.message)
+    if error.code == _OUT_OF_ORDER:
+        return StoreError(
+            "the rows of a piece lie among those of another piece",
+            **facts,
+            column="row_number",
+            found=error.message,
+            expected="numbers above all those of the pieces before it",
+        )
     return StoreError("{where} refused".format(**words), **facts, found=f"{error.message} (error {error.code})")
 
 

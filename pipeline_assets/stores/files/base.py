@@ -1,17 +1,17 @@
 """Inputs, outputs and rejected rows as parquet files, in a local folder or on S3 behind one interface."""
 
 import hashlib
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline_assets.errors import ContractError
-from pipeline_assets.settings import Settings
 from pipeline_assets.stores.files.listing import (
     SUFFIX,
     Entry,
@@ -23,11 +23,13 @@ from pipeline_assets.stores.files.listing import (
     locations,
 )
 from pipeline_assets.stores.files.parquet_file import Sink, StoredFile
+from pipeline_assets.stores.files.staged import FileLoad, ParquetFolder, begin
+from pipeline_assets.stores.load import STALE_AFTER
 from pipeline_assets.task.batch import BatchRef, Part
 from pipeline_assets.task.names import did_you_mean
 from pipeline_assets.task.spec import Stage
 
-__all__ = ["Area", "Fetched", "FileStore", "Found", "Sink", "StoredFile", "file_store", "sha256_of"]
+__all__ = ["Area", "Fetched", "FileStore", "Found", "Sink", "StoredFile", "sha256_of"]
 
 # Of the batches there are, how many an error names: the latest, as batches are mostly named by date.
 _NAMED = 20
@@ -64,14 +66,16 @@ class Fetched:
     sha256: str
 
 
-class FileStore(ABC):
+class FileStore(ParquetFolder):
     """Files below one uri: inputs as others put them there, and what the pipeline writes beside them.
 
     Attributes:
         uri: ``s3://bucket/prefix`` or a folder, without a ``/`` at the end.
+        stale_after: a writer without a sign of life for so long is dead where nothing else tells.
     """
 
     uri: str
+    stale_after: timedelta = STALE_AFTER
 
     def batches(self, task: str, stage: Stage) -> dict[str, Found]:
         """Every batch there is by name, in the order of names.
@@ -134,21 +138,40 @@ class FileStore(ABC):
             DataError: it is damaged.
         """
 
-    @abstractmethod
     def sink(self, area: Area, ref: BatchRef, schema: pa.Schema) -> AbstractContextManager[Sink]:
         """A file to write. It appears whole at the end of the block; an error in the block changes nothing.
 
         Raises:
             StoreError: the file cannot be written.
         """
+        return self.sink_at(area.path(ref), schema)
 
-    @abstractmethod
+    def begin(
+        self, area: Area, ref: BatchRef, schema: pa.Schema, metadata: Mapping[str, str] | None = None, pieces: int = 1
+    ) -> FileLoad:
+        """A load of a batch's file: pieces written from any process, then committed into the one file.
+
+        Args:
+            area: which of the batch's files.
+            ref: the batch.
+            schema: of the rows of every piece.
+            metadata: key-value metadata of the file.
+            pieces: how many there will be.
+
+        Raises:
+            StoreError: there are no pieces, or the store cannot be written.
+        """
+        path = area.path(ref)
+        folder = begin(self, path, pieces, self.stale_after)
+        return FileLoad(self, path, schema, pieces, folder, dict(metadata or {}))
+
     def read(self, area: Area, ref: BatchRef) -> StoredFile | None:
         """A file that the pipeline wrote; ``None`` if it is not there.
 
         Raises:
             DataError: the file is damaged.
         """
+        return self.read_at(area.path(ref))
 
     @abstractmethod
     def put(self, ref: BatchRef, path: Path) -> bool:
@@ -206,17 +229,6 @@ def part_changed(part: Part) -> ContractError:
         file=part.uri,
         do="materialise the *_raw asset of its batch again",
     )
-
-
-def file_store(settings: Settings) -> FileStore:
-    """The store that the environment names; nothing is asked of it yet."""
-    if settings.s3 is None:
-        from pipeline_assets.stores.files.local import LocalFiles
-
-        return LocalFiles(Path(settings.data_uri))
-    from pipeline_assets.stores.files.s3 import S3Files
-
-    return S3Files(settings.data_uri, settings.s3, settings.state / "downloads")
 
 
 def input_path(ref: BatchRef) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline_assets.errors import StoreError
+from pipeline_assets.stores.files.atomic_file import writable
 
 # Kept beside what is in use. A batch larger than this is spooled all the same, with nothing else kept.
 LIMIT = 16 << 30
@@ -38,9 +39,10 @@ class DownloadCache:
             fill: writes the copies into the empty folder it is given; an error leaves nothing.
 
         Raises:
-            StoreError: the disk has no room for the copies.
+            StoreError: the disk has no room for the copies, or they cannot be written.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with writable(str(self._folder)):
+            self._folder.mkdir(parents=True, exist_ok=True)
         with self._there(key) or self._made(key, size, fill):
             yield self._folder / key
 
@@ -58,7 +60,8 @@ class DownloadCache:
             begun = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=self._folder))
             held = _held(begun)
         try:
-            fill(begun)
+            with writable(str(self._folder / key)):
+                fill(begun)
             with self._alone():
                 copies = self._folder / key
                 if not copies.exists():

@@ -5,16 +5,18 @@ import filecmp
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.stores.files.atomic_file import atomic_file
-from pipeline_assets.stores.files.base import Area, Fetched, FileStore, input_path, part_changed, sha256_of
+from pipeline_assets.stores.files.atomic_file import atomic_file, writable
+from pipeline_assets.stores.files.base import Fetched, FileStore, input_path, part_changed, sha256_of
 from pipeline_assets.stores.files.listing import Entry, Found
 from pipeline_assets.stores.files.parquet_file import Sink, StoredFile, open_stored, parquet_sink
+from pipeline_assets.stores.load import STALE_AFTER
 from pipeline_assets.task.batch import BatchRef, Part
 
 
@@ -25,8 +27,9 @@ class LocalFiles(FileStore):
     another one each time, and every step on such a mount would take its input for changed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stale_after: timedelta = STALE_AFTER) -> None:
         self.uri = str(folder)
+        self.stale_after = stale_after
 
     @contextmanager
     def fetch(self, found: Found) -> Iterator[Fetched]:
@@ -52,26 +55,54 @@ class LocalFiles(FileStore):
         return open_stored(path, part.uri)
 
     @contextmanager
-    def sink(self, area: Area, ref: BatchRef, schema: pa.Schema) -> Iterator[Sink]:
+    def sink_at(self, path: str, schema: pa.Schema) -> Iterator[Sink]:
         """Written aside, synced, renamed."""
-        uri = self.uri_of(area, ref)
-        with atomic_file(Path(uri)) as aside, parquet_sink(aside, schema, uri) as sink:
+        target = Path(self.uri, path)
+        with atomic_file(target) as aside, parquet_sink(aside, schema, str(target)) as sink:
             yield sink
 
-    def read(self, area: Area, ref: BatchRef) -> StoredFile | None:
+    def read_at(self, path: str) -> StoredFile | None:
         """The file in place."""
-        uri = self.uri_of(area, ref)
+        found = Path(self.uri, path)
         try:
-            return open_stored(Path(uri), uri)
+            return open_stored(found, str(found))
         except FileNotFoundError:
             return None
+
+    def times(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """Modification times, those of files that are being written among them."""
+        with _readable(f"{self.uri}/{folder}"):
+            for parent, _, files in os.walk(Path(self.uri, folder), onerror=_refuse):
+                for name in files:
+                    path = Path(parent, name)
+                    try:
+                        modified = path.stat().st_mtime
+                    except FileNotFoundError:  # committed or collected meanwhile
+                        continue
+                    yield str(path.relative_to(self.uri)), datetime.fromtimestamp(modified, UTC)
+
+    def mark(self, path: str) -> None:
+        """An empty file in place."""
+        with writable(f"{self.uri}/{path}"):
+            Path(self.uri, path).parent.mkdir(parents=True, exist_ok=True)
+            Path(self.uri, path).touch()
+
+    def remove(self, path: str) -> None:
+        """The file, and its folder once that is empty."""
+        with writable(f"{self.uri}/{path}"):
+            Path(self.uri, path).unlink(missing_ok=True)
+        with suppress(OSError):  # it holds other files, or another process was quicker
+            Path(self.uri, path).parent.rmdir()
+
+    def collect(self, folder: str, stale_after: timedelta) -> None:
+        """Nothing: what is no file yet lies in the folder too, as :meth:`times` tells."""
 
     def put(self, ref: BatchRef, path: Path) -> bool:
         """Copied aside, synced, renamed."""
         target = Path(self.uri, input_path(ref))
         if target.is_file() and filecmp.cmp(path, target, shallow=False):
             return False
-        with atomic_file(target) as aside:
+        with atomic_file(target) as aside, writable(str(target)):
             shutil.copyfile(path, aside)
         return True
 

@@ -12,7 +12,7 @@ def prefetch(items: Iterable[T]) -> Iterator[T]:
 
     What the items raise is raised in their place. Whoever stops early waits for the item under way.
 
-    >>> list(ahead(iter([1, 2])))
+    >>> list(prefetch(iter([1, 2])))
     [1, 2]
     """
     rest = iter(items)

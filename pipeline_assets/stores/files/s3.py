@@ -4,18 +4,19 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline_assets.settings import S3Settings
-from pipeline_assets.stores.files.base import Area, Fetched, FileStore, input_path, part_changed, sha256_of
+from pipeline_assets.stores.files.base import Fetched, FileStore, input_path, part_changed, sha256_of
 from pipeline_assets.stores.files.download_cache import DownloadCache
 from pipeline_assets.stores.files.listing import Entry, Found
 from pipeline_assets.stores.files.parquet_file import Sink, StoredFile, open_stored, parquet_sink
-from pipeline_assets.stores.files.s3_bucket import STALE_AFTER, Bucket, Object
+from pipeline_assets.stores.files.s3_bucket import Bucket, Object
 from pipeline_assets.stores.files.s3_objects import ObjectReader, download, uploaded
+from pipeline_assets.stores.load import STALE_AFTER
 from pipeline_assets.task.batch import BatchRef, Part
 
 # Beside the copies in the cache; a part's name cannot start with a dot.
@@ -42,7 +43,7 @@ class S3Files(FileStore):
         self._bucket = Bucket(settings, bucket)
         self._prefix = f"{prefix}/" if prefix else ""
         self._cache = DownloadCache(cache_folder)
-        self._stale_after = stale_after
+        self.stale_after = stale_after
 
     @contextmanager
     def fetch(self, found: Found) -> Iterator[Fetched]:
@@ -64,18 +65,35 @@ class S3Files(FileStore):
         return open_stored(reader, part.uri)
 
     @contextmanager
-    def sink(self, area: Area, ref: BatchRef, schema: pa.Schema) -> Iterator[Sink]:
+    def sink_at(self, path: str, schema: pa.Schema) -> Iterator[Sink]:
         """Uploaded by parts, completed at the end, aborted on an error."""
-        key = self._prefix + area.path(ref)
-        self._bucket.collect(key, self._stale_after)
+        key = self._prefix + path
+        self._bucket.collect(key, self.stale_after)
         with uploaded(self._bucket, key) as upload, parquet_sink(upload, schema, self._bucket.uri(key)) as sink:
             yield sink
 
-    def read(self, area: Area, ref: BatchRef) -> StoredFile | None:
+    def read_at(self, path: str) -> StoredFile | None:
         """The object, read by ranges; a read fails (passingly) once another object has taken its place."""
-        key = self._prefix + area.path(ref)
+        key = self._prefix + path
         reader = ObjectReader.at(self._bucket, key)
         return None if reader is None else open_stored(reader, self._bucket.uri(key))
+
+    def times(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """When each object was completed, as the endpoint's clock says."""
+        for key, modified in self._bucket.times(f"{self._prefix}{folder}/"):
+            yield key.removeprefix(self._prefix), modified
+
+    def mark(self, path: str) -> None:
+        """An empty object."""
+        self._bucket.put(self._prefix + path, b"")
+
+    def remove(self, path: str) -> None:
+        """The object."""
+        self._bucket.remove(self._prefix + path)
+
+    def collect(self, folder: str, stale_after: timedelta) -> None:
+        """Uploads to anything below the folder that are older than that."""
+        self._bucket.collect(f"{self._prefix}{folder}/", stale_after)
 
     def put(self, ref: BatchRef, path: Path) -> bool:
         """Uploaded by parts. The object's sha256 is noted beside it, for the next put to compare with."""
@@ -85,7 +103,7 @@ class S3Files(FileStore):
             if (self._bucket.notes(key) or {}).get(_NOTED) == digest:
                 return False
             file.seek(0)
-            self._bucket.collect(key, self._stale_after)
+            self._bucket.collect(key, self.stale_after)
             with uploaded(self._bucket, key, {_NOTED: digest}) as upload:
                 shutil.copyfileobj(file, upload)
         return True

@@ -19,9 +19,6 @@ _log = logging.getLogger(__name__)
 # Dagster's retry policy waits for what takes longer.
 _ATTEMPTS = 3
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
-# No writer of one batch lives longer. Who wrote a part cannot be asked of S3, so age has to do.
-STALE_AFTER = timedelta(days=1)
-
 _PASSING = {
     "NoSuchUpload",  # somebody swept it away under us
     "OperationAborted",
@@ -50,6 +47,10 @@ class Bucket:
         self.name = name
         self._settings = settings
 
+    def __getstate__(self) -> dict[str, object]:
+        """All but the connection: whoever unpickles a bucket makes one of its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_client"}
+
     def uri(self, key: str) -> str:
         """As people write it."""
         return f"s3://{self.name}/{key}"
@@ -61,6 +62,19 @@ class Bucket:
             for page in pages:
                 for entry in page.get("Contents", ()):
                     yield Object(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+
+    def times(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Every key that starts with ``prefix``, and when its object was completed."""
+        with self._asked(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield entry["Key"], entry["LastModified"]
+
+    def remove(self, key: str) -> None:
+        """Removes an object; nothing happens if it is not there."""
+        with self._asked(key):
+            self._client.delete_object(Bucket=self.name, Key=key)
 
     def tail(self, key: str, size: int) -> tuple[Object, bytes] | None:
         """The object and its last ``size`` bytes, all if it has fewer; ``None`` if it is not there."""
@@ -143,24 +157,29 @@ class Bucket:
             _log.warning("an upload is left over until it is a day old: %s", error)
 
     def collect(self, key: str, stale_after: timedelta) -> None:
-        """Throws away uploads to ``key`` whose writers must be dead. Who may not list uploads is only warned."""
+        """Throws away uploads whose writers must be dead. Who may not list uploads is only warned.
+
+        Args:
+            key: that they were to become, or a folder of it with ``/`` at its end.
+            stale_after: their least age.
+        """
         before = datetime.now(UTC) - stale_after
         try:
             with self._asked(key):
                 pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.name, Prefix=key)
                 stale = [
-                    upload["UploadId"]
+                    (upload["Key"], upload["UploadId"])
                     for page in pages
                     for upload in page.get("Uploads", ())
-                    if upload["Key"] == key and upload["Initiated"] < before
+                    if (upload["Key"] == key or key.endswith("/")) and upload["Initiated"] < before
                 ]
         except TransientError:
             raise
         except StoreError as error:
             _log.warning("uploads of dead writers are not collected: %s", error)
             return
-        for upload in stale:
-            self.abort(key, upload)
+        for each, upload in stale:
+            self.abort(each, upload)
 
     @cached_property
     def _client(self) -> Any:
@@ -219,9 +238,9 @@ class Bucket:
             ) from error
         except boto.SSLError as error:
             raise StoreError(
-                "the certificate of the S3 endpoint is not trusted",
-                found=self._endpoint,
-                do="set AWS_CA_BUNDLE to the certificates that are",
+                "there is no TLS connection to the S3 endpoint that can be trusted",
+                found=str(error),
+                do="set AWS_CA_BUNDLE to the file of the authority that signed the endpoint's certificate",
             ) from error
         except boto.ParamValidationError as error:
             raise StoreError("DATA_URI cannot be S3's", file=self.uri(key), found=str(error)) from error
@@ -264,6 +283,7 @@ _DOING = {
     "HeadObject": "read",
     "PutObject": "write",
     "CreateMultipartUpload": "write",
+    "DeleteObject": "delete files",
     "UploadPart": "write",
     "CompleteMultipartUpload": "write",
 }

@@ -9,6 +9,7 @@ from io import SEEK_CUR, SEEK_SET, RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline_assets.stores.files.atomic_file import writable
 from pipeline_assets.stores.files.s3_bucket import Bucket, Object
 
 if TYPE_CHECKING:
@@ -143,18 +144,25 @@ def uploaded(bucket: Bucket, key: str, notes: Mapping[str, str] | None = None) -
 
 
 def download(bucket: Bucket, objects: Sequence[Object], paths: Sequence[Path]) -> None:
-    """Copies objects to local files, several ranges at once, and syncs them."""
+    """Copies objects to local files, several ranges at once, and syncs them.
+
+    Raises:
+        StoreError: a file cannot be written, or S3 refused.
+        TransientError: S3 does not answer, or another object has taken an object's place.
+    """
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="s3-download") as pool:
         for known, path in zip(objects, paths, strict=True):
-            with path.open("xb") as file:
+            with writable(str(path)), path.open("xb") as file:
                 _copy(bucket, known, file.fileno(), pool)
                 os.fsync(file.fileno())
 
 
 def _copy(bucket: Bucket, known: Object, descriptor: int, pool: ThreadPoolExecutor) -> None:
     def copy(start: int) -> None:
-        content = bucket.content(known, start, min(start + _CHUNK, known.size))
-        os.pwrite(descriptor, content, start)
+        content = memoryview(bucket.content(known, start, min(start + _CHUNK, known.size)))
+        while content:  # the system may write a part, as where the disk is nearly full
+            written = os.pwrite(descriptor, content, start)
+            content, start = content[written:], start + written
 
     for _ in pool.map(copy, range(0, known.size, _CHUNK)):
         pass

@@ -3,7 +3,8 @@
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier
 
-from pipeline_assets.stores.marts.sql import Dialect, MartView, RelationState, SchemaState, reader_role
+from pipeline_assets.stores.marts.definition import MartView
+from pipeline_assets.stores.marts.sql import Dialect, RelationState, SchemaState, reader_role
 
 _SCHEMA = """
 SELECT n.oid IS NOT NULL, r.oid IS NOT NULL,
@@ -30,6 +31,10 @@ SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid 
 WHERE i.indrelid = %s AND i.indisprimary
 """
 _INDEXES = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %s"
+_TABLES_NAMED = """
+SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND left(c.relname::text, %s) = %s AND c.relkind = 'r'
+"""
 _VIEW = """
 SELECT pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'v'
@@ -77,6 +82,12 @@ def relation_state(cursor: Cursor, schema: str, name: str) -> RelationState | No
         key=key,
         indexes=frozenset(index for (index,) in cursor.fetchall()),
     )
+
+
+def tables_named(cursor: Cursor, schema: str, start: str) -> list[str]:
+    """Tables of a schema whose names start so."""
+    cursor.execute(_TABLES_NAMED, [schema, len(start), start])
+    return [name for (name,) in cursor.fetchall()]
 
 
 def has_values(cursor: Cursor, schema: str, table: str, column: str) -> bool:

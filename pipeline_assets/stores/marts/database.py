@@ -41,6 +41,14 @@ _FINAL = re.compile(
     "|подлинност|парол|не существует|запрещ|привилеги",
     re.IGNORECASE,
 )
+# What libpq says where client and server do not agree on TLS, and what to do about it; asking again does not help.
+_TLS = {
+    "does not match host name": "set GREENPLUM_HOST to a name in the server's certificate, or PGSSLMODE to verify-ca",
+    "certificate|сертификат": "set PGSSLROOTCERT to the file of the authority that signed the server's certificate",
+    "does not support SSL|не поддерживает SSL": "switch TLS on in the server, or set PGSSLMODE to prefer",
+    "invalid sslmode": "set PGSSLMODE to disable, allow, prefer, require, verify-ca or verify-full",
+    "no encryption|SSL off": "set PGSSLMODE to require, or verify-full and PGSSLROOTCERT",
+}
 # As much as Linux gives a plain user: the server goes on working while the next rows are being made.
 _PIPE_BYTES = 1 << 20
 _COPY_BYTES = 1 << 17
@@ -93,6 +101,12 @@ class Database:
             if connection is not None:
                 connection.close()  # the server rolls back what is not committed
 
+    @contextmanager
+    def cursor(self, doing: str, **facts: object) -> Iterator[Cursor]:
+        """One transaction by one cursor; see :meth:`transaction`."""
+        with self.transaction(doing, **facts) as connection, connection.cursor() as cursor:
+            yield cursor
+
     def connect(self) -> Connection:
         """A connection of its own, for whoever keeps it.
 
@@ -134,14 +148,18 @@ def to_store_error(error: psycopg2.Error, doing: str, *, lost: bool, **facts: ob
     Returns:
         A TransientError where asking again may help.
     """
+    advice = None
     if error.pgcode is not None:
         passing = _PASSING.fullmatch(error.pgcode) is not None
     else:
-        passing = lost and _FINAL.search(str(error)) is None
+        advice = next((do for said, do in _TLS.items() if lost and re.search(said, str(error))), None)
+        passing = lost and advice is None and _FINAL.search(str(error)) is None
     said = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint, error.diag.context)
     found = "\n".join(text for text in said if text) or str(error).strip()
     if passing:
         return TransientError(f"{doing}: the server did not answer", found=found, **facts)
+    if advice is not None:
+        facts = {**facts, "do": advice}
     return StoreError(f"{doing}: the server refused", found=found, **facts)
 
 

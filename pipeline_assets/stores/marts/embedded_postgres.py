@@ -5,8 +5,13 @@ every user of a server holds ``users.lock`` shared; a small detached process, th
 exclusively, is given it once the last user is gone, and then stops the server. No process ids are written
 down, nothing is polled.
 
-PostgreSQL refuses to run as root. Root therefore starts it as ``nobody``, with one Linux capability that lets
-it through root's own folders: no account is made and no permission of any folder is changed.
+PostgreSQL refuses to run as root. Root therefore starts it as ``nobody``, who owns the data folder and the log and can
+write nothing else. One Linux capability is left to it, which lets it read and pass root's own folders (/root, a
+checkout of mode 0700), so that these stay closed to everyone else. Where root itself does not have that one, as in
+many containers, the server gets none, and the folders above it must let others pass.
+
+Of the environment, what is started here gets what it needs by name: a server whose users may run programs of their own
+must not see the pipeline's logins.
 """
 
 import fcntl
@@ -43,6 +48,10 @@ _SETTINGS = {
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES = 103  # sockaddr_un has 108 on Linux and 104 elsewhere, the closing NUL among them
 _WAIT_SECONDS = 120
+# What programs need to start, to find their temporary folder and, for the reaper, to import this module.
+_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+_READ_ALL = "dac_read_search"
+_READ_ALL_BIT = 1 << 2  # in the kernel's sets of capabilities
 _ADVICE = "run as a plain user, or set GREENPLUM_HOST and its companions to use a server of yours"
 
 _files: dict[Path, int] = {}
@@ -67,6 +76,8 @@ def use(folder: Path) -> dict[str, str]:
     folder = folder.resolve()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.geteuid() and not _may_read_and_pass():
+            folder.chmod(0o711)  # the server's user must pass
         with _guard:
             # Waits while the reaper is stopping the server.
             fcntl.flock(_opened(folder / "users.lock", os.O_CREAT | os.O_RDWR), fcntl.LOCK_SH)
@@ -123,6 +134,32 @@ def command(program: str, *arguments: str, data: Path) -> list[str]:
     return line if os.geteuid() else [*_as_another_user(data), *line]
 
 
+def environment() -> dict[str, str]:
+    """The variables that the server's programs get: none of the logins, nor what is meant for other servers."""
+    return {**{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}, "LC_ALL": "C"}
+
+
+def hand_over(path: Path, data: Path) -> None:
+    """Makes a file or folder of root's the server user's; nothing happens where the caller is that user."""
+    if not os.geteuid():
+        os.chown(path, *_owner(data))
+
+
+def _owner(data: Path) -> tuple[int, int]:
+    """User and group whom root runs the server of a data folder as: its owner, or nobody."""
+    owner = data.stat() if data.exists() else None
+    if owner and owner.st_uid:
+        return owner.st_uid, owner.st_gid
+    uid, gid = pwd.getpwnam("nobody")[2:4]
+    return uid, gid
+
+
+def _may_read_and_pass() -> bool:
+    """Whether root here has the one capability to give."""
+    sets = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    return bool(int(sets["CapBnd"], 16) & _READ_ALL_BIT)
+
+
 def _as_another_user(data: Path) -> list[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
@@ -130,19 +167,15 @@ def _as_another_user(data: Path) -> list[str]:
             "PostgreSQL does not run as root, and setpriv, which starts it as another user, is missing",
             do=f"install util-linux, or {_ADVICE}",
         )
-    owner = data.stat() if data.exists() else None
-    if owner and owner.st_uid:
-        uid, gid = owner.st_uid, owner.st_gid
-    else:
-        uid, gid = pwd.getpwnam("nobody")[2:4]
-    # Through this capability the server passes root's own folders (/root, a checkout of mode 0700), which
-    # so stay closed to everyone else, the other programs of nobody among them.
-    capability = "-all,+dac_override"
+    uid, gid = _owner(data)
+    capability = f"-all,+{_READ_ALL}" if _may_read_and_pass() else "-all"
     return [
         setpriv,
         f"--reuid={uid}",
         f"--regid={gid}",
         "--clear-groups",
+        "--no-new-privs",
+        f"--bounding-set={capability}",
         f"--inh-caps={capability}",
         f"--ambient-caps={capability}",
     ]
@@ -155,6 +188,8 @@ def _start(folder: Path) -> None:
     for lock in ("postmaster.pid", f"{_SOCKET}.lock"):
         _forget_the_dead(data / lock)
     log = folder / "log"
+    log.touch(mode=0o600)
+    hand_over(log, data)
     go = (
         "start",
         "--pgdata",
@@ -191,6 +226,8 @@ def _make_database(data: Path) -> None:
     unfinished = data.with_name("data.new")
     if unfinished.exists():
         shutil.rmtree(unfinished)
+    unfinished.mkdir(mode=0o700)
+    hand_over(unfinished, unfinished)
     # Trust is safe where the socket lies in a folder that only its owner enters. The built-in locale knows
     # all of Unicode and sorts by code point, the same on every machine.
     options = ["--auth=trust", f"--username={USER}", "--encoding=UTF8"]
@@ -202,8 +239,6 @@ def _make_database(data: Path) -> None:
 
 
 def _run(line: list[str], folder: Path, fault: type[StoreError] = StoreError) -> None:
-    # Variables such as PGPORT, meant for the user's other servers, would change what is started here.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     # A session of its own: Ctrl-C in a terminal ends the pipeline and leaves the server to the reaper.
     done = subprocess.run(  # noqa: S603 - the wheel's programs and this module
         line,
@@ -211,7 +246,7 @@ def _run(line: list[str], folder: Path, fault: type[StoreError] = StoreError) ->
         capture_output=True,
         text=True,
         check=False,
-        env={**environment, "LC_ALL": "C"},
+        env=environment(),
         start_new_session=True,
     )
     if done.returncode:

@@ -15,11 +15,8 @@ from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.marts.copy_csv import sql_types
+from pipeline_assets.stores.marts.definition import LOADS, MartTable, MartView, check_names, shortened
 from pipeline_assets.stores.marts.sql_types import common_type
-from pipeline_assets.task.spec import ROW_ADDRESS
-
-# PostgreSQL cuts longer names off without a word.
-NAME_BYTES = 63
 
 
 class Dialect(Enum):
@@ -32,48 +29,6 @@ class Dialect(Enum):
     def of(cls, version: str) -> "Dialect":
         """From what ``select version()`` says; Greenplum's heirs name themselves."""
         return cls.GREENPLUM if re.search("Greenplum|Greengage|Cloudberry", version) else cls.POSTGRESQL
-
-
-@dataclass(frozen=True)
-class MartTable:
-    """A table made to be looked at.
-
-    Attributes:
-        name: without the schema, which is the store's.
-        schema: columns in order, technical ones first.
-        column_descriptions: by column; those without one are absent.
-        key: identifies a row; never null.
-        indexes: columns that rows are looked up by, beside the key; PostgreSQL only.
-    """
-
-    name: str
-    schema: pa.Schema
-    description: str
-    column_descriptions: Mapping[str, str] = field(hash=False)
-    key: tuple[str, ...]
-    indexes: tuple[tuple[str, ...], ...] = ()
-
-    @property
-    def looked_up_by(self) -> tuple[str, ...]:
-        """The columns of the key and of the indexes, each once."""
-        return tuple(dict.fromkeys([*self.key, *(column for index in self.indexes for column in index)]))
-
-
-@dataclass(frozen=True)
-class MartView:
-    """A view over marts.
-
-    Attributes:
-        tables: what it reads; those that are not there yet are made, empty.
-        sql: a query in which ``{name}`` stands for a table of ``tables``.
-        column_descriptions: by column; those without one are absent.
-    """
-
-    name: str
-    tables: tuple[MartTable, ...]
-    sql: str
-    description: str
-    column_descriptions: Mapping[str, str] = field(hash=False)
 
 
 @dataclass(frozen=True)
@@ -114,21 +69,6 @@ class RelationState:
 def reader_role(schema: str) -> str:
     """The role of those who may look at a schema's marts and do nothing else."""
     return f"{schema}_reader"
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Refuses names that the database would cut or cannot have.
-
-    Raises:
-        StoreError: a name is empty, longer than 63 bytes, or holds NUL.
-    """
-    for name in names:
-        if not 0 < len(name.encode()) <= NAME_BYTES or "\0" in name:
-            raise StoreError(
-                "a name does not fit the database",
-                found=f"{name!r}, {len(name.encode())} bytes",
-                expected=f"1 to {NAME_BYTES} bytes, which Cyrillic letters take two of",
-            )
 
 
 def prepare_schema(schema: str, state: SchemaState) -> list[Composed]:
@@ -191,16 +131,34 @@ def _create(schema: str, table: MartTable, types: Mapping[str, str], dialect: Di
         SQL("{} {}{}").format(Identifier(name), SQL(kind), SQL(" NOT NULL" if name in table.key else ""))
         for name, kind in types.items()
     ]
-    if dialect is Dialect.GREENPLUM:
-        address = [name for name in table.key if name in ROW_ADDRESS] or table.key
-        storage = SQL(" WITH (appendonly=true, orientation=column, compresstype=zstd) DISTRIBUTED BY ({})").format(
-            _names(address)
-        )
-    else:
-        columns.append(SQL("PRIMARY KEY ({})").format(_names(table.key)))
-        storage = Composed([])
+    if dialect is Dialect.POSTGRESQL:
+        columns.append(SQL("PRIMARY KEY ({})").format(names_of(table.key)))
     made = SQL("CREATE TABLE {} ({})").format(Identifier(schema, table.name), SQL(", ").join(columns))
-    return made + storage
+    return made + _storage(table.key, dialect)
+
+
+def _storage(spread_by: Iterable[str], dialect: Dialect) -> Composed:
+    if dialect is Dialect.POSTGRESQL:
+        return Composed([])
+    how = SQL(" WITH (appendonly=true, orientation=column, compresstype=zstd) DISTRIBUTED BY ({})")
+    return how.format(names_of(spread_by))
+
+
+def create_staging(schema: str, name: str, columns: Mapping[str, str], table: MartTable, dialect: Dialect) -> Composed:
+    """Makes a table for rows on their way into a mart: no key, no index, and on PostgreSQL no log.
+
+    A PostgreSQL server that crashes empties it; then no piece is there, and none can be committed.
+
+    Args:
+        schema: of mart and staging table.
+        name: of the staging table.
+        columns: their SQL types.
+        table: the mart, as it is stored.
+        dialect: of the server.
+    """
+    kind = SQL("UNLOGGED TABLE" if dialect is Dialect.POSTGRESQL else "TABLE")
+    typed = SQL(", ").join(SQL("{} {}").format(Identifier(column), SQL(one)) for column, one in columns.items())
+    return SQL("CREATE {} {} ({})").format(kind, Identifier(schema, name), typed) + _storage(table.key, dialect)
 
 
 def conflicting_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
@@ -255,7 +213,7 @@ def _alter(schema: str, table: MartTable, state: RelationState, valueless: Colle
 def _create_indexes(schema: str, table: MartTable, state: RelationState) -> list[Composed]:
     wanted = {index_name(table.name, columns): columns for columns in table.indexes}
     return [
-        SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), Identifier(schema, table.name), _names(columns))
+        SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), Identifier(schema, table.name), names_of(columns))
         for name, columns in wanted.items()
         if name not in state.indexes
     ]
@@ -267,11 +225,7 @@ def index_name(table: str, columns: Sequence[str]) -> str:
     >>> index_name("flights", ("carrier", "flight"))
     'flights_carrier_flight_idx'
     """
-    name = "_".join((table, *columns, "idx"))
-    if len(name.encode()) <= NAME_BYTES:
-        return name
-    start = name.encode()[: NAME_BYTES - 9].decode(errors="ignore")
-    return f"{start}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return shortened("_".join((table, *columns, "idx")))
 
 
 def describe(schema: str, kind: str, wanted: MartTable | MartView, state: RelationState) -> list[Composed]:
@@ -339,7 +293,19 @@ def select(schema: str, name: str, columns: pa.Schema, where: Mapping[str, objec
         for column in columns
     ]
     query = SQL("SELECT {} FROM {} WHERE {}").format(SQL(", ").join(wanted), Identifier(schema, name), condition(where))
-    return query + SQL(" ORDER BY {}").format(_names(order)) if order else query
+    return query + SQL(" ORDER BY {}").format(names_of(order)) if order else query
+
+
+def noted_fingerprints(schema: str, name: str, batch: str) -> Composed:
+    """Selects the fingerprints that were noted of a batch of a mart, or of a view."""
+    which = condition({"table_name": name, "batch": batch})
+    return SQL('SELECT "fingerprints" FROM {} WHERE {}').format(Identifier(schema, LOADS.name), which)
+
+
+def view_fingerprint(schema: str, view: MartView) -> str:
+    """A hash of a view's query and of the columns of its tables."""
+    columns = [[table.name, *sql_types(table.stored.schema).items()] for table in view.tables]
+    return hashlib.sha256(repr([schema, view.sql, columns]).encode()).hexdigest()[:16]
 
 
 def condition(where: Mapping[str, object]) -> Composed:
@@ -359,7 +325,8 @@ def lock_key(*parts: object) -> int:
     return int.from_bytes(digest[:8], signed=True)
 
 
-def _names(names: Iterable[str]) -> Composed:
+def names_of(names: Iterable[str]) -> Composed:
+    """Quoted names, with commas between."""
     return SQL(", ").join(Identifier(name) for name in names)
 
 

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline_assets.ml.scoring import SCORES_SCHEMA
-from pipeline_assets.stores.marts.greenplum import MartTable, MartView
+from pipeline_assets.ml.scoring import scores_schema
+from pipeline_assets.stores.marts.definition import MartTable, MartView
+from pipeline_assets.task import plugins
 from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.preparation import input_mart_schema
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, Stage, TaskSpec
+from pipeline_assets.task.fingerprints import task_fingerprints
+from pipeline_assets.task.names import own_name
+from pipeline_assets.task.preparation import input_mart_names, input_mart_schema
+from pipeline_assets.task.spec import DECISION, FEATURE_PREFIX, LABEL, ROW_ADDRESS, Stage, TaskSpec
 
 if TYPE_CHECKING:
     from pipeline_assets.ml.selection import Choice
@@ -19,9 +22,14 @@ _ADDRESS = {
     "batch": "Input file or folder that the row came in",
     "row_number": "Place of the row in its batch, from 0",
 }
-_SOMETIMES = ("previous_version", "gain")  # columns of a choice that may have no value
+# Columns of the lineage view that say how the version was chosen: which of the record, and what it means.
+_CHOICE = {
+    "choice_policy": ("policy", "Policy by which the version was chosen"),
+    "choice_reason": ("reason", "Why the version was chosen"),
+}
+# Columns of a choice that may have no value; the last three are younger than the table.
+_SOMETIMES = ("previous_version", "gain", "reason_code", "reason_values", "judged_on")
 _SCORES = {
-    "probability": "What the model says: the probability that the label is 1",
     "decision": "Whether the row is in the output file",
     "model_version": "Version of the registered model",
     "run_id": "Dagster run that wrote the row",
@@ -30,20 +38,29 @@ _SCORES = {
 
 def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
     """``<task>_<stage>_input``: accepted rows, the raw columns beside the features made of them."""
+    own = input_mart_names(task, stage)
+    address = (own["batch"], own["row_number"])
     columns = {name: column.description for name, column in task.columns_of(stage).items()}
     features = {
         f"{FEATURE_PREFIX}{name}": f"{feature.description or 'Feature'} ({feature.expression})"
         for name, feature in task.features.all.items()
     }
-    label = {LABEL: f"{task.target.description or 'Label'} ({task.target.expression})"} if stage == "train" else {}
+    label = {own[LABEL]: f"{task.target.description or 'Label'} ({task.target.expression})"} if stage == "train" else {}
     return MartTable(
         name=f"{task.name}_{stage}_input",
         schema=input_mart_schema(task, stage),
         description=f"{task.name}: accepted rows of {stage}, raw columns and features. {task.description}".strip(),
-        column_descriptions={**_ADDRESS, **columns, **features, **label},
-        key=ROW_ADDRESS,
+        column_descriptions={
+            **{own[name]: text for name, text in _ADDRESS.items()},
+            **{name: text for name, text in columns.items() if text},
+            **features,
+            **label,
+        },
+        key=address,
         # One for each column of the key, the address in it: rows of any value are found, and found in order.
-        indexes=tuple((column, *ROW_ADDRESS) for column in task.key),
+        indexes=tuple((column, *address) for column in task.key),
+        fingerprints=task_fingerprints(task, stage),
+        batch_column=own["batch"],
     )
 
 
@@ -54,14 +71,19 @@ def output_mart(task: TaskSpec) -> MartTable:
         schema=pa.schema(
             [
                 pa.field("batch", pa.string(), nullable=False),
-                *SCORES_SCHEMA,
+                *scores_schema(task),
                 pa.field("model_version", pa.int64(), nullable=False),
                 pa.field("run_id", pa.string(), nullable=False),
                 pa.field("predicted_at", pa.timestamp("us", tz="UTC"), nullable=False),
             ]
         ),
-        description=f"{task.name}: every scored row, its score and the decision. {task.description}".strip(),
-        column_descriptions={**_ADDRESS, **_SCORES, "predicted_at": "When the row was written"},
+        description=f"{task.name}: every scored row and its score. {task.description}".strip(),
+        column_descriptions={
+            **_ADDRESS,
+            **plugins.kind(task.target.kind).score_descriptions,
+            **{name: text for name, text in _SCORES.items() if name != DECISION or task.output.where is not None},
+            "predicted_at": "When the row was written",
+        },
         key=ROW_ADDRESS,
         indexes=(("model_version",),),
     )
@@ -77,6 +99,9 @@ def model_choices(task: TaskSpec) -> MartTable:
         "model_version": (pa.int64(), "The champion that was chosen"),
         "previous_version": (pa.int64(), "The champion before, if there was one"),
         "reason": (pa.string(), "Why, in one sentence"),
+        "reason_code": (pa.string(), "The same as a code"),
+        "reason_values": (pa.string(), "What the sentence names, as JSON"),
+        "judged_on": (pa.string(), "The rows on which champion and challenger were compared, as JSON"),
         "metric": (pa.string(), "Metric of the task, which the choice goes by"),
         "gain": (pa.float64(), "The challenger's over the champion on the same rows, where they were compared"),
         "candidates": (
@@ -96,6 +121,7 @@ def model_choices(task: TaskSpec) -> MartTable:
 
 def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> pa.RecordBatchReader:
     """One choice as the row of :func:`model_choices`."""
+    record = choice.to_json()
     row = {
         "run_id": run_id,
         "stage": ref.stage,
@@ -104,9 +130,12 @@ def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> 
         "model_version": choice.winner,
         "previous_version": choice.previous,
         "reason": choice.reason,
+        "reason_code": record["reason_code"],
+        "reason_values": json.dumps(record["reason_values"], ensure_ascii=False),
+        "judged_on": None if record["judged_on"] is None else json.dumps(record["judged_on"], ensure_ascii=False),
         "metric": choice.metric,
         "gain": choice.gain,
-        "candidates": json.dumps(choice.to_json()["candidates"], ensure_ascii=False),
+        "candidates": json.dumps(record["candidates"], ensure_ascii=False),
         "chosen_at": datetime.now(UTC),
     }
     schema = model_choices(task).schema
@@ -115,27 +144,31 @@ def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> 
 
 def lineage(task: TaskSpec) -> MartView:
     """``<task>_lineage``: every prediction beside its input row and the choice of the version that made it."""
-    inputs, outputs, choices = input_mart(task, "predict"), output_mart(task), model_choices(task)
-    own = [name for name in inputs.schema.names if name not in ROW_ADDRESS]
+    inputs, outputs, choices = input_mart(task, "predict").stored, output_mart(task), model_choices(task)
+    theirs = [name for name in inputs.schema.names if name not in inputs.key]
+    own = {name: own_name(name, theirs) for name in (*outputs.schema.names, *_CHOICE)}
     columns = [
-        *(f'o."{name}"' for name in outputs.schema.names),
-        'c."policy" as "choice_policy"',
-        'c."reason" as "choice_reason"',
-        *(f'i."{name.replace(chr(34), chr(34) * 2)}"' for name in own),
+        *(f'o."{name}" as "{own[name]}"' for name in outputs.schema.names),
+        *(f'c."{of_choice}" as "{own[name]}"' for name, (of_choice, _) in _CHOICE.items()),
+        *(f"i.{_quoted(name)}" for name in theirs),
     ]
+    batch, row_number = inputs.key
     return MartView(
         name=f"{task.name}_lineage",
         tables=(outputs, inputs, choices),
         sql=(
             f"select {', '.join(columns)} from {{{outputs.name}}} o"
-            f" join {{{inputs.name}}} i on i.batch = o.batch and i.row_number = o.row_number"
+            f" join {{{inputs.name}}} i on i.{_quoted(batch)} = o.batch and i.{_quoted(row_number)} = o.row_number"
             f" left join {{{choices.name}}} c on c.run_id = o.run_id and c.stage = 'predict'"
         ),
         description=f"{task.name}: every prediction with its input row and why its model version was chosen",
         column_descriptions={
             **inputs.column_descriptions,
-            **outputs.column_descriptions,
-            "choice_policy": "Policy by which the version was chosen",
-            "choice_reason": "Why the version was chosen",
+            **{own[name]: text for name, text in outputs.column_descriptions.items()},
+            **{own[name]: text for name, (_, text) in _CHOICE.items()},
         },
     )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ _PASSING_TEXT = re.compile(
     r"could not connect|connection (refused|reset|aborted|was closed)|max retries exceeded|timed? ?out",
     re.IGNORECASE,
 )
+_INSERTED_TWICE = re.compile(r"IntegrityError|UniqueViolation|duplicate", re.IGNORECASE)
 _LONGEST = 300
 
 
@@ -61,16 +62,20 @@ def check_database(path: Path) -> None:
 def connect(tracking_uri: str, login: str | None = None, password: str | None = None) -> "MlflowClient":
     """A client of one server or database; the process's own tracking URI stays what it is.
 
-    MLflow reads credentials from the environment only; they are put there, never into an address.
+    The credentials reach the server only: no environment variable holds them, and no address.
+
+    Raises:
+        StoreError: the package is installed without the plug-in that sends them.
     """
     for name, value in _HABITS.items():
         os.environ.setdefault(name, value)
-    if login is not None and password is not None:
-        os.environ["MLFLOW_TRACKING_USERNAME"] = login
-        os.environ["MLFLOW_TRACKING_PASSWORD"] = password
     from mlflow import MlflowClient
     from mlflow.telemetry import set_telemetry_client
 
+    if login is not None and password is not None:
+        from pipeline_assets.stores.registry.login import log_in
+
+        log_in(tracking_uri, login, password)
     # Reads the habits again, for something else may have imported MLflow before them.
     set_telemetry_client()  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
@@ -100,12 +105,34 @@ def answers(address: str, to: str) -> Iterator[None]:
                 found=f"no answer from {address}: {said}",
                 do="see that it runs and can be reached, then run again",
             ) from error
+        variable = _untrusted(error)
+        if variable is not None:
+            raise StoreError(
+                f"MLflow could not {to}: there is no TLS connection that can be trusted",
+                found=f"{address}: {said}",
+                do=f"set {variable} to the file of the authority that signed the server's certificate",
+            ) from error
         forbidden = getattr(error, "get_http_status_code", int)() in _FORBIDDEN_STATUS
         raise StoreError(
             f"MLflow refused to {to}",
             found=f"{address} said: {said}",
             do="check MLFLOW_LOGIN and MLFLOW_PASSWORD, and that this login may do so" if forbidden else None,
         ) from error
+
+
+def twice(write: Callable[[], None]) -> None:
+    """Writes a tag or an alias, once more where another process has created the same one at the same moment.
+
+    MLflow looks whether there is one, then inserts it or updates it: of two that insert, the database refuses one.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write()
+    except MlflowException as error:
+        if _INSERTED_TWICE.search(str(error)) is None:
+            raise
+        write()
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:
@@ -118,18 +145,42 @@ def _foreign_errors() -> tuple[type[Exception], ...]:
     return (MlflowException, OSError, SQLAlchemyError, Boto3Error, BotoCoreError, ClientError)
 
 
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and those it was raised from, outermost first."""
+    seen: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in seen:
+        seen.append(each)
+        each = each.__cause__ or each.__context__
+    return seen
+
+
+def _untrusted(error: BaseException) -> str | None:
+    """Where TLS failed, to the server or to its artifacts: the variable that names the certificates to trust."""
+    from botocore import exceptions as boto
+    from requests import exceptions as http
+
+    for each in _chain(error):
+        if isinstance(each, boto.SSLError):
+            return "AWS_CA_BUNDLE"
+        if isinstance(each, http.SSLError):
+            return "REQUESTS_CA_BUNDLE"
+    # Where many files are downloaded at once MLflow keeps only the text.
+    if "SSL validation failed" in str(error):
+        return "AWS_CA_BUNDLE"
+    return "REQUESTS_CA_BUNDLE" if "CERTIFICATE_VERIFY_FAILED" in str(error) else None
+
+
 def _passes(error: BaseException) -> bool:
     """Whether asking again may help, by the error and by those it was raised from, outermost first."""
     from mlflow.exceptions import MlflowException
 
-    seen: list[BaseException] = []
-    each: BaseException | None = error
-    while each is not None and each not in seen:
+    if _untrusted(error) is not None:
+        return False
+    for each in _chain(error):
         verdict = _verdict(each)
         if verdict is not None:
             return verdict
-        seen.append(each)
-        each = each.__cause__ or each.__context__
     return isinstance(error, MlflowException) and (
         error.error_code in _PASSING_CODES or _PASSING_TEXT.search(str(error)) is not None
     )
@@ -141,8 +192,6 @@ def _verdict(error: BaseException) -> bool | None:
     from requests import exceptions as http
     from sqlalchemy.exc import OperationalError
 
-    if isinstance(error, http.SSLError | boto.SSLError):
-        return False
     if isinstance(error, OperationalError):
         return "locked" in str(error)
     if isinstance(error, http.ConnectionError | http.Timeout | http.RetryError | http.ChunkedEncodingError):

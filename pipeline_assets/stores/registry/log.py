@@ -1,4 +1,4 @@
-"""Everything a training leaves in MLflow: the run's record, then the version."""
+"""Everything that a training leaves in MLflow: the run's record with the model's files, then the version."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,28 +9,42 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pipeline_assets.ml.selection import feature_columns
+from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.ml.training import Trained
+from pipeline_assets.stores.registry.version_tags import (
+    BATCH,
+    DAGSTER_RUN,
+    FEATURES,
+    FINGERPRINTS,
+    METRICS,
+    PACKAGE,
+    READY,
+    REFIT,
+    SPLIT,
+    divided,
+)
+from pipeline_assets.task.fingerprints import Slice
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
-    from mlflow.entities import Dataset, LoggedModel
+    from mlflow.entities import Dataset
     from mlflow.models import ModelSignature
 
-READY = "ready"
-BATCH = "batch"
-METRICS = "metrics"
-FEATURES = "features"
 INPUT_URI = "input_uri"
 INPUT_SHA256 = "input_sha256"
 IMPORTANCE = "importance.json"
-DAGSTER_RUN = "dagster_run_id"  # as dagster-mlflow names it
+MODEL = "model"  # folder of the run's artifacts, as the next
+EVALUATED_MODEL = "evaluated_model"
 
-_MODEL_NAME = "model"
+# What a version rests on.
+_SLICES: tuple[Slice, ...] = ("features", "target", "training")
+_MODELS_OF_A_RUN = "mlflow.log-model.history"  # a system tag: MLflow's page of a run lists the models from it
 _EXAMPLE_ROWS = 5
 _PARAMETERS_A_CALL = 100  # limits of MLflow's API
 _METRICS_A_CALL = 1000
+_METRICS_AGAIN = 100  # MLflow 2 refuses more where some of them were logged before
 _DIGEST_LENGTH = 36
 
 T = TypeVar("T")
@@ -70,17 +84,18 @@ def log_training(
     *,
     plots: Mapping[str, bytes],
 ) -> None:
-    """Writes the run's record: tags, parameters, input, curves, files. Writing it again changes nothing."""
+    """Writes the run's record: tags, parameters, input, curves, files, models. Writing it again replaces it."""
     from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 
     # Metrics of one run, step, value and time are one metric to MLflow: a retried step adds no second point.
-    time = client.get_run(run_id).info.start_time
+    run = client.get_run(run_id)
+    time = run.info.start_time
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in _tags(task, provenance).items()])
     for parameters in _parts(_parameters(task, trained).items(), _PARAMETERS_A_CALL):
         client.log_batch(run_id, params=[Param(key, value) for key, value in parameters])
     dataset = _dataset(task, provenance)
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-    for points in _parts(_points(trained), _METRICS_A_CALL):
+    for points in _parts(_points(trained), _METRICS_AGAIN if run.data.metrics else _METRICS_A_CALL):
         client.log_batch(run_id, metrics=[Metric(key, value, time, step) for key, value, step in points])
     with TemporaryDirectory() as folder:
         root = Path(folder)
@@ -89,41 +104,62 @@ def log_training(
         (root / "plots").mkdir()
         for name, image in plots.items():
             (root / "plots" / f"{name}.png").write_bytes(image)
+        # Comparisons go by the fit that was evaluated: its refit has learned from every row.
+        kept = {MODEL: trained.model, **({EVALUATED_MODEL: trained.fit.model} if trained.refitted else {})}
+        models = [_save(model, root / name, run_id, task, trained) for name, model in kept.items()]
         client.log_artifacts(run_id, folder)
+    client.set_tag(run_id, _MODELS_OF_A_RUN, _json(models))
 
 
-def log_version(client: "MlflowClient", run_id: str, task: TaskSpec, trained: Trained, provenance: Provenance) -> int:
-    """Uploads the model and registers it; the tag that makes it a candidate comes last.
+def register(client: "MlflowClient", run_id: str, task: TaskSpec, trained: Trained, provenance: Provenance) -> int:
+    """Registers the model that the run holds as a version: one call, so that it is whole or not there.
+
+    Args:
+        client: of the registry.
+        run_id: where :func:`log_training` has written everything.
+        task: its name is the registered model's.
+        trained: tells the metrics.
+        provenance: tells where it is from.
 
     Returns:
         The number of the version.
     """
-    model = _upload(client, run_id, task, trained, provenance)
     if not client.search_registered_models(f"name = '{task.name}'"):
         _create_registered_model(client, task)
     shown = ", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items())
+    tags = {
+        BATCH: provenance.batch,
+        METRICS: _json(trained.metrics),
+        **divided(FEATURES, _json(feature_columns(task.features))),
+        FINGERPRINTS: _fingerprints(task),
+        DAGSTER_RUN: provenance.dagster_run_id,
+        SPLIT: _json(trained.split.to_json()),
+        PACKAGE: task.training.package,
+        REFIT: _json(trained.refitted),
+        READY: "true",
+    }
     version = client.create_model_version(
         task.name,
-        # The address itself: a models:/ address would be looked up in the process's own tracking URI.
-        source=model.artifact_location,
+        # The address itself, not runs:/..., which would be looked up in the process's own tracking URI.
+        source=f"{client.get_run(run_id).info.artifact_uri}/{MODEL}",
         run_id=run_id,
-        model_id=model.model_id,
-        tags={
-            BATCH: provenance.batch,
-            METRICS: _json(trained.metrics),
-            FEATURES: _json(feature_columns(task.features)),
-            DAGSTER_RUN: provenance.dagster_run_id,
-        },
-        description=(
-            f"Trained on {trained.training_rows} rows of batch {provenance.batch};"
-            f" on {len(trained.validation)} validation rows: {shown}."
-        ),
+        tags=tags,
+        description=_description(trained, provenance, shown),
     )
-    # A server notes this by itself; without one, the model's page would not know of its version.
-    versions = _json([{"name": task.name, "version": int(version.version)}])
-    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": versions})
-    client.set_model_version_tag(task.name, version.version, READY, "true")
     return int(version.version)
+
+
+def _description(trained: Trained, provenance: Provenance, shown: str) -> str:
+    """The metrics are those of the evaluated fit, and the version says so."""
+    evaluated = (
+        f"Fitted to {trained.training_rows} rows of batch {provenance.batch}, stopped on {trained.stopping_rows};"
+        f" on {len(trained.validation)} validation rows: {shown}."
+    )
+    refitted = (
+        f" Then fitted to all {trained.labelled_rows} labelled rows with the same number of iterations: the metrics"
+        " are those of the fit before."
+    )
+    return evaluated + refitted if trained.refitted else evaluated
 
 
 def _tags(task: TaskSpec, provenance: Provenance) -> dict[str, str]:
@@ -135,8 +171,13 @@ def _tags(task: TaskSpec, provenance: Provenance) -> dict[str, str]:
         DAGSTER_RUN: provenance.dagster_run_id,
         "mlflow.source.git.commit": provenance.code_commit,
         "lock_sha256": provenance.lock_sha256,
+        FINGERPRINTS: _fingerprints(task),
     }
     return {key: value for key, value in tags.items() if value is not None}
+
+
+def _fingerprints(task: TaskSpec) -> str:
+    return _json({which: task.fingerprint(which) for which in _SLICES})
 
 
 def _parameters(task: TaskSpec, trained: Trained) -> dict[str, str]:
@@ -168,6 +209,7 @@ def _points(trained: Trained) -> Iterator[tuple[str, float, int]]:
         "best_iteration": best,
         "iterations": trained.fit.iterations,
         "training_rows": trained.training_rows,
+        "stopping_rows": trained.stopping_rows,
         "validation_rows": len(trained.validation),
         "unlabelled_rows": trained.unlabelled,
         "training_label_mean": trained.share,
@@ -176,9 +218,7 @@ def _points(trained: Trained) -> Iterator[tuple[str, float, int]]:
 
 
 def _metrics(trained: Trained) -> dict[str, float]:
-    decided = {"precision_at_0.5": trained.decision.precision, "recall_at_0.5": trained.decision.recall}
-    metrics: dict[str, float] = dict(trained.metrics.items())
-    return {**metrics, **{name: value for name, value in decided.items() if value is not None}}
+    return {**trained.metrics, **trained.details}
 
 
 def _key(name: str) -> str:
@@ -201,49 +241,30 @@ def _dataset(task: TaskSpec, provenance: Provenance) -> "Dataset":
     )
 
 
-def _upload(
-    client: "MlflowClient", run_id: str, task: TaskSpec, trained: Trained, provenance: Provenance
-) -> "LoggedModel":
-    """The model in its package's own MLflow flavor, saved aside, then uploaded and finalised."""
+def _save(model: FittedModel, path: Path, run_id: str, task: TaskSpec, trained: Trained) -> dict[str, Any]:
+    """Saves a model in its package's own MLflow flavor.
+
+    ``log_model`` of MLflow 3 asks the server for a logged model, which an MLflow 2 server does not know;
+    ``save_model`` asks no server.
+
+    Returns:
+        What MLflow keeps with the run about it.
+    """
     import importlib
 
-    from mlflow.entities import LoggedModelOutput, Metric
     from mlflow.models import Model
 
-    run = client.get_run(run_id).info
-    fitted = trained.fit.model
-    logged = client.create_logged_model(
-        run.experiment_id,
-        name=_MODEL_NAME,
-        source_run_id=run_id,
-        tags={"task": task.name, BATCH: provenance.batch},
-        params={key: str(value) for key, value in task.training.parameters.items()},
-        model_type=f"{task.target.kind} classifier",
+    saved = Model(artifact_path=path.name, run_id=run_id)
+    importlib.import_module(f"mlflow.{model.flavor}").save_model(
+        model.native,
+        str(path),
+        mlflow_model=saved,
+        signature=_signature(task),
+        input_example=_example(task, trained),
+        # Given, because MLflow would otherwise start a second Python to find them out.
+        pip_requirements=_requirements(model.package),
     )
-    flavor = importlib.import_module(f"mlflow.{fitted.package}")
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / _MODEL_NAME
-        flavor.save_model(
-            fitted.native,
-            str(path),
-            mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id),
-            signature=_signature(task),
-            input_example=_example(task, trained),
-            # Given, because MLflow would otherwise start a second Python to find them out.
-            pip_requirements=_requirements(fitted.package),
-        )
-        client.log_model_artifacts(logged.model_id, str(path))
-    dataset = _dataset(task, provenance)
-    step = trained.fit.best_iteration
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
-    client.log_batch(
-        run_id,
-        metrics=[
-            Metric(key, value, run.start_time, step, logged.model_id, dataset.name, dataset.digest, run_id)
-            for key, value in _metrics(trained).items()
-        ],
-    )
-    return client.finalize_logged_model(logged.model_id, "READY")
+    return saved.get_tags_dict()
 
 
 def _signature(task: TaskSpec) -> "ModelSignature":

@@ -1,41 +1,45 @@
 """Model versions in MLflow: made, listed, loaded, chosen. A server, or sqlite and a folder."""
 
 import json
-from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+import uuid
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from types import EllipsisType
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.ml.selection import Candidate, Choice, FeatureColumns
-from pipeline_assets.ml.trainers.base import PACKAGES, FittedModel, trainer
+from pipeline_assets.ml.selection import Candidate, Choice
+from pipeline_assets.ml.trainers.base import FittedModel, trainer
 from pipeline_assets.ml.training import Trained
 from pipeline_assets.settings import MlflowSettings
-from pipeline_assets.stores.registry.client import answers, check_database, connect
-from pipeline_assets.stores.registry.log import (
-    DAGSTER_RUN,
-    FEATURES,
-    METRICS,
-    READY,
-    Provenance,
-    log_training,
-    log_version,
-)
+from pipeline_assets.stores.registry.client import answers, check_database, connect, twice
+from pipeline_assets.stores.registry.log import EVALUATED_MODEL, INPUT_SHA256, Provenance, log_training, register
 from pipeline_assets.stores.registry.training import Training, training_of
+from pipeline_assets.stores.registry.version_tags import (
+    CHAMPION_RECORD,
+    CHOSEN,
+    DAGSTER_RUN,
+    PACKAGE,
+    READY,
+    REFIT,
+    candidate,
+)
+from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mlflow import MlflowClient
-    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.store.entities import PagedList
 
 CHAMPION = "champion"
 _PAGE = 1000
+
+T = TypeVar("T")
 
 
 class Registry:
@@ -46,22 +50,22 @@ class Registry:
 
     Args:
         where: the server, or the folder of an embedded registry.
+        ui_url: where people open MLflow; the server's own address by default. A server that was started with a
+            static prefix has its API at the root and its pages under the prefix.
     """
 
-    def __init__(self, where: MlflowSettings | Path) -> None:
-        self._login: str | None = None
-        self._password: str | None = None
+    def __init__(self, where: MlflowSettings | Path, ui_url: str | None = None) -> None:
+        self._server: MlflowSettings | None = None
         self._folder: Path | None = None
         if isinstance(where, Path):
             self._folder = where.resolve()
             database = str(self._folder / "mlflow.db").replace("%", "%25")  # MLflow unquotes it
             self.tracking_uri = f"sqlite:///{database}"
         else:
-            # An address may carry credentials of its own; links and messages must not.
-            parts = urlsplit(where.url)
-            self._login, self._password = where.login or parts.username, where.password or parts.password
-            bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
-            self.tracking_uri = urlunsplit(bare).rstrip("/")
+            self._server = where
+            self.tracking_uri = where.url.rstrip("/")
+            ui_url = ui_url or self.tracking_uri
+        self._ui_url = None if ui_url is None else ui_url.rstrip("/")
 
     @cached_property
     def client(self) -> "MlflowClient":
@@ -70,7 +74,9 @@ class Registry:
             if self._folder is not None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 check_database(self._folder / "mlflow.db")
-            return connect(self.tracking_uri, self._login, self._password)
+            if self._server is None:
+                return connect(self.tracking_uri)
+            return connect(self.tracking_uri, self._server.login, self._server.password)
 
     def experiment(self, task: str) -> str:
         """The id of the task's experiment, created where there is none.
@@ -109,18 +115,36 @@ class Registry:
     ) -> int:
         """Logs a training to an open run and registers its model.
 
-        The version becomes a candidate in the last step; whatever stops it before leaves one that never is.
+        The run takes the files first; then one call makes the version, whole and a candidate. Whatever stops it
+        before leaves no version. A second attempt in the same run replaces the files, unless the first has
+        registered its version: that one is returned, and nothing is written.
+
+        Args:
+            run_id: the MLflow run.
+            task: its name is the registered model's.
+            trained: the model and how it does; where it was refitted, the model that was evaluated is kept beside it.
+            provenance: what it was made from.
+            plots: PNG images by name.
 
         Returns:
             The number of the version.
         """
         with self._answers(f"log the training of {task.name}"):
+            made = [each for each in self._versions(task.name, f"run_id = '{run_id}'") if each.tags.get(READY)]
+            if made:
+                return max(int(each.version) for each in made)
             log_training(self.client, run_id, task, trained, provenance, plots=plots)
         with self._answers(f"register a version of {task.name}"):
-            return log_version(self.client, run_id, task, trained, provenance)
+            return register(self.client, run_id, task, trained, provenance)
+
+    def find_version(self, task: str, dagster_run_id: str) -> int | None:
+        """The newest version that a Dagster run has registered: a step that is tried again trains nothing twice."""
+        with self._answers(f"list the versions of {task}"):
+            made = self._versions(task, f"tags.{DAGSTER_RUN} = '{dagster_run_id}'")
+        return max((int(each.version) for each in made), default=None)
 
     def log_choice(self, run_id: str, choice: Choice) -> None:
-        """Keeps a record of choice with the run that made it."""
+        """Keeps a record of choice with the run that made it; a second one of the same stage replaces the first."""
         with self._answers("keep the record of choice"):
             self.client.log_dict(run_id, choice.to_json(), f"choice_{choice.stage}.json")
             self.client.set_tag(run_id, "choice", choice.reason)
@@ -129,16 +153,18 @@ class Registry:
         """Every registered version, oldest first; none where the task was never trained."""
         with self._answers(f"list the versions of {task}"):
             holder = self._champion(task)
-            found: list[ModelVersion] = []
-            token: str | None = None
-            while True:
-                page = self.client.search_model_versions(f"name = '{task}'", max_results=_PAGE, page_token=token)
-                found += page
-                token = page.token
-                if not token:
-                    break
-        candidates = [_candidate(version, holder) for version in found]
-        return sorted(candidates, key=lambda each: each.version)
+            found = self._versions(task)
+        return sorted((candidate(version, holder) for version in found), key=lambda each: each.version)
+
+    def input_sha256(self, task: str) -> dict[str, str]:
+        """The sha256 of the input by MLflow run id, of every run of the task that says it."""
+        with self._answers(f"list the trainings of {task}"):
+            found = self.client.get_experiment_by_name(task)
+            if found is None:
+                return {}
+            ids = [found.experiment_id]
+            runs = _pages(lambda token: self.client.search_runs(ids, max_results=_PAGE, page_token=token))
+        return {run.info.run_id: run.data.tags[INPUT_SHA256] for run in runs if INPUT_SHA256 in run.data.tags}
 
     def training(self, run_id: str) -> Training:
         """What an MLflow run says of the training that it holds."""
@@ -147,51 +173,97 @@ class Registry:
 
     def load(self, task: str, version: int) -> FittedModel:
         """The model of a version, loaded by its package's own MLflow flavor."""
+        with self._answers(f"load version {version} of {task}"):
+            uri = self.client.get_model_version_download_uri(task, str(version))
+            return self._load(task, version, uri)
+
+    def load_evaluated(self, task: str, version: int) -> FittedModel:
+        """The model that the version's metrics are of: the version itself, or the fit before its refit."""
+        with self._answers(f"load the evaluated model of version {version} of {task}"):
+            found = self.client.get_model_version(task, str(version))
+            if found.tags.get(REFIT) != "true" or not found.run_id:
+                return self.load(task, version)
+            artifacts = self.client.get_run(found.run_id).info.artifact_uri
+            return self._load(task, version, f"{artifacts}/{EVALUATED_MODEL}")
+
+    def _load(self, task: str, version: int, uri: str) -> FittedModel:
         import importlib
 
-        client = self.client
         from mlflow.artifacts import download_artifacts
         from mlflow.models import Model
 
-        with self._answers(f"load version {version} of {task}"), TemporaryDirectory() as folder:
-            uri = client.get_model_version_download_uri(task, str(version))
+        with TemporaryDirectory() as folder:
             path = download_artifacts(
                 uri, dst_path=folder, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri
             )
             flavors = Model.load(path).flavors
-            package = next((name for name in PACKAGES if name in flavors), None)
-            if package is None:
+            package = self.client.get_model_version(task, str(version)).tags.get(PACKAGE, "")
+            known = trainer(package) if package else None
+            if known is None or known.flavor not in flavors:
                 raise StoreError(
                     "the model version was made by a package that is not known here",
                     task=task,
-                    found=f"version {version}: {', '.join(flavors)}",
-                    available=PACKAGES,
+                    found=f"version {version}: {package or 'no package'}, {', '.join(flavors)}",
+                    available=plugins.names("trainer"),
                 )
-            native = importlib.import_module(f"mlflow.{package}").load_model(path)
-        return trainer(package).restore(native)
+            native = importlib.import_module(f"mlflow.{known.flavor}").load_model(path)
+        return known.restore(native)
 
     def champion(self, task: str) -> int | None:
         """The version that holds the alias."""
         with self._answers(f"read the alias {CHAMPION} of {task}"):
             return self._champion(task)
 
-    def set_champion(self, task: str, version: int) -> None:
-        """Gives the alias to a version; whichever held it loses it in the same moment."""
+    def set_champion(
+        self, task: str, version: int, record: str | None = None, *, expected: int | EllipsisType | None = ...
+    ) -> bool:
+        """Gives the alias to a version; whichever held it loses it in the same moment.
+
+        Of several processes that choose at once, one comes last, and the alias ends with its version: each writes
+        its choice down, then makes the alias follow the newest choice until it has seen no newer one.
+
+        Args:
+            task: its name.
+            version: the new champion.
+            record: names the record of choice that says so; it is noted once the alias is where it says.
+            expected: the version that the choice was made against, ``None`` for no champion; any by default.
+
+        Returns:
+            Whether this choice stood. ``False``: another version held the alias, and nothing was changed, or
+            another process has chosen meanwhile; choose again.
+        """
         with self._answers(f"set the alias {CHAMPION} of {task}"):
-            self.client.set_registered_model_alias(task, CHAMPION, str(version))
+            if expected is not ... and self._champion(task) != expected:
+                return False
+            self.client.get_model_version(task, str(version))  # refuses an unknown one before anything is written
+            mine = json.dumps({"version": version, "choice": uuid.uuid4().hex})
+            self._tag(task, CHOSEN, mine)
+            newest, followed = self._chosen(task), ""
+            while newest != followed:
+                self._give_alias(task, int(json.loads(newest)["version"]))
+                newest, followed = self._chosen(task), newest
+            if record is not None and newest == mine:
+                self._tag(task, CHAMPION_RECORD, record)
+        return newest == mine
+
+    def champion_record(self, task: str) -> str | None:
+        """The record of choice that the alias followed last."""
+        with self._answers(f"read the record of choice of {task}"):
+            models = self.client.search_registered_models(f"name = '{task}'")
+        return models[0].tags.get(CHAMPION_RECORD) if models else None
 
     def run_url(self, run_id: str) -> str:
-        """Where a person looks at a run: the server's page, or the folder of an embedded one's files."""
+        """Where a person looks at a run: MLflow's page, or the folder of its files where no page is known."""
         with self._answers(f"find the run {run_id}"):
             info = self.client.get_run(run_id).info
-        if self._folder is not None:
+        if self._ui_url is None:
             return str(info.artifact_uri)
-        return f"{self.tracking_uri}/#/experiments/{info.experiment_id}/runs/{run_id}"
+        return f"{self._ui_url}/#/experiments/{info.experiment_id}/runs/{run_id}"
 
     def version_url(self, task: str, version: int) -> str:
-        """Where a person looks at a version: the server's page, or the folder of an embedded one's files."""
-        if self._folder is None:
-            return f"{self.tracking_uri}/#/models/{task}/versions/{version}"
+        """Where a person looks at a version: MLflow's page, or the folder of its files where no page is known."""
+        if self._ui_url is not None:
+            return f"{self._ui_url}/#/models/{task}/versions/{version}"
         with self._answers(f"find version {version} of {task}"):
             return str(self.client.get_model_version_download_uri(task, str(version)))
 
@@ -206,74 +278,42 @@ class Registry:
             found = self.client.get_experiment_by_name(task)
             if found is None:
                 return {}
-            runs: list[Run] = []
-            token: str | None = None
-            while True:
-                page = self.client.search_runs(
-                    [found.experiment_id],
-                    "attributes.status = 'RUNNING'",
-                    max_results=_PAGE,
-                    page_token=token,
+            runs = _pages(
+                lambda token: self.client.search_runs(
+                    [found.experiment_id], "attributes.status = 'RUNNING'", max_results=_PAGE, page_token=token
                 )
-                runs += page
-                token = page.token
-                if not token:
-                    break
+            )
         return {run.info.run_id: run.data.tags[DAGSTER_RUN] for run in runs if DAGSTER_RUN in run.data.tags}
-
-    def heal(self, task: str, finished: Collection[str]) -> list[str]:
-        """Marks as failed the runs left open by Dagster runs that have ended, such as those that were killed.
-
-        Args:
-            task: its name.
-            finished: Dagster run ids that do not run any more.
-
-        Returns:
-            The MLflow run ids that were open.
-        """
-        left = [run_id for run_id, dagster_run in self.open_runs(task).items() if dagster_run in finished]
-        for run_id in left:
-            self.end_run(run_id, "FAILED")
-        return left
 
     def _answers(self, to: str) -> "AbstractContextManager[None]":
         return answers(self.tracking_uri, to)
+
+    def _versions(self, task: str, condition: str | None = None) -> "list[ModelVersion]":
+        wanted = f"name = '{task}'" if condition is None else f"name = '{task}' and {condition}"
+        return _pages(lambda token: self.client.search_model_versions(wanted, max_results=_PAGE, page_token=token))
 
     def _champion(self, task: str) -> int | None:
         models = self.client.search_registered_models(f"name = '{task}'")
         held = models[0].aliases.get(CHAMPION) if models else None
         return None if held is None else int(held)
 
+    def _give_alias(self, task: str, version: int) -> None:
+        twice(lambda: self.client.set_registered_model_alias(task, CHAMPION, str(version)))
 
-def _candidate(version: "ModelVersion", holder: int | None) -> Candidate:
-    tags = version.tags
-    return Candidate(
-        version=int(version.version),
-        run_id=version.run_id or "",
-        ready=tags.get(READY) == "true",
-        features=_features(_read(tags.get(FEATURES))),
-        metrics=_numbers(_read(tags.get(METRICS))),
-        created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
-        champion=int(version.version) == holder,
-    )
+    def _tag(self, task: str, key: str, value: str) -> None:
+        twice(lambda: self.client.set_registered_model_tag(task, key, value))
+
+    def _chosen(self, task: str) -> str:
+        return str(self.client.get_registered_model(task).tags[CHOSEN])
 
 
-def _read(text: str | None) -> Any:
-    """A tag's JSON, or ``None`` where it says nothing: people edit tags and register versions by hand."""
-    try:
-        return None if text is None else json.loads(text)
-    except ValueError:
-        return None
-
-
-def _features(value: Any) -> FeatureColumns | None:
-    if not isinstance(value, list):
-        return None
-    if not all(isinstance(pair, list) and [type(part) for part in pair] == [str, str] for pair in value):
-        return None
-    return tuple((name, kind) for name, kind in value)
-
-
-def _numbers(value: Any) -> dict[str, float]:
-    entries = value.items() if isinstance(value, dict) else ()
-    return {name: float(number) for name, number in entries if isinstance(number, int | float)}
+def _pages(page: "Callable[[str | None], PagedList[T]]") -> "list[T]":
+    """Everything that a search gives, page after page."""
+    found: list[T] = []
+    token: str | None = None
+    while True:
+        part = page(token)
+        found += part
+        token = part.token
+        if not token:
+            return found

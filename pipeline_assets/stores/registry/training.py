@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pipeline_assets.stores.registry.log import BATCH, DAGSTER_RUN, IMPORTANCE, INPUT_SHA256, INPUT_URI
+from pipeline_assets.stores.registry.log import IMPORTANCE, INPUT_SHA256, INPUT_URI
+from pipeline_assets.stores.registry.version_tags import BATCH, DAGSTER_RUN, FINGERPRINTS, SPLIT, fields, texts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,6 +30,8 @@ class Training:
         parameters: by name, as text.
         metrics: every number of the run by name, the last of each.
         importance: of the features by name, most important first, in the package's own unit.
+        fingerprints: of the task's slices that it was made under, by slice.
+        split: the rule by which a row's side can be told again.
     """
 
     run_id: str
@@ -41,6 +44,8 @@ class Training:
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
     importance: Mapping[str, float]
+    fingerprints: Mapping[str, str] | None = None
+    split: Mapping[str, Any] | None = None
 
 
 def training_of(client: "MlflowClient", run_id: str) -> Training:
@@ -62,6 +67,8 @@ def training_of(client: "MlflowClient", run_id: str) -> Training:
         parameters=dict(run.data.params),
         metrics=dict(run.data.metrics),
         importance=_importance(client, run_id),
+        fingerprints=texts(tags.get(FINGERPRINTS)),
+        split=fields(tags.get(SPLIT)),
     )
 
 

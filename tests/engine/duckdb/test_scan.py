@@ -7,6 +7,7 @@ import pytest
 
 from pipeline_assets.engine.duckdb.scan import ROWS_PER_BATCH, scan
 from pipeline_assets.errors import ContractError
+from pipeline_assets.task.contract import ROW, in_bits, raw
 from tests.examples import orders
 
 
@@ -19,7 +20,7 @@ def written(folder: Path, **tables: pa.Table) -> list[Path]:
 def test_row_numbers_count_on_over_the_parts(tmp_path: Path) -> None:
     paths = written(tmp_path, a=orders(3), b=orders(4), c=orders(2))
     with scan(paths, tmp_path / "spill") as view:
-        rows = view.stream("select row_number, order_id from raw").read_all()
+        rows = view.stream(f"select {ROW}, {raw(0)} from raw").read_all()
         assert view.rows_of_parts == (3, 4, 2)
     assert rows["row_number"].to_pylist() == list(range(9))
     assert rows["order_id"].to_pylist() == [0, 1, 2, 0, 1, 2, 3, 0, 1]
@@ -31,7 +32,7 @@ def test_rows_stay_in_file_order_when_some_are_left_out(tmp_path: Path) -> None:
     gone = np.arange(0, count, 7)
     with scan(paths, tmp_path / "spill") as view:
         view.mark("rejected", gone)
-        query = "select row_number, x from raw where get_bit(getvariable('rejected'), row_number::INTEGER) = 0"
+        query = f"select {ROW}, {raw(0)} from raw where not {in_bits('rejected')}"
         kept = np.concatenate([batch.column(0).to_numpy() for batch in view.stream(query)])
     assert np.array_equal(kept, np.setdiff1d(np.arange(count), gone))
 

@@ -1,13 +1,18 @@
+import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.trainers.base import Progress, trainer
+from pipeline_assets.ml.trainers.base import Progress
 from pipeline_assets.ml.trainers.catboost import CatBoostTrainer
+from pipeline_assets.ml.trainers.catboost_parameters import KNOWN, REFUSED
 from pipeline_assets.ml.training import train
 from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
@@ -19,10 +24,10 @@ def given(**parameters: Any) -> TaskSpec:
 
 def test_a_fit_has_curves_importance_and_every_parameter() -> None:
     fit = trainable.trained().fit
-    assert set(fit.curves) == {"training", "validation"}
-    assert set(fit.curves["validation"]) == {"Logloss", "AUC"}
+    assert set(fit.curves) == {"training", "stopping"}
+    assert set(fit.curves["stopping"]) == {"Logloss", "AUC"}
     assert {len(values) for side in fit.curves.values() for values in side.values()} == {fit.iterations}
-    assert fit.curves["validation"]["AUC"][fit.best_iteration] == max(fit.curves["validation"]["AUC"])
+    assert fit.curves["stopping"]["AUC"][fit.best_iteration] == max(fit.curves["stopping"]["AUC"])
     assert list(fit.importance) == sorted(fit.importance, key=lambda name: -fit.importance[name])
     assert sum(fit.importance.values()) == pytest.approx(100)
     assert fit.importance["distance"] < fit.importance["carrier"]
@@ -35,7 +40,8 @@ def test_a_fit_has_curves_importance_and_every_parameter() -> None:
 def test_the_model_is_that_of_its_best_iteration() -> None:
     made = trainable.trained()
     assert made.fit.model.native.tree_count_ == made.fit.best_iteration + 1
-    assert made.metrics["roc_auc"] == pytest.approx(max(made.fit.curves["validation"]["AUC"]), abs=1e-6)
+    curve = made.fit.curves["stopping"]["AUC"]
+    assert curve[made.fit.best_iteration] == max(curve)
 
 
 def test_a_fit_stops_early() -> None:
@@ -56,7 +62,7 @@ def test_a_fit_stops_early() -> None:
 def test_the_tasks_metric_stops_the_fit(metric: str, curve: str) -> None:
     fit = train(trainable.task(training=trainable.training(metric=metric)), trainable.frame()).fit
     best = max if metric in {"roc_auc", "average_precision"} else min
-    values = fit.curves["validation"][curve]
+    values = fit.curves["stopping"][curve]
     assert values[fit.best_iteration] == pytest.approx(best(values), abs=1e-9)
 
 
@@ -65,7 +71,7 @@ def test_contributions_add_up_to_the_log_odds() -> None:
     rows = made.validation.features.head(50)
     shares = made.fit.model.contributions(rows)
     assert shares.shape == (50, 3 + 1)
-    odds = [trainable.log_odds(value) for value in made.fit.model.probability(rows)]
+    odds = [trainable.log_odds(value) for value in made.fit.model.predict(rows)]
     np.testing.assert_allclose(shares.sum(axis=1), odds, atol=1e-9)
     assert np.unique(shares[:, -1]).size == 1
 
@@ -75,7 +81,7 @@ def test_progress_comes_by_iterations_and_to_the_end() -> None:
     train(given(iterations=100, depth=2), trainable.frame(), seen.append)
     assert [each.iteration for each in seen] == list(range(5, 5 * len(seen) + 1, 5))
     assert {each.iterations for each in seen} == {100}
-    assert set(seen[0].scores) == {"training/Logloss", "validation/Logloss", "validation/AUC"}
+    assert set(seen[0].scores) == {"training/Logloss", "stopping/Logloss", "stopping/AUC"}
 
 
 def test_what_the_progress_raises_ends_the_fit_and_comes_back_as_it_was() -> None:
@@ -96,10 +102,25 @@ def test_a_fit_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_unknown_parameter_is_named_with_what_is_near() -> None:
-    with pytest.raises(TaskError, match=r"did you mean: depth\?") as caught:
-        CatBoostTrainer().check(given(depht=3))
-    assert caught.value.facts["task"] == "delays"
-    assert caught.value.facts["found"] == "depht"
+    with pytest.raises(ValidationError, match=r"training.parameters.depht\n.*did you mean: depth\?"):
+        given(depht=3)
+
+
+def test_the_known_names_are_those_of_the_installed_catboost() -> None:
+    import catboost
+
+    signature = inspect.signature(catboost.CatBoostClassifier.__init__)
+    assert set(signature.parameters) - {"self"} == KNOWN
+    assert set(REFUSED) <= KNOWN
+
+
+def test_names_are_looked_at_without_importing_catboost() -> None:
+    code = (
+        "import sys; from pipeline_assets.task.plugins import trainer;"
+        "assert trainer('catboost').parameter_problems({'depht': 1});"
+        "assert not {'catboost', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(
@@ -118,22 +139,21 @@ def test_an_unknown_parameter_is_named_with_what_is_near() -> None:
     ],
 )
 def test_what_is_not_the_tasks_to_set_is_refused_with_the_way_out(name: str, value: Any, way_out: str) -> None:
-    with pytest.raises(TaskError, match=f"may not set {name}") as caught:
-        CatBoostTrainer().check(given(**{name: value}))
-    assert way_out in str(caught.value.facts["do"])
+    with pytest.raises(ValidationError, match=f"may not set {name}: .*{way_out}"):
+        given(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["loss_function", "objective"])
 def test_a_loss_of_another_kind_is_refused(name: str) -> None:
-    with pytest.raises(TaskError, match=f"{name} does not fit a target of kind binary"):
-        CatBoostTrainer().check(given(**{name: "RMSE"}))
+    with pytest.raises(ValidationError, match=f"{name} does not fit a target of kind binary"):
+        given(**{name: "RMSE"})
     CatBoostTrainer().check(given(**{name: "CrossEntropy"}))
 
 
 @pytest.mark.parametrize("value", ["many", 0, 2.5])
 def test_a_number_of_iterations_is_one(value: Any) -> None:
-    with pytest.raises(TaskError, match="n_estimators is no number of iterations"):
-        CatBoostTrainer().check(given(n_estimators=value))
+    with pytest.raises(ValidationError, match="n_estimators is no number of iterations"):
+        given(n_estimators=value)
 
 
 @pytest.mark.parametrize(
@@ -155,11 +175,14 @@ def test_rows_that_cannot_be_learned_from_are_the_datas_fault() -> None:
     rows = trainable.frame().rows
     constant = rows.features.assign(hour=1.0, distance=1.0, carrier=rows.features["carrier"].iloc[0])
     constant["carrier"] = constant["carrier"].astype("category")
-    same = LabelledRows(constant, rows.label)
+    same = LabelledRows(constant, rows.label, rows.split_hash)
     with pytest.raises(DataError, match="CatBoost cannot learn from these rows"):
         CatBoostTrainer().fit(trainable.task(), same, same)
 
 
-def test_other_packages_have_no_trainer_yet() -> None:
-    with pytest.raises(ValueError, match="no trainer for sklearn"):
-        trainer("sklearn")
+def test_a_refit_keeps_the_learning_rate_that_catboost_chose_for_the_fit() -> None:
+    task = given(iterations=40, depth=2)
+    made = train(task, trainable.frame())
+    chosen = made.fit.parameters["learning_rate"]
+    assert made.model.native.get_all_params()["learning_rate"] == chosen
+    assert made.model.native.tree_count_ == made.fit.best_iteration + 1

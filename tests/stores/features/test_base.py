@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -158,6 +159,33 @@ def test_a_batch_that_is_not_there_names_what_makes_it(store: FeatureStore, task
         with pytest.raises(DataError, match=f"materialise {task}/train_features"):
             store.read(train(task), BATCH)
         store.replace(train(task), "2013-02", rows(1).to_reader())
+
+
+FINGERPRINTS = {"contract": "c1", "features": "f1"}
+
+
+def test_a_batch_prepared_under_another_description_is_refused_with_what_to_run(store: FeatureStore, task: str) -> None:
+    made = replace(train(task), fingerprints=FINGERPRINTS)
+    now = replace(made, fingerprints={**FINGERPRINTS, "features": "f2"})
+    store.replace(made, BATCH, rows(10).to_reader())
+    assert store.read(made, BATCH).read_all() == rows(10)
+    again = rf"do: +materialise {task}/train_features for this batch again"
+    for ask in (lambda: store.read(now, BATCH), lambda: store.row(now, BATCH, 3)):
+        with pytest.raises(
+            DataError, match=rf"(?s)under another features.*found: +fingerprint of features: f1.*expected: +f2.*{again}"
+        ):
+            ask()
+    assert store.count(now, BATCH) == 10
+    store.replace(now, BATCH, rows(10).to_reader())
+    assert store.read(now, BATCH).read_all() == rows(10)
+
+
+def test_a_batch_without_fingerprints_is_refused_by_who_demands_some(store: FeatureStore, task: str) -> None:
+    bare = train(task)
+    store.replace(bare, BATCH, rows(10).to_reader())
+    assert store.read(bare, BATCH).read_all() == rows(10)
+    with pytest.raises(DataError, match=r"(?s)do not say which contract.*found: +no fingerprint.*expected:.*c1.*again"):
+        store.read(replace(bare, fingerprints=FINGERPRINTS), BATCH)
 
 
 def test_progress_ends_at_the_rows_written(store: FeatureStore, task: str) -> None:

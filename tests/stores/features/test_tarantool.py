@@ -4,6 +4,7 @@ import re
 import secrets
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -16,6 +17,7 @@ from pipeline_assets.stores.features.base import FeatureTable
 from pipeline_assets.stores.features.msgpack_codec import pack
 from pipeline_assets.stores.features.tarantool import TarantoolFeatureStore
 from pipeline_assets.stores.features.tarantool_session import Session, to_store_error
+from pipeline_assets.stores.load import pieces_of
 from tests.fixtures.feature_writers import BATCH, ROWS_PER_STEP, Writer, content, table_of
 from tests.fixtures.tarantool import GRANTS, TarantoolServer
 from tests.stores.features.test_base import ROWS, rows, train
@@ -277,6 +279,41 @@ def test_a_row_beyond_the_servers_limit_is_refused_with_the_setting(
 
 
 # --- a task that changes ---
+
+
+def test_what_former_versions_stored_is_read_as_without_fingerprints(
+    tarantool_server: TarantoolServer, store: TarantoolFeatureStore, table: FeatureTable
+) -> None:
+    store.replace(table, BATCH, rows(10).to_reader())
+    # Their pointers have six fields.
+    cut = "local p = box.space.FEATURE_BATCHES:get{...} box.space.FEATURE_BATCHES:replace(p:transform(7, 1))"
+    tarantool_server.lua(cut, table.name, BATCH)
+    assert store.read(table, BATCH).read_all() == rows(10)
+    with pytest.raises(DataError, match=r"(?s)do not say which contract.*materialise .*_features for this batch again"):
+        store.read(replace(table, fingerprints={"contract": "c"}), BATCH)
+
+
+def test_spaces_that_former_versions_made_take_loads_and_fingerprints(
+    own_tarantool: TarantoolServer, task: str
+) -> None:
+    own_tarantool.lua(
+        "local b = box.schema.space.create('FEATURE_BATCHES', {format = {{'TABLE_NAME', 'string'}, {'BATCH', 'string'},"
+        " {'GENERATION', 'unsigned'}, {'ROW_COUNT', 'unsigned'}, {'BYTES', 'unsigned'}, {'ARROW_SCHEMA', 'string'}}})"
+        " b:create_index('pk', {parts = {{1, 'string'}, {2, 'string'}}})"
+        " local g = box.schema.space.create('FEATURE_GENERATIONS', {format = {{'GENERATION', 'unsigned'},"
+        " {'TABLE_NAME', 'string'}, {'BATCH', 'string'}, {'SPACE_ID', 'unsigned'}}})"
+        " g:create_index('pk', {parts = {{1, 'unsigned'}}})"
+        " g:create_index('by_table', {parts = {{2, 'string'}}, unique = false})"
+    )
+    store = TarantoolFeatureStore(own_tarantool.admin)
+    table = replace(train(task), fingerprints={"contract": "c"})
+    store.replace(table, BATCH, rows(10).to_reader())
+    assert store.read(table, BATCH).read_all() == rows(10)
+    load = store.begin(table, BATCH, 2)
+    for piece in pieces_of(2):
+        load.write(piece, rows(5, first=5 * piece.number).to_reader())
+    assert load.commit() == 10
+    assert store.read(table, BATCH).read_all() == rows(10)
 
 
 def test_a_new_column_is_added_and_old_rows_have_null_there(

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline_assets.errors import ContractError, DataError, TransientError
-from pipeline_assets.stores.files.base import Area, FileStore, Found, file_store
+from pipeline_assets.resources import file_store
+from pipeline_assets.stores.files.base import Area, FileStore, Found
 from pipeline_assets.stores.files.parquet_file import ROWS_PER_GROUP
 from pipeline_assets.stores.files.s3 import S3Files
 from pipeline_assets.task.batch import BatchRef

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from pipeline_assets.errors import ContractError, StoreError
+from pipeline_assets.resources import file_store
 from pipeline_assets.settings import Settings
-from pipeline_assets.stores.files.base import file_store
 from pipeline_assets.task.batch import BatchRef
 from tests.fixtures.files import REF, FilesPlace, parquet
 

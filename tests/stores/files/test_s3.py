@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline_assets.errors import SettingsError, StoreError, TransientError
-from pipeline_assets.stores.files.base import Area, FileStore, file_store
+from pipeline_assets.resources import file_store
+from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.stores.files.s3 import S3Files
 from pipeline_assets.task.batch import BatchRef
 from tests.fixtures import file_writers

@@ -1,7 +1,8 @@
 import pyarrow as pa
 
 from pipeline_assets.stores.marts import catalog as mart_catalog
-from pipeline_assets.stores.marts.sql import Dialect, MartTable, MartView
+from pipeline_assets.stores.marts.definition import MartTable, MartView
+from pipeline_assets.stores.marts.sql import Dialect
 from tests.fixtures.postgres import Marts
 
 TABLE = MartTable(

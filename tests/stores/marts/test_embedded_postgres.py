@@ -246,6 +246,30 @@ def test_a_folder_of_someone_else_is_told(folder: Path, monkeypatch: pytest.Monk
         embedded_postgres.use(folder)
 
 
+def test_the_server_knows_no_login_of_the_pipeline(folder: Path) -> None:
+    secrets = {"AWS_SECRET_ACCESS_KEY": "hush", "GREENPLUM_PASSWORD": "hush", "MLFLOW_TRACKING_PASSWORD": "hush"}
+    user = User(folder, env={**os.environ, **secrets}).ready()
+    server = (folder / "data" / "postmaster.pid").read_text().split()[0]
+    said = Path("/proc", server, "environ").read_text()
+    assert "LC_ALL=C" in said
+    assert not [name for name in ("hush", *secrets) if name in said]
+    user.end()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a plain user's server has what the user has")
+def test_root_s_server_can_write_nothing_but_its_own(folder: Path) -> None:
+    ask(folder, "SELECT 1")
+    server = (folder / "data" / "postmaster.pid").read_text().split()[0]
+    status = dict(line.split(":\t", 1) for line in Path("/proc", server, "status").read_text().splitlines())
+    read_and_pass = 1 << 2
+    for kind in ("CapEff", "CapPrm", "CapBnd", "CapAmb"):
+        assert int(status[kind], 16) & ~read_and_pass == 0, kind
+    for place in (folder / "users.lock", folder.parent / "new"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="Permission denied"):
+            ask(folder, f"COPY (SELECT 1) TO '{place}'")
+    assert not (folder.parent / "new").exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user")
 def test_root_without_setpriv_is_told_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")

@@ -19,8 +19,9 @@ from psycopg2.sql import SQL, Composable, Identifier
 
 from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import DatabaseSettings
+from pipeline_assets.stores.load import Piece
 from pipeline_assets.stores.marts import catalog as mart_catalog
-from pipeline_assets.stores.marts import database, embedded_postgres, greenplum
+from pipeline_assets.stores.marts import database, embedded_postgres, loading
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable, MartView
 from pipeline_assets.stores.marts.sql import Dialect
 from tests.fixtures import mart_writers
@@ -243,6 +244,33 @@ def test_an_unknown_column_is_named_with_those_there_are(marts: Marts) -> None:
         marts.store.count("flights", {"month": 1})
 
 
+# What is noted of a load.
+
+
+def test_a_batch_says_what_it_was_made_under(marts: Marts) -> None:
+    table = mart(("n", pa.int32()))
+    assert marts.store.fingerprints("flights", "one") is None
+    for contract in ("a", "b"):
+        made = replace(table, fingerprints={"contract": contract})
+        marts.store.replace(made, {"batch": "one"}, rows_of(table, "one", [1, 2]))
+        assert marts.store.fingerprints("flights", "one") == {"contract": contract}
+    assert marts.store.fingerprints("flights", "two") is None
+    noted = marts.query("SELECT table_name, batch, fingerprints, rows FROM {schema}.pipeline_loads")
+    assert noted == [("flights", "one", '{"contract": "b"}', 2)]
+    reads = "SELECT has_table_privilege(%s, c.oid, 'SELECT') " + OF_SCHEMA + " AND relname = 'pipeline_loads'"
+    assert marts.query(reads, f"{marts.schema}_reader", marts.schema) == [(True,)]
+
+
+def test_a_load_that_fails_notes_nothing(marts: Marts) -> None:
+    table = mart(("n", pa.int32()), fingerprints={"contract": "a"})
+    marts.store.replace(table, {"batch": "one"}, rows_of(table, "one", [1]))
+    with pytest.raises(StoreError):
+        marts.store.replace(
+            replace(table, fingerprints={"contract": "b"}), {"batch": "one"}, rows_of(table, "two", [1])
+        )
+    assert marts.store.fingerprints("flights", "one") == {"contract": "a"}
+
+
 # Whatever goes wrong, the former rows are there.
 
 
@@ -268,7 +296,7 @@ def test_an_error_half_way_in_the_stream_leaves_the_former_batch_and_is_raised_a
 def test_a_load_that_the_server_refuses_ends_however_much_is_still_to_come(
     marts: Marts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(greenplum, "_ROWS_OF_A_COPY", 50_000)
+    monkeypatch.setattr(loading, "_ROWS_OF_A_COPY", 50_000)
     table = mart(("n", pa.int32()))
     marts.store.replace(table, {"batch": "one"}, rows_of(table, "one", [1, 2]))
     rows = (batch.set_column(1, "row_number", pa.nulls(1000, pa.int64())) for batch in endless(table, "one", 7))
@@ -278,7 +306,7 @@ def test_a_load_that_the_server_refuses_ends_however_much_is_still_to_come(
 
 
 def test_a_load_of_several_copies_is_one(marts: Marts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(greenplum, "_ROWS_OF_A_COPY", 50_000)
+    monkeypatch.setattr(loading, "_ROWS_OF_A_COPY", 50_000)
     table = mart(("n", pa.int32()))
     told: list[int] = []
     numbers = list(range(150_000))
@@ -556,13 +584,13 @@ def test_tables_have_key_and_indexes_on_postgresql(marts: Marts) -> None:
     more = replace(table, indexes=(("n", "m"), ("m",)))
     marts.store.replace(more, {"batch": "1"}, rows_of(more, "1", [1], [1]))
     indexes = marts.query("SELECT indexname FROM pg_indexes WHERE schemaname = %s ORDER BY 1", marts.schema)
-    assert indexes == [("flights_m_idx",), ("flights_n_m_idx",), ("flights_pkey",)]
+    assert indexes == [("flights_m_idx",), ("flights_n_m_idx",), ("flights_pkey",), ("pipeline_loads_pkey",)]
 
 
 @pytest.mark.parametrize(
     "table",
-    [mart(("ю" * 32, pa.int32())), mart(("n", pa.int32()), name="t" * 64), mart(("", pa.int32()))],
-    ids=["column", "table", "empty"],
+    [mart(("n", pa.int32()), name="t" * 64), mart(("", pa.int32()))],
+    ids=["table", "empty"],
 )
 def test_names_that_the_database_would_cut_are_refused(mart_store: MartStore, table: MartTable) -> None:
     with pytest.raises(StoreError, match=r"(?s)a name does not fit.*1 to 63 bytes"):
@@ -582,12 +610,30 @@ def test_a_type_that_no_mart_holds_is_refused(mart_store: MartStore) -> None:
 
 
 def test_names_of_columns_may_be_anything_that_fits(marts: Marts) -> None:
-    names = ['say "so"', "Расстояние, км", "%s", "{n}", "select", "a\nb", "ю" * 31]
-    table = mart(*((name, pa.int32()) for name in names), column_descriptions={name: name for name in names})
-    marts.store.replace(table, {"batch": "b"}, rows_of(table, "b", *([n] for n in range(7))))
-    assert marts.store.read("flights", {"%s": 2}, names).read_all().to_pylist() == [
-        {name: number for number, name in enumerate(names)}
+    names = [
+        'say "so"',
+        "Расстояние, км",
+        "%s",
+        "{n}",
+        "Ставка, %",
+        "select",
+        "a\nb",
+        "ю" * 31,
+        "ю" * 50,
+        "ctid",
+        "A",
+        "a",
     ]
+    table = mart(*((name, pa.int32()) for name in names), column_descriptions={name: name for name in names})
+    marts.store.replace(table, {"batch": "b"}, rows_of(table, "b", *([n] for n in range(len(names)))))
+    load = marts.store.begin(table, {"batch": "c"}, 1)
+    for first in (70, 80):
+        load.write(Piece(0, 1), rows_of(table, "c", *([n] for n in range(first, first + len(names)))))
+    load.commit()
+    stored = [table.stored_names[name] for name in names]
+    for first in (0, 80):
+        found = marts.store.read("flights", {"%s": first + 2}, stored).read_all().to_pylist()
+        assert found == [{name: first + number for number, name in enumerate(stored)}]
 
 
 # Descriptions and readers.
@@ -692,6 +738,25 @@ def test_a_view_is_made_anew_only_where_it_changed(marts: Marts) -> None:
         oids.append(marts.query(oid, marts.schema))
     assert oids[0] == oids[1] != oids[2]
     assert marts.store.read("seen", {}).schema.names == ["m"]
+
+
+def test_a_view_that_is_as_it_was_made_costs_no_change_of_the_catalog(
+    marts: Marts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = mart(("n", pa.int32()))
+    view = MartView("seen", (table,), "SELECT n FROM {flights}", "Seen", {"n": "Number"})
+    marts.store.ensure_view(view)
+    connect = psycopg2.connect
+    with monkeypatch.context() as patch:
+        patch.setattr(psycopg2, "connect", lambda **options: connect(**options, cursor_factory=Recording))
+        patch.setattr(Recording, "sent", [])
+        marts.store.ensure_view(view)
+        assert {text.split()[0] for text in Recording.sent} == {"SET", "SELECT"}
+    # Whatever someone else made of it since is not what was made.
+    marts.query("DROP VIEW {schema}.seen")
+    marts.query("CREATE VIEW {schema}.seen AS SELECT 7 AS n")
+    marts.store.ensure_view(view)
+    assert marts.store.count("seen", {}) == 0
 
 
 def test_a_view_of_all_columns_grows_with_its_table(marts: Marts) -> None:
@@ -805,7 +870,14 @@ def test_all_that_a_greenplum_is_sent_is_sql_of_postgresql_9_4(marts: Marts, mon
     view = MartView("seen", (old,), "SELECT batch, n FROM {flights}", "Seen", {"n": "Number seen"})
     marts.store.ensure_view(view)
     marts.store.replace(old, {"batch": "b"}, rows_of(old, "b", [1], [None]))
-    marts.store.replace(new, {"batch": "b"}, rows_of(new, "b", [2**40], [1], [[1]]))
+    staged_load = marts.store.begin(new, {"batch": "b"}, 1)
+    for number in (1, 2**40):
+        staged_load.write(Piece(0, 1), rows_of(new, "b", [number], [1], [[1]]))
+    assert staged_load.commit() == 1
+    marts.store.begin(new, {"batch": "b"}, 1).abandon()
+    aged = MartStore(marts.server, marts.schema, timedelta(0))
+    for _ in range(2):
+        aged.begin(new, {"batch": "b"}, 1)
     marts.store.ensure_view(replace(view, tables=(new,), sql="SELECT n, k FROM {flights}"))
     assert marts.store.count("flights", {"batch": "b"}) == 1
     assert marts.store.read("seen", {}).read_all().to_pylist() == [{"n": 2**40, "k": "[1]"}]
@@ -829,10 +901,18 @@ def test_all_that_a_greenplum_is_sent_is_sql_of_postgresql_9_4(marts: Marts, mon
         'ALTER TABLE marts."flights" ALTER COLUMN "n" TYPE bigint, ALTER COLUMN "m" TYPE integer USING NULL::integer,'
         ' ADD COLUMN "k" json DEFAULT NULL'
     ) in changing
+    staged = re.compile(r'marts\."_load_[0-9a-f]+_[0-9a-f]+"')
+    changing = [staged.sub("staging", text) for text in changing]
+    assert (
+        'CREATE TABLE staging ("batch" text, "row_number" bigint, "n" bigint, "m" integer, "k" json,'
+        ' "load_piece" integer, "load_attempt" bigint, "load_rows" bigint, "load_at" timestamp with time zone)'
+        f'{stored} DISTRIBUTED BY ("batch", "row_number")'
+    ) in changing
     kinds = {" ".join(text.split()[:2]) for text in changing}
     assert kinds == {
         *("SET LOCAL", "CREATE SCHEMA", "CREATE ROLE", "GRANT USAGE", "GRANT SELECT", "CREATE TABLE", "ALTER TABLE"),
         *("COMMENT ON", "CREATE VIEW", "ALTER VIEW", "DROP VIEW", "DELETE FROM", 'COPY marts."flights"'),
         *('ANALYZE marts."flights"', "SELECT pg_advisory_xact_lock(%s)", "SELECT count(*)"),
-        *("SELECT 1", 'SELECT "n",'),
+        *("SELECT 1", 'SELECT "n",', 'SELECT "fingerprints"', "INSERT INTO"),
+        *("LOCK TABLE", "COPY staging", "DROP TABLE", 'SELECT "load_piece",', 'SELECT max("load_at")'),
     }

@@ -1,6 +1,8 @@
+import base64
 import os
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
 from pipeline_assets.errors import StoreError, TransientError
-from pipeline_assets.settings import MlflowSettings
+from pipeline_assets.settings import MlflowSettings, Settings
 from pipeline_assets.stores.registry.client import answers
 from pipeline_assets.stores.registry.registry import Registry
 
@@ -50,17 +52,38 @@ def guarded() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
-        monkeypatch.setenv(name, "")  # so that what is set here is undone
+    monkeypatch.setenv("MLFLOW_TRACKING_AUTH", "")  # so that what is set here is undone
 
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_credentials_reach_the_server_and_nothing_else(guarded: str, inside: bool) -> None:
     url = f"http://user:{SECRET}@{guarded}" if inside else f"http://{guarded}/"
-    registry = Registry(MlflowSettings(url, *((None, None) if inside else ("user", SECRET))))
+    login = {} if inside else {"MLFLOW_LOGIN": "user", "MLFLOW_PASSWORD": SECRET}
+    settings = Settings.from_env({"MLFLOW_URL": url, **login})
+    assert settings.mlflow is not None
+    registry = Registry(settings.mlflow, settings.mlflow_ui)
     assert registry.champion("delays") is None
     assert registry.tracking_uri == f"http://{guarded}"
     assert SECRET not in registry.version_url("delays", 1)
+    assert SECRET not in str(os.environ)
+    assert SECRET not in subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
+
+
+def test_credentials_of_one_server_are_not_sent_to_another(guarded: str) -> None:
+    Registry(MlflowSettings("http://127.0.0.1:1", "user", SECRET)).client  # noqa: B018 - connects
+    with pytest.raises(StoreError, match="MLFLOW_LOGIN and MLFLOW_PASSWORD"):
+        Registry(MlflowSettings(f"http://{guarded}", None, None)).champion("delays")
+
+
+def test_a_login_beyond_latin_letters_is_sent(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Guarded, "wanted", "Basic " + base64.b64encode("мария:пароль".encode()).decode())
+    assert Registry(MlflowSettings(f"http://{guarded}", "мария", "пароль")).champion("delays") is None
+
+
+def test_a_package_installed_without_its_plugin_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline_assets.stores.registry.login.PLUGIN", "not-installed")
+    with pytest.raises(StoreError, match="install the package again"):
+        Registry(MlflowSettings("http://127.0.0.1:1", "user", SECRET)).champion("delays")
 
 
 def test_a_refused_login_is_permanent_and_says_what_to_check(guarded: str) -> None:
@@ -74,7 +97,7 @@ def test_a_refused_login_is_permanent_and_says_what_to_check(guarded: str) -> No
 def test_a_server_that_is_down_is_a_passing_fault() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    registry = Registry(MlflowSettings(f"http://user:{SECRET}@127.0.0.1:{port}", None, None))
+    registry = Registry(MlflowSettings(f"http://127.0.0.1:{port}", "user", SECRET))
     with pytest.raises(TransientError, match="could not list the versions of delays") as caught:
         registry.candidates("delays")
     assert "Connection refused" in str(caught.value)

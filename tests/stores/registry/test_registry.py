@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import zlib
 from pathlib import Path
@@ -7,13 +8,14 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
 
 from pipeline_assets.errors import StoreError, TransientError
-from pipeline_assets.ml.plots import plots
+from pipeline_assets.ml.kinds.binary.plots import plots
 from pipeline_assets.ml.selection import Comparison, choose, feature_columns, fitting_champion
-from pipeline_assets.ml.training import evaluate
+from pipeline_assets.ml.training import evaluate, train
 from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.spec import TaskSpec
@@ -29,11 +31,11 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return Registry(tmp_path_factory.mktemp("state") / "mlflow")
 
 
-@pytest.fixture(params=["embedded", "server"])
+@pytest.fixture(params=["embedded", "mlflow_server", "mlflow2_server"])
 def registry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """The embedded one, and one on a server whose artifacts are on S3."""
-    if request.param == "server":
-        server: MlflowServer = request.getfixturevalue("mlflow_server")
+    """The embedded one, and those on servers of MLflow 3 and 2 whose artifacts are on S3."""
+    if request.param != "embedded":
+        server: MlflowServer = request.getfixturevalue(request.param)
         for name, value in server.variables.items():
             monkeypatch.setenv(name, value)
         return Registry(server.settings)
@@ -100,7 +102,7 @@ def test_a_run_that_holds_no_training_says_nothing(registry: Registry, task: Tas
 def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Registry, task: TaskSpec) -> None:
     made = trainable.trained()
     model = registry.load(task.name, publish(registry, task))
-    np.testing.assert_array_equal(model.probability(made.validation.features), made.probability)
+    np.testing.assert_array_equal(model.predict(made.validation.features), made.prediction)
     rows = made.validation.features.head(20)
     np.testing.assert_array_equal(model.contributions(rows), made.fit.model.contributions(rows))
     assert evaluate(model, made.validation) == made.metrics
@@ -160,22 +162,34 @@ def test_a_run_holds_the_whole_record(registry: Registry, task: TaskSpec, images
     assert {path.stem: path.read_bytes() for path in (folder / "plots").iterdir()} == images
 
 
-def test_the_logged_model_knows_its_run_metrics_and_version(registry: Registry, task: TaskSpec) -> None:
+def test_the_run_lists_its_model_and_the_server_shows_the_versions_signature(
+    registry: Registry, task: TaskSpec, request: pytest.FixtureRequest
+) -> None:
     run_id = open_run(registry, task)
     version = publish(registry, task, run_id)
-    outputs = registry.client.get_run(run_id).outputs
-    assert outputs is not None
-    [output] = outputs.model_outputs
-    logged = registry.client.get_logged_model(output.model_id)
-    assert (str(logged.status), logged.source_run_id) == ("READY", run_id)
-    assert {each.key: each.value for each in logged.metrics or []}["roc_auc"] == trainable.trained().metrics["roc_auc"]
-    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": task.name, "version": version}]
+    run = registry.client.get_run(run_id)
+    [listed] = json.loads(run.data.tags["mlflow.log-model.history"])
+    assert (listed["artifact_path"], listed["run_id"]) == ("model", run_id)
+    assert "catboost" in listed["flavors"]
+    made = registry.client.get_model_version(task.name, str(version))
+    assert (made.source, made.run_id) == (f"{run.info.artifact_uri}/model", run_id)
+    if registry.tracking_uri.startswith("http"):
+        # As the page of a version asks for it.
+        prefix = "/mlflow" if "mlflow2_server" in request.fixturenames else ""
+        address = f"{registry.tracking_uri}{prefix}/model-versions/get-artifact"
+        answer = requests.get(address, {"path": "MLmodel", "name": task.name, "version": str(version)}, timeout=60)
+        assert answer.status_code == 200
+        assert "signature:" in answer.text
+        assert "input_example.json" in answer.text
 
 
-def test_a_step_that_is_tried_again_in_the_same_run_logs_nothing_twice(registry: Registry, task: TaskSpec) -> None:
+def test_a_step_that_is_tried_again_in_the_same_run_makes_nothing_twice(registry: Registry, task: TaskSpec) -> None:
     run_id = open_run(registry, task)
+    assert registry.find_version(task.name, "dagster-1") is None
     first, again = publish(registry, task, run_id), publish(registry, task, run_id)
-    assert (first, again) == (1, 2)
+    assert (first, again) == (1, 1)
+    assert registry.find_version(task.name, "dagster-1") == 1
+    assert registry.find_version(task.name, "dagster-2") is None
     curve = registry.client.get_metric_history(run_id, "training/Logloss")
     assert len(curve) == trainable.trained().fit.iterations
     inputs = registry.client.get_run(run_id).inputs
@@ -183,48 +197,78 @@ def test_a_step_that_is_tried_again_in_the_same_run_logs_nothing_twice(registry:
     assert len(inputs.dataset_inputs) == 1
 
 
-def test_a_half_made_version_is_never_a_candidate(registry: Registry, task: TaskSpec) -> None:
+def test_a_version_and_its_run_keep_fingerprints_and_the_rule_of_the_split(registry: Registry, task: TaskSpec) -> None:
+    made_from = dataclasses.replace(MADE_FROM, split={"by": "hash", "columns": ["day"], "boundary": 0.25})
+    run_id = open_run(registry, task)
+    registry.publish(run_id, task, trainable.trained(), made_from, {})
+    wanted = {which: task.fingerprint(which) for which in ("features", "target", "training")}
+    [candidate] = registry.candidates(task.name)
+    assert candidate.fingerprints == wanted
+    training = registry.training(run_id)
+    assert (training.fingerprints, training.split) == (wanted, made_from.split)
+
+
+def test_a_version_keeps_the_model_that_was_judged_beside_the_one_that_predicts(
+    registry: Registry, task: TaskSpec
+) -> None:
+    whole, rows = trainable.trained(), trainable.trained().validation.features
+    short = train(trainable.task(training=trainable.training(parameters={"iterations": 2})), trainable.frame())
+    version = registry.publish(open_run(registry, task), task, whole, MADE_FROM, {}, evaluation=short.fit.model)
+    judged = registry.load_evaluated(task.name, version)
+    np.testing.assert_array_equal(judged.probability(rows), short.fit.model.probability(rows))
+    np.testing.assert_array_equal(registry.load(task.name, version).probability(rows), whole.probability)
+    alone = publish(registry, task)
+    np.testing.assert_array_equal(registry.load_evaluated(task.name, alone).probability(rows), whole.probability)
+
+
+def test_a_version_of_a_thousand_features_says_which(registry: Registry) -> None:
+    names = [f"средняя_цена_за_{number}_дней" for number in range(1000)]
+    numeric = {"hour": "hour", "distance": "distance", **dict.fromkeys(names, "hour")}
+    task = trainable.task("wide", features={"numeric": numeric, "categorical": {"carrier": "carrier"}})
+    version = publish(registry, task)
+    candidate = next(each for each in registry.candidates(task.name) if each.version == version)
+    assert candidate.features == feature_columns(task.features)
+
+
+def test_a_version_that_is_not_ready_is_never_chosen(registry: Registry, task: TaskSpec) -> None:
     whole = publish(registry, task)
     client = registry.client
     made = client.get_model_version(task.name, str(whole))
     assert made.source is not None
-    # What a process leaves that is killed just before the last step.
+    # What the former code left where it was killed just before its last step.
     tags = {key: value for key, value in made.tags.items() if key != "ready"}
     half = int(client.create_model_version(task.name, made.source, made.run_id, tags=tags).version)
     assert [(each.version, each.ready) for each in registry.candidates(task.name)] == [(whole, True), (half, False)]
     assert choose(task, registry.candidates(task.name)).winner == whole
 
 
-def test_a_publication_that_breaks_off_leaves_no_candidate(embedded: Registry, task: TaskSpec) -> None:
+def test_a_publication_that_breaks_off_leaves_no_version(embedded: Registry, task: TaskSpec) -> None:
     run_id = open_run(embedded, task)
-    files = embedded.client.get_run(run_id).info.artifact_uri.removeprefix("file://")
-    models = Path(files).parents[1] / "models"
-    models.parent.mkdir(parents=True, exist_ok=True)
-    models.write_text("where the folder of models should go")
-    with pytest.raises(StoreError, match="MLflow refused to register a version"):
+    files = Path(embedded.client.get_run(run_id).info.artifact_uri.removeprefix("file://"))
+    files.mkdir(parents=True)
+    (files / "model").write_text("where the folder of the model should go")
+    with pytest.raises(StoreError, match="MLflow refused to log the training"):
         publish(embedded, task, run_id)
-    assert not any(each.ready for each in embedded.candidates(task.name))
+    assert embedded.candidates(task.name) == []
 
 
-def test_a_publisher_killed_at_any_call_leaves_a_version_that_is_ready_or_none(
-    registry: Registry, task: TaskSpec
-) -> None:
-    def ready() -> list[int]:
-        return [each.version for each in registry.candidates(task.name) if each.ready]
+def test_a_publisher_killed_at_any_call_leaves_a_whole_version_or_none(registry: Registry, task: TaskSpec) -> None:
+    def versions() -> list[int]:
+        candidates = registry.candidates(task.name)
+        assert all(each.ready for each in candidates)
+        return [each.version for each in candidates]
 
     whole = publish(registry, task)
     run_id = open_run(registry, task, "killed")
     for call in publishers.CALLS:
         publishers.killed_at(place_of(registry), run_id, task, "before", call)
-        assert ready() == [whole]
+        assert versions() == [whole]
     publishers.killed_at(place_of(registry), run_id, task, "after", publishers.CALLS[-1])
-    _, made = ready()
+    _, made = versions()
     assert evaluate(registry.load(task.name, made), trainable.trained().validation) == trainable.trained().metrics
-    again = publish(registry, task, run_id)
-    assert ready() == [whole, made, again]
-    # Whatever half of a version the killed ones left is listed with why it cannot predict.
-    choice = choose(task, registry.candidates(task.name))
-    assert {each.version for each in choice.candidates if not each.eligible} == {*range(whole + 1, again)} - {made}
+    # Tried again, the step finds what it has registered before it died.
+    assert publish(registry, task, run_id) == made
+    assert versions() == [whole, made]
 
 
 def place_of(registry: Registry) -> MlflowSettings | Path:
@@ -234,7 +278,7 @@ def place_of(registry: Registry) -> MlflowSettings | Path:
     return MlflowSettings(registry.tracking_uri, None, None)
 
 
-@pytest.mark.parametrize("call", ["log_inputs", "log_model_artifacts", "create_model_version", "set_model_version_tag"])
+@pytest.mark.parametrize("call", ["log_inputs", "log_artifacts", "create_model_version"])
 def test_a_server_that_goes_away_under_a_publication_leaves_no_candidate(
     own_mlflow: MlflowServer, task: TaskSpec, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
@@ -287,6 +331,45 @@ def test_the_alias_moves(registry: Registry, task: TaskSpec) -> None:
     assert champion.version == second
 
 
+def test_a_choice_made_against_another_champion_changes_nothing(registry: Registry, task: TaskSpec) -> None:
+    first, second = publish(registry, task), publish(registry, task)
+    assert not registry.set_champion(task.name, second, expected=first)
+    assert registry.champion(task.name) is None
+    assert registry.set_champion(task.name, first, expected=None)
+    assert not registry.set_champion(task.name, second, expected=None)
+    assert registry.champion(task.name) == first
+    assert registry.champion_record(task.name) is None
+    assert registry.set_champion(task.name, second, "train dagster-1", expected=first)
+    assert registry.champion(task.name) == second
+    assert registry.champion_record(task.name) == "train dagster-1"
+
+
+def test_a_choice_that_comes_later_stands_and_the_earlier_one_is_told(
+    registry: Registry, task: TaskSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = publish(registry, task), publish(registry, task)
+    real = mlflow.MlflowClient.set_registered_model_alias
+    other = Registry(place_of(registry))
+
+    def late(self: mlflow.MlflowClient, *arguments: str) -> None:
+        monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", real)
+        # Between the choice of one and its alias another chooses, whole; then the one's alias arrives.
+        assert other.set_champion(task.name, second, expected=None)
+        real(self, *arguments)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", late)
+    assert not registry.set_champion(task.name, first, expected=None)
+    assert registry.champion(task.name) == second
+
+
+def test_processes_that_choose_at_once_end_with_the_choice_that_stood(registry: Registry, task: TaskSpec) -> None:
+    versions = [publish(registry, task) for _ in range(3)]
+    for _ in range(3):
+        stood = publishers.choose_at_once(place_of(registry), task.name, versions)
+        winner = registry.champion(task.name)
+        assert winner in [version for version, stands in zip(versions, stood, strict=True) if stands]
+
+
 def test_a_record_of_choice_is_kept_with_its_run(registry: Registry, task: TaskSpec) -> None:
     run_id = open_run(registry, task)
     version = publish(registry, task, run_id)
@@ -312,16 +395,30 @@ def test_a_run_ends_as_it_is_told(registry: Registry, task: TaskSpec) -> None:
     assert registry.open_runs(task.name) == {}
 
 
-def test_healing_fails_the_runs_that_dead_dagster_runs_left_open(registry: Registry, task: TaskSpec) -> None:
-    assert registry.heal(task.name, ["dead"]) == []  # no experiment yet
-    dead, alive = open_run(registry, task, "dead"), open_run(registry, task, "alive")
-    done = open_run(registry, task, "done")
-    by_hand = registry.client.create_run(registry.experiment(task.name)).info.run_id
-    registry.end_run(done, "FINISHED")
-    assert registry.open_runs(task.name) == {dead: "dead", alive: "alive"}
-    assert registry.heal(task.name, {"dead", "done"}) == [dead]
-    status = {run_id: registry.client.get_run(run_id).info.status for run_id in (dead, alive, done, by_hand)}
-    assert status == {dead: "FAILED", alive: "RUNNING", done: "FINISHED", by_hand: "RUNNING"}
+def test_the_open_runs_are_those_of_dagster_that_have_not_ended(registry: Registry, task: TaskSpec) -> None:
+    assert registry.open_runs(task.name) == {}  # no experiment yet
+    first, second, done = (open_run(registry, task, name) for name in ("first", "second", "done"))
+    registry.client.create_run(registry.experiment(task.name))  # by hand
+    registry.end_run(done, "KILLED")
+    assert registry.open_runs(task.name) == {first: "first", second: "second"}
+
+
+def test_links_lead_to_the_servers_pages_under_their_prefix(
+    mlflow2_server: MlflowServer, task: TaskSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in mlflow2_server.variables.items():
+        monkeypatch.setenv(name, value)
+    registry = Registry(mlflow2_server.settings, f"{mlflow2_server.settings.url}/mlflow/")
+    run_id = open_run(registry, task)
+    version = publish(registry, task, run_id)
+    for url, path in (
+        (registry.run_url(run_id), f"/#/experiments/{registry.experiment(task.name)}/runs/{run_id}"),
+        (registry.version_url(task.name, version), f"/#/models/{task.name}/versions/{version}"),
+    ):
+        assert url == f"{mlflow2_server.settings.url}/mlflow{path}"
+        page = requests.get(url, timeout=60)
+        assert (page.status_code, "<html" in page.text) == (200, True)
+    assert requests.get(mlflow2_server.settings.url, timeout=60).status_code == 404
 
 
 def test_an_experiment_in_the_trash_says_how_to_get_it_back(registry: Registry, task: TaskSpec) -> None:

@@ -1,4 +1,4 @@
-"""Where Dagster is: an Airflow connection, read."""
+"""The address of a Dagster webserver, read from an Airflow connection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from dagster_runs.errors import DagsterError
 
 
 class Connection(Protocol):
-    """What is used of Airflow's connection."""
+    """The fields of an Airflow connection that are used here."""
 
     conn_id: str
     conn_type: str | None
@@ -21,12 +21,12 @@ class Connection(Protocol):
 
 @dataclass(frozen=True)
 class Address:
-    """Of one Dagster webserver.
+    """The address of one Dagster webserver.
 
     Attributes:
-        url: without a slash at its end.
-        headers: of every request; may hold the token, so they are shown nowhere.
-        ui: where people find it, by default the same.
+        url: base URL, without a slash at its end.
+        headers: sent with every request; they may hold the token, so nothing shows them.
+        ui: base URL of the links for people; by default the same.
     """
 
     url: str
@@ -35,13 +35,13 @@ class Address:
 
     @classmethod
     def of(cls, connection: Connection, extra: Mapping[str, Any]) -> "Address":
-        """From a connection.
+        """Reads a connection.
 
         Args:
-            connection: host, port; scheme ``http`` or ``https`` as its type, its schema, or before the host;
-                the password is the token.
-            extra: ``header`` that carries the token, by default ``Authorization`` (then as ``Bearer``); ``path``
-                of a webserver that does not live at the root; ``ui`` for links, where people know another address.
+            connection: host and port; the scheme ``http`` or ``https`` is its type, its schema, or stands before the
+                host; the password is the token.
+            extra: ``header`` is the name of the header with the token, by default ``Authorization`` (then as
+                ``Bearer``); ``path`` is the webserver's path prefix; ``ui`` is the base URL of links for people.
 
         Raises:
             DagsterError: the connection has no host or an unknown extra.
@@ -67,10 +67,10 @@ class Address:
         return cls(url, headers, str(extra.get("ui", url)).rstrip("/"))
 
     def run(self, run_id: str) -> str:
-        """The page of a run."""
+        """The URL of a run's page."""
         return f"{self.ui}/runs/{run_id}"
 
     def runs(self, tags: Mapping[str, str]) -> str:
-        """The page of all runs that carry these tags."""
+        """The URL of the page that lists all runs with these tags."""
         query = {f"q[{place}]": f"tag:{key}={value}" for place, (key, value) in enumerate(tags.items())}
         return f"{self.ui}/runs?{urlencode(query)}"

@@ -1,4 +1,4 @@
-"""What Airflow asks of Dagster: jobs and batches, launching, looking, terminating, and how a run ended."""
+"""What Airflow asks Dagster for: find a job, register a batch, launch and terminate runs, read how they ended."""
 
 import asyncio
 import time
@@ -12,19 +12,19 @@ from dagster_runs.graphql import GraphQL, of_type
 from dagster_runs.run import NOT_BEGUN, Run
 
 PARTITION = "dagster/partition"
-_PAGE = 1000  # events a question
-_OWN_RUNS = 50  # of one task instance; newest first
-_PAUSE = 0.5  # seconds between two looks at a run that is to end
+_PAGE = 1000  # events per query
+_OWN_RUNS = 50  # runs of one task instance that are read, newest first
+_PAUSE = 0.5  # seconds between two looks at a run that must end
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a code location; the pipeline names what belongs to it after it.
+    """A job of a code location; the names of its sensor and its partitions are made of its own.
 
     Attributes:
-        location: the code location.
+        location: name of the code location.
         name: ``<task>_train`` or ``<task>_predict``.
-        repository: the location's, Dagster's own choice.
+        repository: name of the repository in that location, which Dagster chooses.
     """
 
     location: str
@@ -37,27 +37,27 @@ class Job:
 
     @property
     def selector(self) -> dict[str, str]:
-        """For questions about the job."""
+        """The selector in queries about the job."""
         return {**self._of_repository, "pipelineName": self.name}
 
     @property
     def launched(self) -> dict[str, str]:
-        """For launching it."""
+        """The selector in a launch."""
         return {**self._of_repository, "jobName": self.name}
 
     @property
     def sensor(self) -> dict[str, str]:
-        """For questions about the sensor that finds the job's input files."""
+        """The selector of the sensor that finds the job's input files."""
         return {**self._of_repository, "sensorName": f"{self.name}_files"}
 
     @property
     def partitions(self) -> dict[str, str]:
-        """The selector of the repository that the batches are partitions in."""
+        """The selector of the repository that holds the job's partitions."""
         return self._of_repository
 
     @property
     def batches(self) -> str:
-        """The name of the job's partitions."""
+        """The name of the job's partitions definition."""
         return f"{self.name}_batches"
 
 
@@ -66,8 +66,8 @@ class Files:
     """Input files that the job's sensor has found.
 
     Attributes:
-        batches: their batches, by name.
-        cursor: for the next look, which then needs not go through all of them again.
+        batches: names of their batches.
+        cursor: the sensor's position; with it the next look reads only what is new.
     """
 
     batches: frozenset[str] = frozenset()
@@ -76,11 +76,11 @@ class Files:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run that succeeded has made.
+    """What a successful run has made.
 
     Attributes:
-        rows: count by asset, and by what became of the raw rows: raw, accepted, rejected, unlabelled.
-        model_version: the version that was trained, or that predicted.
+        rows: row count by asset, and of the raw rows by their outcome: raw, accepted, rejected, unlabelled.
+        model_version: number of the version that the run trained or predicted with.
     """
 
     rows: Mapping[str, int]
@@ -88,18 +88,18 @@ class Outcome:
 
 
 class Dagster:
-    """Dagster over one session of :class:`~dagster_runs.graphql.GraphQL`."""
+    """Dagster, asked over one session of :class:`~dagster_runs.graphql.GraphQL`."""
 
     def __init__(self, graphql: GraphQL) -> None:
         self._ask = graphql.ask
         self._address = graphql.address
 
     async def job(self, location: str, name: str) -> Job:
-        """The job of a code location.
+        """Finds a job.
 
         Raises:
             DagsterAway: the location is loading, or cannot be loaded now.
-            DagsterError: there is no such location or job; lists those that there are.
+            DagsterError: there is no such location or job; the message lists the existing ones.
         """
         workspace = of_type(await self._ask(queries.WORKSPACE), "Workspace")
         entries = {entry["name"]: entry for entry in workspace["locationEntries"]}
@@ -118,20 +118,20 @@ class Dagster:
         return Job(location, name, jobs[name])
 
     async def partitions(self, job: Job) -> list[str]:
-        """The batches that Dagster knows."""
+        """The names of the batches that Dagster knows."""
         answer = of_type(await self._ask(queries.PARTITIONS, {"job": job.selector}), "Pipeline")
         keys: list[str] = of_type(answer["partitionKeysOrError"], "PartitionKeys")["partitionKeys"]
         return keys
 
     async def files(self, job: Job, known: Files | None = None) -> Files:
-        """The batches whose input files are there, by a dry run of the job's sensor, which changes nothing.
+        """Finds the batches whose input files exist, by a dry run of the job's sensor, which changes nothing.
 
         Args:
-            job: whose files.
-            known: what an earlier look found; only what is new or changed is asked for.
+            job: the job whose files to find.
+            known: the result of an earlier look; then only new and changed files are read.
 
         Raises:
-            DagsterError: there is no such sensor, or the store of the files says no.
+            DagsterError: there is no such sensor, or it fails.
         """
         found, cursor = (set(known.batches), known.cursor) if known else (set[str](), None)
         while True:
@@ -147,10 +147,10 @@ class Dagster:
                 return Files(frozenset(found), cursor)
 
     async def register(self, job: Job, batch: str) -> None:
-        """Makes sure that the batch is a partition; its input file must be there.
+        """Makes the batch a partition, if it is none yet; its input file must exist.
 
         Raises:
-            DagsterError: there is no such file; lists the batches that there are.
+            DagsterError: there is no such file; the message lists the existing batches.
         """
         partitions = await self.partitions(job)
         if batch in partitions:
@@ -167,7 +167,7 @@ class Dagster:
         of_type(answer, "AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError")
 
     async def launch(self, job: Job, batch: str, tags: Mapping[str, str], run_config: Mapping[str, Any]) -> Run:
-        """Starts a run of a batch that is registered."""
+        """Launches a run of a registered batch."""
         every = {**tags, PARTITION: batch}
         parameters = {
             "selector": job.launched,
@@ -178,10 +178,10 @@ class Dagster:
         return Run.of(answer["run"])
 
     async def runs(self, tags: Mapping[str, str]) -> list[Run]:
-        """Every run that carries these tags, newest first.
+        """All runs that carry these tags, newest first.
 
         Raises:
-            ValueError: there is no tag, and it would be every run there is.
+            ValueError: no tags are given, which would mean all runs of the instance.
         """
         if not tags:
             raise ValueError("no tags to find runs by")
@@ -190,22 +190,22 @@ class Dagster:
         return [Run.of(found) for found in answer["results"]]
 
     async def delete(self, run: Run) -> None:
-        """Forgets a run that was lost before it began."""
+        """Deletes a run that was lost before it began."""
         of_type(await self._ask(queries.DELETE, {"id": run.run_id}), "DeletePipelineRunSuccess", "RunNotFoundError")
 
     async def terminate(self, run_id: str, seconds: float) -> str:
-        """Ends a run, and returns its last status once it has ended.
+        """Terminates a run, and returns its final status once it has ended.
 
-        Dagster refuses as long as a run is starting, so it is asked again. A run that is still starting at the end
-        of the time is marked as canceled instead: its process sees that before it does anything.
+        Dagster refuses while a run is starting, so it is asked again. A run that is still starting when the time is up
+        is marked as canceled instead: its process sees that before it does anything.
 
         Args:
-            run_id: of the run.
-            seconds: how long that may take.
+            run_id: id of the run.
+            seconds: how long the termination may take.
 
         Raises:
-            DagsterAway: Dagster does not answer, or the run goes on after that time.
-            DagsterError: there is no such run, or ending it is not allowed.
+            DagsterAway: Dagster does not answer, or the run still goes on after that time.
+            DagsterError: there is no such run, or terminating it is not allowed.
         """
         until = time.monotonic() + seconds
         asked = False
@@ -233,7 +233,7 @@ class Dagster:
         return status
 
     async def outcome(self, run_id: str) -> Outcome:
-        """Of a run that succeeded: what its assets say of themselves."""
+        """Reads from the metadata of its assets what a successful run has made."""
         answer = of_type(await self._ask(queries.OUTCOME, {"id": run_id}), "Run")
         rows: dict[str, int] = {}
         version: int | None = None
@@ -252,7 +252,7 @@ class Dagster:
         return Outcome(rows, version)
 
     async def failure(self, run_id: str) -> str:
-        """Of a run that failed: its failed steps and checks with their errors, a paragraph each."""
+        """Reads why a run failed: one paragraph for each failed step and check, with its error."""
         said: list[str] = []
         whole: list[str] = []
         cursor: str | None = None
@@ -281,7 +281,7 @@ def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _reason(event: Mapping[str, Any]) -> str:
-    """What was written for people, if anything was; else the innermost exception, else the event's own text."""
+    """The event's description written for people, else its innermost exception, else its own message."""
     written = (event.get("failureMetadata") or {}).get("description")
     if written:
         return str(written).strip()

@@ -1,10 +1,10 @@
-"""Makes the two DAGs of a task: train and predict, a single deferrable task each."""
+"""Makes the two DAGs of a task, train and predict; each has one deferrable task."""
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from airflow.sdk import DAG, Asset, Param
+from dagster_runs.compat import DAG, START, Param, asset, schedule
 from dagster_runs.operator import DagsterJobOperator
 from dagster_runs.settings import StageSettings, TaskSettings
 
@@ -16,9 +16,9 @@ Starts the Dagster job `{job}` for one batch, waits for it without holding a wor
 * **batch**: `{batch}`, unless the form says another. A batch that Dagster does not know is registered if its input
   file is there.
 * **starts**: {starts}.
-* A failed run fails the task at once, with Dagster's error; only an absent Dagster is tried again.
-* Retries and restarts find the task's own run again. **Clear** a finished task to run the job anew; clear or mark a
-  waiting task, and its run is terminated. After {deadline} hours it is terminated too.
+* A failed run fails the task at once, with Dagster's error. Airflow retries only while Dagster does not answer.
+* Retries and restarts find the task's own run again. **Clear** a finished task to run the job anew. If you clear or
+  mark a waiting task, its run is terminated. After {deadline} hours it is terminated too.
 * XCom `return_value`: `run_id`, `run_url`, `rows`, `model_version`. The button *Dagster run* leads to the run.
 """
 
@@ -29,21 +29,24 @@ def task_dags(tasks: Iterable[TaskSettings]) -> dict[str, DAG]:
 
 
 def _train(task: TaskSettings) -> DAG:
-    schedule = task.train.schedule
-    return _dag(task, "train", task.train, schedule=schedule, starts=schedule or "by hand", outlets=[_trained(task)])
+    given = task.train.schedule
+    return _dag(
+        task, "train", task.train, start=schedule(given), starts=given or "by hand", outlets=[_trained(task)]
+    )  # fmt: skip
 
 
 def _predict(task: TaskSettings) -> DAG:
     settings = task.predict
     if settings.after_train:
         after = f"when {task.task}_train has succeeded"
-        return _dag(task, "predict", settings, schedule=[_trained(task)], starts=after)
-    return _dag(task, "predict", settings, schedule=settings.schedule, starts=settings.schedule or "by hand")
+        return _dag(task, "predict", settings, start=[_trained(task)], starts=after)
+    given = settings.schedule
+    return _dag(task, "predict", settings, start=schedule(given), starts=given or "by hand")
 
 
-def _trained(task: TaskSettings) -> Asset:
-    """What train gives to predict."""
-    return Asset(name=f"{task.task}_model", uri=f"dagster://{task.location}/{task.task}/model")
+def _trained(task: TaskSettings) -> Any:
+    """The asset that train makes and predict may wait for."""
+    return asset(f"{task.task}_model", f"dagster://{task.location}/{task.task}/model")
 
 
 def _dag(
@@ -51,15 +54,16 @@ def _dag(
     stage: Literal["train", "predict"],
     settings: StageSettings,
     *,
-    schedule: str | list[Asset] | None,
+    start: Any,
     starts: str,
-    outlets: Iterable[Asset] = (),
+    outlets: Iterable[Any] = (),
 ) -> DAG:
     job = f"{task.task}_{stage}"
     waits = ", then waits for the batch's input file" if settings.wait_for_file else ""
     with DAG(
         dag_id=job,
-        schedule=schedule,
+        schedule=start,
+        **START,
         catchup=False,
         description=f"{task.task}, {stage}: the Dagster job {job} for one batch",
         doc_md=_DOC.format(
@@ -74,7 +78,7 @@ def _dag(
         params={
             "batch": Param(
                 None,
-                type=["null", "string"],  # the form insists on every other kind
+                type=["null", "string"],  # Airflow's form requires a value of any other type
                 title="Batch",
                 description=f"Name of the input file or folder, without .parquet; if empty: {settings.batch}",
             ),
@@ -110,6 +114,6 @@ def _dag(
             retry_exponential_backoff=True,
             max_retry_delay=timedelta(minutes=10),
             outlets=list(outlets),
-            doc_md=f"One run of the Dagster job `{job}`, found again or launched, and waited for in the triggerer.",
+            doc_md=f"Finds or launches one run of the Dagster job `{job}`, and waits for it in the triggerer.",
         )
     return dag

@@ -1,4 +1,4 @@
-"""What can be wrong with Dagster, as seen from Airflow."""
+"""The two kinds of failure when Airflow asks Dagster: final ones, and ones that may pass."""
 
 from collections.abc import Iterable
 
@@ -6,15 +6,15 @@ _SHOWN = 20
 
 
 class DagsterError(Exception):
-    """Asking again will not help: the job is unknown, the token is wrong, the answer is not Dagster's."""
+    """Asking again does not help: the job is unknown, the token is wrong, or the server is not Dagster."""
 
 
-class DagsterAway(DagsterError):  # noqa: N818 - it passes, and reads so
-    """Dagster does not answer, or something behind it does not; asking again may help."""
+class DagsterAway(DagsterError):  # noqa: N818 - the state of the server, which may pass
+    """Dagster, or a server that it needs, does not answer; asking again may help."""
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for a message, the first twenty of them.
+    """The names in alphabetical order for a message: the first twenty, and how many more there are.
 
     >>> listed(["b", "a"])
     'a, b'

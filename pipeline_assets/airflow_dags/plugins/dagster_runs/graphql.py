@@ -1,6 +1,9 @@
-"""One question to Dagster's GraphQL and its answer; everything that is no answer becomes an error that says so."""
+"""Sends one query to Dagster's GraphQL API; whatever is not an answer to it becomes an error that says what it is."""
 
+import os
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,17 +18,25 @@ _BROKEN = 500
 
 
 class GraphQL:
-    """A session; ``async with`` closes it.
+    """An HTTP session with one webserver; ``async with`` closes it.
 
     Args:
-        address: of the webserver.
-        seconds: that one answer may take.
+        address: the address of the webserver.
+        seconds: the timeout of one request.
+
+    Raises:
+        DagsterError: the certificates that the environment names cannot be read.
     """
 
     def __init__(self, address: Address, seconds: float = 60) -> None:
         self.address = address
         self._seconds = seconds
-        self._client = httpx.AsyncClient(headers=dict(address.headers), timeout=seconds)
+        try:
+            self._client = httpx.AsyncClient(headers=dict(address.headers), timeout=seconds, verify=_authorities())
+        except OSError as error:
+            raise DagsterError(
+                f"the certificates of SSL_CERT_FILE, SSL_CERT_DIR or REQUESTS_CA_BUNDLE cannot be read: {error}"
+            ) from error
 
     async def __aenter__(self) -> Self:
         return self
@@ -36,11 +47,11 @@ class GraphQL:
         await self._client.aclose()
 
     async def ask(self, query: str, variables: Mapping[str, Any] | None = None) -> Any:
-        """The answer to a query with one top field: that field's value.
+        """Sends a query that has one top-level field, and returns the value of that field.
 
         Raises:
-            DagsterAway: nobody answers, or the server says that it cannot now.
-            DagsterError: the answer is a refusal, or no GraphQL.
+            DagsterAway: the server does not answer, or says that it cannot answer now.
+            DagsterError: the server refuses, or its answer is not GraphQL.
         """
         url = f"{self.address.url}/graphql"
         try:
@@ -50,8 +61,32 @@ class GraphQL:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise DagsterError(f"{url} is no address: {error}") from error
         except httpx.TransportError as error:
+            if _is_tls(error):
+                raise DagsterError(
+                    f"there is no TLS connection to {url} that can be trusted: {error}; set SSL_CERT_FILE or"
+                    " REQUESTS_CA_BUNDLE, in the workers and in the triggerer, to the file of the authority that signed"
+                    " its certificate"
+                ) from error
             raise DagsterAway(f"{url} does not answer: {str(error) or type(error).__name__}") from error
         return _value(url, response)
+
+
+def _authorities() -> ssl.SSLContext | bool:
+    """The trusted authorities: httpx reads ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` itself, but not this variable."""
+    given = os.environ.get("REQUESTS_CA_BUNDLE")
+    if not given or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        return True
+    folder = Path(given).is_dir()
+    return ssl.create_default_context(cafile=None if folder else given, capath=given if folder else None)
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    """Whether client and server do not agree on TLS; a connection that broke later is another matter."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _value(url: str, response: httpx.Response) -> Any:
@@ -84,11 +119,11 @@ def _messages(errors: Any) -> str:
 
 
 def of_type(answer: Any, *wanted: str) -> dict[str, Any]:
-    """The answer if it is one of the wanted members of its union; Dagster sends errors as members, with HTTP 200.
+    """Returns the answer if its type is one of the wanted ones; Dagster sends errors as other types, with HTTP 200.
 
     Raises:
-        DagsterAway: an exception inside Dagster: its database or its code server may be gone for a moment.
-        DagsterError: every other member.
+        DagsterAway: Dagster itself raised an exception: its database or its code server may be away for a moment.
+        DagsterError: the answer has any other type.
     """
     kind = answer.get("__typename") if isinstance(answer, dict) else None
     if kind in wanted:

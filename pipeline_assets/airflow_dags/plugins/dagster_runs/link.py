@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from airflow.sdk import BaseOperatorLink
+from dagster_runs.compat import BaseOperatorLink, link
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
+    from dagster_runs.compat import BaseOperator
 
-# The XCom that Airflow's web server reads the link from.
+# The web server reads the link from this XCom.
 RUN_URL = "run_url"
 
 
@@ -17,14 +17,14 @@ class DagsterRunLink(BaseOperatorLink):
 
     @property
     def name(self) -> str:
-        """On the button."""
+        """The button's text."""
         return "Dagster run"
 
     @property
     def xcom_key(self) -> str:
-        """Written by the operator before it starts to wait; Airflow writes it again whenever the task leaves."""
+        """Airflow 3 reads this XCom, and writes it itself whenever the task leaves the worker."""
         return RUN_URL
 
-    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:  # noqa: ARG002 - Airflow's own
+    def get_link(self, operator: "BaseOperator", *, ti_key: "TaskInstanceKey") -> str:
         """The address; empty before there is a run."""
-        return str(getattr(operator, "run_url", ""))
+        return link(operator, RUN_URL, ti_key)

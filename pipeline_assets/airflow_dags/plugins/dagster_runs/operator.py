@@ -1,4 +1,4 @@
-"""One run of a Dagster job as one Airflow task: found again or launched, waited for, and told truthfully."""
+"""One run of a Dagster job as one Airflow task: it is found or launched, waited for, and its outcome is reported."""
 
 import asyncio
 import json
@@ -9,14 +9,21 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow.sdk import BaseOperator, Connection
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
-from airflow.sdk.execution_time.context import NEVER_EXPIRE
 from dagster_runs.address import Address
 from dagster_runs.client import Dagster
+from dagster_runs.compat import (
+    AirflowException,
+    AirflowFailException,
+    BaseOperator,
+    TaskDeferred,
+    connection,
+    forget_wait,
+    lives,
+    remember_wait,
+)
 from dagster_runs.errors import DagsterAway, DagsterError
 from dagster_runs.graphql import GraphQL
-from dagster_runs.link import DagsterRunLink
+from dagster_runs.link import RUN_URL, DagsterRunLink
 from dagster_runs.run import Run, own
 from dagster_runs.trigger import AWAY, NO_FILE, OVERDUE, REFUSED, DagsterRunTrigger
 
@@ -25,33 +32,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# In Airflow's memory of the task instance, which lives across retries and clearing: the first life whose success
-# has not been taken yet. XComs would not do, each try starts without them.
-_SINCE = "waiting_since"
-# Airflow kills for good five seconds after it has asked.
+# Airflow kills a process five seconds after it has asked it to end.
 _SECONDS_TO_KILL = 3
 
 
 class DagsterJobOperator(BaseOperator):
-    """Runs a job of the pipeline for one batch, exactly once a task instance, however often Airflow tries.
+    """Runs a job of the pipeline for one batch, exactly once per task instance, however often Airflow tries.
 
-    Its run is found by the tags ``airflow/dag_id``, ``airflow/dag_run_id``, ``airflow/task_id`` and
-    ``airflow/map_index`` before one is launched. A failed run fails the task at once; only an absent Dagster is
-    tried again. Returns ``{"run_id", "run_url", "rows", "model_version"}``; ``run_id`` and ``run_url`` are XComs of
-    their own from the launch on.
+    Before it launches a run it looks for one with the tags ``airflow/dag_id``, ``airflow/dag_run_id``,
+    ``airflow/task_id`` and ``airflow/map_index``. A failed run fails the task at once; Airflow retries only while
+    Dagster does not answer. Returns ``{"run_id", "run_url", "rows", "model_version"}``; ``run_id`` and ``run_url`` are
+    also XComs of their own from the launch on.
 
     Args:
         job: ``<task>_train`` or ``<task>_predict``.
-        batch: the batch; a template.
-        location: Dagster's code location.
-        conn_id: of the Airflow connection; see :meth:`~dagster_runs.address.Address.of`.
-        run_config: of the Dagster run: a mapping, or JSON; a template.
-        tags: further tags of the run: a mapping, or JSON; a template.
-        wait_for_file: whether to wait until the batch's input file is there.
-        deadline: how long the file may take to arrive, and again the run to end; then it is terminated.
-        poll_seconds: between two questions to Dagster.
-        patience: how long Dagster may be away while the run is waited for, before Airflow retries.
-        more: of every operator.
+        batch: name of the batch; a template.
+        location: name of Dagster's code location.
+        conn_id: id of the Airflow connection; see :meth:`~dagster_runs.address.Address.of`.
+        run_config: configuration of the Dagster run, as a mapping or as JSON; a template.
+        tags: further tags of the run, as a mapping or as JSON; a template.
+        wait_for_file: whether to wait until the batch's input file exists.
+        deadline: how long the file may take to arrive, and after that the run to end; a longer run is terminated.
+        poll_seconds: pause between two queries to Dagster.
+        patience: how long Dagster may not answer the waiting task before Airflow retries.
+        more: arguments of every operator.
     """
 
     template_fields: Sequence[str] = ("batch", "run_config", "tags")
@@ -89,16 +93,16 @@ class DagsterJobOperator(BaseOperator):
         self._key: dict[str, str] = {}
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Looks at what Dagster has, says at once what is wrong, and hands over to the trigger."""
+        """Looks for the run in Dagster, reports at once what would prevent one, and hands over to the trigger."""
         self._key = _key(context)
-        cleared, since = self._lives(context)
+        cleared, since = lives(context)
         run = self._with_dagster(lambda dagster: self._found(dagster, cleared, since))
         if run is not None and run.finished:
             return self._taken(context, run.run_id, run.status)
-        with self._told():
+        with self._translate_errors():
             run_config, tags = _mapping("run_config", self.run_config), _mapping("tags", self.tags)
-            self.run_url = self._address().runs(self._key)  # until the run has a page
-        context["task_state_store"].set(_SINCE, since, retention=NEVER_EXPIRE)
+            self.run_url = self._address().runs(self._key)  # until there is a run
+        remember_wait(context, since)
         raise TaskDeferred(
             trigger=DagsterRunTrigger(
                 conn_id=self.conn_id,
@@ -119,12 +123,12 @@ class DagsterJobOperator(BaseOperator):
         )
 
     def run_ended(self, context: "Context", event: dict[str, Any]) -> dict[str, Any]:
-        """Called by Airflow with the trigger's event."""
+        """Airflow calls this with the trigger's event."""
         self._key = _key(context)
         return self._taken(context, event["run_id"], event["status"], event["said"])
 
     def on_kill(self) -> None:
-        """Terminates what an earlier try launched, if this one is killed before the trigger waits for it again."""
+        """Terminates the run of an earlier try, if this try is killed before the trigger waits for that run again."""
         if self._dagster is None:
             return  # nothing has been asked yet
         address = self._dagster
@@ -140,15 +144,15 @@ class DagsterJobOperator(BaseOperator):
             try:
                 asyncio.run(ended())
             except DagsterError as error:
-                self.log.error("a run may go on: %s", error)  # noqa: TRY400 - it says all
+                self.log.error("a run may go on: %s", error)  # noqa: TRY400 - the message is complete
 
-        # In a thread: the signal may have come while this one's event loop runs.
+        # In a thread of its own: the signal may have come while the event loop of this one runs.
         thread = threading.Thread(target=end)
         thread.start()
         thread.join()
 
     async def _found(self, dagster: Dagster, cleared: int, since: int) -> Run | None:
-        """The task instance's own run; if there is none, whatever would keep it from being launched is an error."""
+        """Finds the task instance's run; if there is none, checks that one can be launched."""
         runs = [run for run in await dagster.runs(self._key) if not run.lost(time.time())]
         run = own(runs, cleared, since)
         if run is not None:
@@ -160,13 +164,14 @@ class DagsterJobOperator(BaseOperator):
         return None
 
     def _taken(self, context: "Context", run_id: str, status: str, said: str = "") -> dict[str, Any]:
-        """What the task makes of how it ended."""
+        """Turns how the run ended into the task's result or error."""
         if run_id:
             self.run_url = self._address().run(run_id)
-            context["ti"].xcom_push(key="run_id", value=run_id)
+            for key, value in (("run_id", run_id), (RUN_URL, self.run_url)):
+                context["ti"].xcom_push(key=key, value=value)
         if status == "SUCCESS":
             outcome = self._with_dagster(lambda dagster: dagster.outcome(run_id))
-            context["task_state_store"].delete(_SINCE)
+            forget_wait(context)
             return {
                 "run_id": run_id,
                 "run_url": self.run_url,
@@ -187,23 +192,14 @@ class DagsterJobOperator(BaseOperator):
             }[status]
         )
 
-    def _lives(self, context: "Context") -> tuple[int, int]:
-        """The number of the present life, and of the first in which this task waited and has taken no success since.
-
-        A life ends when the DAG run is cleared, which tells a task done again on purpose from a retry.
-        """
-        cleared = context["dag_run"].clear_number or 0
-        since = context["task_state_store"].get(_SINCE)
-        return cleared, since if isinstance(since, int) else cleared
-
     def _failed(self, why: str) -> AirflowFailException:
-        """For good: what Dagster has judged is not retried."""
+        """An error that Airflow does not retry."""
         where = f"\nDagster run: {self.run_url}" if self.run_url else ""
         return AirflowFailException(f"{self.job}, batch {self.batch}: {why}{where}")
 
     def _with_dagster(self, ask: Callable[[Dagster], Coroutine[Any, Any, T]]) -> T:
-        """Asks in an event loop of its own; errors become Airflow's, retried or not."""
-        with self._told():
+        """Asks Dagster in a new event loop; its errors become Airflow's, which are retried or not."""
+        with self._translate_errors():
             address = self._address()
 
             async def asked() -> T:
@@ -213,7 +209,7 @@ class DagsterJobOperator(BaseOperator):
             return asyncio.run(asked())
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except DagsterAway as error:
@@ -222,15 +218,14 @@ class DagsterJobOperator(BaseOperator):
             raise self._failed(str(error)) from error
 
     def _address(self) -> Address:
-        """Read once: in the moment of a kill Airflow cannot be asked for it."""
+        """Reads the connection once: while a task is being killed, Airflow does not give it out."""
         if self._dagster is None:
-            connection = Connection.get(self.conn_id)
-            self._dagster = Address.of(connection, connection.extra_dejson)
+            self._dagster = Address.of(*connection(self.conn_id))
         return self._dagster
 
 
 def _key(context: "Context") -> dict[str, str]:
-    """Tags of every run that a task instance ever launched."""
+    """The tags of every run that a task instance launches."""
     ti = context["ti"]
     return {
         "airflow/dag_id": ti.dag_id,
@@ -246,7 +241,7 @@ def _mapping(name: str, given: Mapping[str, Any] | str) -> Mapping[str, Any]:
     try:
         found = json.loads(given)
     except ValueError as error:
-        raise DagsterError(f"{name} is no JSON: {error}") from error
+        raise DagsterError(f"{name} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise DagsterError(f"{name} is {given}; expected: a mapping")
     return found

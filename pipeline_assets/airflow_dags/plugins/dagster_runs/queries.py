@@ -1,4 +1,4 @@
-"""What is asked, in Dagster's GraphQL."""
+"""The GraphQL queries and mutations that are sent to Dagster."""
 
 _RUN = "runId status creationTime tags { key value }"
 

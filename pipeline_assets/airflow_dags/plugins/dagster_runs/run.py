@@ -1,14 +1,15 @@
-"""A Dagster run as Airflow sees it, and which of several is a task instance's own."""
+"""A Dagster run as Airflow sees it, and the rule that says which of several runs belongs to a task instance."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
-# Dagster refuses to terminate these; their process will look at the run's status before it does anything.
+# Dagster refuses to terminate these; their process looks at the run's status before it does anything.
 NOT_BEGUN = ("NOT_STARTED", "STARTING")
 CLEARED = "airflow/cleared"
-# A run is submitted in the moment after it is made. One that was not was left behind by a webserver that died.
+# Dagster submits a run at once after it has created it. A run that is older and not submitted was left by a webserver
+# that died in between.
 _SUBMITTED_WITHIN = 120
 
 
@@ -17,10 +18,10 @@ class Run:
     """One run.
 
     Attributes:
-        run_id: Dagster's.
+        run_id: Dagster's id of the run.
         status: one of ``NOT_STARTED``, ``QUEUED``, ``STARTING``, ``STARTED``, ``CANCELING`` and :data:`FINISHED`.
-        created: seconds since 1970.
-        cleared: how often the Airflow DAG run had been cleared when it was launched.
+        created: time of its creation, in seconds since 1970.
+        cleared: number of the task instance's life that launched it; see :func:`~dagster_runs.compat.lives`.
     """
 
     run_id: str
@@ -30,17 +31,17 @@ class Run:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> "Run":
-        """From GraphQL."""
+        """Reads a run from a GraphQL answer."""
         tags = {tag["key"]: tag["value"] for tag in answer["tags"]}
         return cls(answer["runId"], answer["status"], answer["creationTime"], int(tags.get(CLEARED, 0)))
 
     @property
     def finished(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether the run has ended, in any way."""
         return self.status in FINISHED
 
     def lost(self, now: float) -> bool:
-        """Whether it was made and never submitted; nothing will ever start it.
+        """Whether the run was created and never submitted, so that nothing will ever start it.
 
         >>> Run("a", "NOT_STARTED", 0, 0).lost(300)
         True
@@ -49,16 +50,17 @@ class Run:
 
 
 def own(runs: Iterable[Run], cleared: int, since: int) -> Run | None:
-    """The run that a task instance goes on with; ``None`` if it is to launch one.
+    """The run that a task instance continues with; ``None`` if it must launch a new one.
 
     Args:
-        runs: that carry the task instance's tags, but those that were lost.
-        cleared: how often its DAG run has been cleared by now: the number of its present life.
-        since: the first of its lives in which Airflow waited for a run and has not taken a success yet.
+        runs: all runs with the task instance's tags, except the lost ones.
+        cleared: number of the task instance's present life.
+        since: number of the first life whose success the task instance has not taken yet.
 
-    In its present life any run is its own: whether Airflow retries, was restarted or killed, the outcome is taken.
-    Of an earlier life only a run that goes on (whoever cleared a waiting task has had it terminated, so nobody
-    meant it to end), and a success that nobody has seen. Everything else was cleared to be done again.
+    A run of the present life belongs to the task instance: its outcome counts, whether Airflow retries, was restarted
+    or was killed. A run of an earlier life belongs to it only if it still goes on (clearing a waiting task terminates
+    its run, so nobody wanted this one to end), or if it succeeded and Airflow has not seen that. The user cleared
+    everything else to do it again.
 
     >>> done = Run("a", "SUCCESS", created=1, cleared=0)
     >>> own([done], 0, 0) is done, own([done], 1, 0) is done, own([done], 1, 1) is None
@@ -67,7 +69,7 @@ def own(runs: Iterable[Run], cleared: int, since: int) -> Run | None:
     by_age = sorted(runs, key=lambda run: (run.created, run.run_id))
     present = [run for run in by_age if run.cleared >= cleared]
     if present:
-        # Several come of a launch that was delayed on its way; the oldest that goes on counts.
+        # There are several if a launch arrived late; the oldest that still goes on counts.
         going = [run for run in present if not run.finished]
         ended = [run for status in FINISHED for run in present if run.status == status]
         return (going or ended)[0]

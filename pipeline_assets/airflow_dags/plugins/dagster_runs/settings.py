@@ -1,4 +1,4 @@
-"""What can be said of a task's two DAGs: one entry of the list in the DAG file, or of the Airflow variable."""
+"""The settings of a task's two DAGs: one entry of the list in the DAG file or in the Airflow variable."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-# The logical date, or for a run that has none (started by hand or by an asset), the moment it was due.
+# The logical date; for a run that has none (Airflow 3, started by hand or by an asset) the time at which it was due.
 DATE = "{{ (dag_run.logical_date or dag_run.run_after).strftime('%Y-%m-%d') }}"
 
 
@@ -16,15 +16,15 @@ class _Strict(BaseModel):
 
 
 class StageSettings(_Strict):
-    """Of one of the two DAGs.
+    """The settings of one of the two DAGs.
 
     Attributes:
-        schedule: cron expression or preset such as ``@daily``; by default nothing starts the DAG but people.
-        batch: which batch a run is for, unless its form says another; a template.
-        wait_for_file: whether a run waits until the batch's input file is there.
-        deadline_hours: how long the file may take, and again the run.
-        run_config: of the Dagster run, unless the form says another.
-        tags: of the Dagster run, beside those that name the Airflow DAG run.
+        schedule: cron expression or preset such as ``@daily``; by default only people start the DAG.
+        batch: template of the batch's name; the form of a run may name another batch.
+        wait_for_file: whether a run waits until the batch's input file exists.
+        deadline_hours: how long the file may take to arrive, and after that the run to end.
+        run_config: configuration of the Dagster run; the form of a run may give another one.
+        tags: tags of the Dagster run, beside those that name the Airflow DAG run.
     """
 
     schedule: str | None = None
@@ -36,15 +36,15 @@ class StageSettings(_Strict):
 
     @property
     def deadline(self) -> timedelta:
-        """As a length of time."""
+        """The deadline as a duration."""
         return timedelta(hours=self.deadline_hours)
 
 
 class PredictSettings(StageSettings):
-    """Of the DAG that predicts.
+    """The settings of the DAG that predicts.
 
     Attributes:
-        after_train: whether it starts when the DAG that trains has succeeded, instead of on a schedule.
+        after_train: whether it starts after each success of the DAG that trains, instead of on a schedule.
     """
 
     after_train: bool = False
@@ -57,18 +57,18 @@ class PredictSettings(StageSettings):
 
 
 class TaskSettings(_Strict):
-    """Of one task.
+    """The settings of one task.
 
     Attributes:
         task: its name; the DAGs are ``<task>_train`` and ``<task>_predict``, like the Dagster jobs.
-        location: Dagster's code location.
-        connection: the Airflow connection to Dagster.
-        retries: how often Airflow tries again while Dagster is away; a failed run is not tried again.
-        retry_seconds: before the first of them; it doubles up to ten minutes.
-        poll_seconds: between two questions to Dagster.
-        patience_seconds: how long Dagster may be away from a waiting task before that counts as a try.
-        train: of the DAG that trains.
-        predict: of the DAG that predicts.
+        location: name of Dagster's code location.
+        connection: id of the Airflow connection to Dagster.
+        retries: how often Airflow tries again while Dagster does not answer; a failed run is not tried again.
+        retry_seconds: pause before the first retry; it doubles up to ten minutes.
+        poll_seconds: pause between two queries to Dagster.
+        patience_seconds: how long Dagster may not answer a waiting task before the try ends.
+        train: settings of the DAG that trains.
+        predict: settings of the DAG that predicts.
     """
 
     task: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -83,13 +83,13 @@ class TaskSettings(_Strict):
 
 
 def read(tasks: Sequence[Any] | str) -> list[TaskSettings]:
-    """Checks a list of tasks; what is wrong becomes the DAG file's import error in Airflow's UI.
+    """Checks a list of tasks; Airflow shows an error here as the import error of the DAG file.
 
     Args:
-        tasks: names and mappings of :class:`TaskSettings`, or such a list as JSON.
+        tasks: a list of names and of mappings with the fields of :class:`TaskSettings`, or such a list as JSON.
 
     Raises:
-        ValueError: says for each mistake where it is.
+        ValueError: the list is wrong; the message gives the place of each mistake.
 
     >>> [task.task for task in read(["flights", {"task": "returns", "train": {"schedule": "@daily"}}])]
     ['flights', 'returns']

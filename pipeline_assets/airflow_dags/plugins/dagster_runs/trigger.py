@@ -1,7 +1,7 @@
-"""Launches a run and waits for it, in the triggerer, where no worker is held.
+"""Launches a run and waits for it in the triggerer, which holds no worker.
 
-The launch is here and not in the operator, because only here is somebody called when a user ends the task: Airflow
-tells nobody if it is marked after the worker has left and before the triggerer has taken over.
+The trigger launches, not the operator, because Airflow tells only a trigger that a user has ended the waiting task. If
+the operator launched and the user ended the task before the triggerer took over, the run would go on.
 """
 
 import asyncio
@@ -10,51 +10,51 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-from airflow.sdk import Connection
-from airflow.sdk.bases.xcom import BaseXCom
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from dagster_runs.address import Address
 from dagster_runs.client import Dagster, Files
+from dagster_runs.compat import async_connection, still_waits, write_xcom
 from dagster_runs.errors import DagsterAway, DagsterError
 from dagster_runs.graphql import GraphQL
 from dagster_runs.link import RUN_URL
 from dagster_runs.run import CLEARED, Run, own
 
-# What an event says beside the statuses in which a run ends.
+# Statuses of an event beside those in which a Dagster run ends.
 AWAY, REFUSED, OVERDUE, NO_FILE = "away", "refused", "overdue", "no file"
 
-# The triggerer gives on_kill 30 seconds ([triggerer] on_kill_timeout), and says nothing of what it cut off.
+# Airflow 3 gives on_kill 30 seconds ([triggerer] on_kill_timeout), and does not report what it cut off.
 _SECONDS_TO_KILL = 25
 _SECONDS_TO_END = 120
-# A launch that was under way when the task was ended shows up within these, or never.
+# A launch that was under way when the task was ended appears within this time, or never.
 _SECONDS_TO_APPEAR = 5
 
 Event = dict[str, Any]
 
-# Nobody else holds what must not be lost half-way.
+# An event loop keeps only weak references to its tasks; these must not be collected half-way.
 _WORK: set[asyncio.Task[None]] = set()
 
 
 class DagsterRunTrigger(BaseTrigger):
-    """Goes on with a task instance's own run, or launches it, until it has ended.
+    """Finds or launches the run of a task instance, and waits until it has ended.
 
     The event is ``{"status": ..., "run_id": ..., "said": ...}``; the status is Dagster's, or one of this module's.
 
     Args:
-        conn_id: of the Airflow connection.
-        location: the code location.
-        job: to be run.
-        batch: for which.
-        run_config: of a launch.
-        tags: of a launch, beside ``key``.
-        key: tags by which the task instance's runs are found.
-        cleared: how often its DAG run has been cleared; see :func:`~dagster_runs.run.own`.
-        since: see there.
-        file_until: seconds since 1970, until which the batch's input file is waited for; ``None`` if it must be there.
-        seconds: that a run may take, from its launch. The deadline lives here because ``execution_timeout`` does not
-            reach across a deferral, and a trigger's own timeout runs none of our code.
-        poll_seconds: between two questions.
-        patience_seconds: how long Dagster may be away before the task is handed back to be retried.
+        conn_id: id of the Airflow connection.
+        location: name of the code location.
+        job: name of the job.
+        batch: name of the batch.
+        run_config: configuration of the run, if it is launched.
+        tags: tags of the run, if it is launched, beside ``key``.
+        key: the tags that identify the task instance's runs.
+        cleared: number of the task instance's present life; see :func:`~dagster_runs.run.own`.
+        since: first life whose success was not taken; see there.
+        file_until: time until which to wait for the batch's input file, in seconds since 1970; ``None`` if the file
+            must exist.
+        seconds: how long a run may take from its launch. The deadline is here because ``execution_timeout`` does not
+            cover a deferral, and a trigger's own timeout calls none of our code.
+        poll_seconds: pause between two queries.
+        patience_seconds: how long Dagster may not answer before the task goes back to Airflow for a retry.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class DagsterRunTrigger(BaseTrigger):
         self._files: Files | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """For the triggerer."""
+        """The class and arguments that the triggerer makes the trigger of."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "conn_id": self.conn_id,
             "location": self.location,
@@ -111,15 +111,20 @@ class DagsterRunTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event."""
-        event = await self._wait()
+        """Yields one event, when the run has ended or cannot be waited for."""
+        try:
+            event = await self._wait()
+        except asyncio.CancelledError:
+            if not await still_waits(self.task_instance, self.trigger_id):
+                await self.on_kill()
+            raise
         yield TriggerEvent({"run_id": self._run_id, "said": "", **event})  # type: ignore[no-untyped-call] # Airflow's
 
     async def on_kill(self) -> None:
-        """Terminates the run: somebody has marked the task, or cleared it.
+        """Terminates the run, because somebody has marked or cleared the task.
 
-        The triggerer asks for this once and then cancels it every second, so the work is done beside it. What it
-        says after the second or third of them is in the triggerer's own log.
+        The triggerer calls this once and then cancels it every second, so the work is done in a task of its own. What
+        it logs after the first seconds is in the triggerer's own log.
         """
         work = asyncio.create_task(self._killed())
         _WORK.add(work)
@@ -141,27 +146,26 @@ class DagsterRunTrigger(BaseTrigger):
                     return
             except DagsterAway as error:
                 if left < 1:
-                    self.log.error("the run may go on: %s", error)  # noqa: TRY400 - it says all
+                    self.log.error("the run may go on: %s", error)  # noqa: TRY400 - the message is complete
                     return
             except DagsterError as error:
-                self.log.error("the run may go on: %s", error)  # noqa: TRY400 - it says all
+                self.log.error("the run may go on: %s", error)  # noqa: TRY400 - the message is complete
                 return
-            await asyncio.sleep(0.5)  # before it is asked again
+            await asyncio.sleep(0.5)  # before the next try
 
     async def _ended(self, dagster: Dagster, seconds: float) -> bool:
-        """Terminates what goes on of this life and those before; whether there was anything."""
-        # A task that was cleared may have launched its next run already.
+        """Terminates the runs of this life and of earlier ones; returns whether there were any."""
+        # A cleared task may have launched its next run already.
         going = [run for run in await dagster.runs(self.key) if not run.finished and run.cleared <= self.cleared]
         for run in going:
             self.log.info("run %s has ended: %s", run.run_id, await dagster.terminate(run.run_id, seconds))
         return bool(going)
 
     async def _graphql(self) -> GraphQL:
-        connection = await Connection.async_get(self.conn_id)
-        return GraphQL(Address.of(connection, await connection.aextra_dejson()))
+        return GraphQL(Address.of(*await async_connection(self.conn_id)))
 
     async def _wait(self) -> Event:
-        """Looks until there is something to tell, or Dagster has been away for too long, or refuses."""
+        """Looks until there is an event: the run has ended, or Dagster refuses or has not answered for too long."""
         away_since: float | None = None
         while True:
             try:
@@ -186,7 +190,7 @@ class DagsterRunTrigger(BaseTrigger):
         if self._run_id and self._run_id not in {run.run_id for run in runs}:
             return {"status": REFUSED, "said": f"run {self._run_id} was deleted in Dagster"}
         for lost in [run for run in runs if run.lost(time.time())]:
-            self.log.warning("run %s was made and never submitted; it is deleted", lost.run_id)
+            self.log.warning("run %s was created and never submitted; it is deleted", lost.run_id)
             await dagster.delete(lost)
             runs.remove(lost)
             self._run_id = ""
@@ -198,18 +202,18 @@ class DagsterRunTrigger(BaseTrigger):
         if run.finished:
             return {"status": run.status}
         for other in runs:
-            # Of a launch that arrived late: whoever sent it gave up, and launched this run.
+            # A launch arrived late: its sender had given up and launched this run.
             if not other.finished and other.cleared == run.cleared and other.run_id != run.run_id:
-                self.log.warning("run %s is a double of %s and is terminated", other.run_id, run.run_id)
+                self.log.warning("run %s is a duplicate of %s and is terminated", other.run_id, run.run_id)
                 await dagster.terminate(other.run_id, _SECONDS_TO_END)
         if time.time() > run.created + self.seconds:
             status = await dagster.terminate(run.run_id, _SECONDS_TO_END)
-            # It may have ended by itself meanwhile; then that is the truth.
+            # If it ended by itself meanwhile, that outcome counts.
             return {"status": OVERDUE if status == "CANCELED" else status}
         return None
 
     async def _launched(self, dagster: Dagster) -> Run | None:
-        """A new run; ``None`` as long as its file is waited for."""
+        """Launches a run; ``None`` while its file does not exist."""
         job = await dagster.job(self.location, self.job)
         if self.file_until is not None:
             self._files = await dagster.files(job, self._files)
@@ -224,13 +228,10 @@ class DagsterRunTrigger(BaseTrigger):
         return run
 
     async def _show(self, run: Run, address: Address) -> None:
-        """Puts the run where people see it while it goes on."""
+        """Writes the run's XComs, so that people can follow it while it goes on."""
         self._run_id = run.run_id
         ti = self.task_instance
         if ti is None:
             return
         for key, value in (("run_id", run.run_id), (RUN_URL, address.run(run.run_id))):
-            await BaseXCom.aset(
-                key=key, value=value,
-                dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index,
-            )  # fmt: skip
+            await write_xcom(ti, key, value)

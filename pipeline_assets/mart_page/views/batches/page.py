@@ -1,6 +1,7 @@
-"""Batches: what came in, what was set aside and why, what was made of it, and whether it is fresh."""
+"""Batches: what came in, which rows were rejected and why, what was made of it, and whether that is current."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from htmltools import Tag, TagChild, TagList, div, h3, p, span, tags
@@ -8,18 +9,26 @@ from shiny import Inputs, Outputs, Session, module, reactive, render, req, ui
 
 from pipeline_assets.errors import PipelineError
 from pipeline_assets.mart_page import parts
+from pipeline_assets.mart_page import training_facts as records_of
+from pipeline_assets.mart_page.choices import Record, record
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
+from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
 from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.batches import charts as pictures
 from pipeline_assets.mart_page.views.batches.queries import Truth, truth
-from pipeline_assets.mart_page.views.batches.status import SHOWN, BatchRecord, batch_records
-from pipeline_assets.mart_page.views.models.queries import record
-from pipeline_assets.ml.metrics import METRICS, scores
+from pipeline_assets.ml.kinds.binary.metrics import METRICS, scores
+from pipeline_assets.monitoring.batch_status import SHOWN, BatchRecord, MadeFrom, Outcome, State, batch_records
+from pipeline_assets.stores.registry.registry import Registry
+from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import STAGES, TaskSpec
 
-_SIGNS = {"done": "✓", "waiting": "●", "changed": "↻", "unfinished": "…", "gone": "∅", "damaged": "⚠"}
+_SIGNS: Mapping[State, str] = {
+    "done": "✓", "waiting": "●", "changed": "↻", "unfinished": "…", "outdated": "≠", "unverified": "?", "gone": "∅",
+    "damaged": "⚠",
+}  # fmt: skip
+_TO_RUN: tuple[State, ...] = ("waiting", "changed", "unfinished", "outdated")
 
 
 @module.ui
@@ -38,13 +47,37 @@ def batches_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every v
 
 @module.server
 def batches_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901 - Shiny's way
-    """Files say what came, marts what was made of it."""
+    """The files say what came, the marts and the registry what was made of it."""
     says, formats = page.texts("batches"), page.formats
+    answer: reactive.Value[tuple[str, Mapping[int, MadeFrom] | Problem] | None] = reactive.value(None)
+
+    @reactive.extended_task
+    async def ask_registry(task: str) -> tuple[str, Mapping[int, MadeFrom] | Problem]:
+        # In a task of its own: the first question loads MLflow, which takes seconds, and the batches are shown before.
+        registry = page.app_state.stores["registry"]
+        return task, await asyncio.to_thread(attempt, versions_made_from, registry, task)
+
+    @reactive.effect
+    def _ask_registry() -> None:
+        if page.route().view in (None, "batches"):
+            ask_registry(page.task().name)
+
+    @reactive.effect
+    def _keep_answer() -> None:
+        if ask_registry.status() == "success":
+            answer.set(ask_registry.result())
+
+    @reactive.calc
+    def versions() -> Mapping[int, MadeFrom] | Problem | None:
+        """What each version was made from; ``None`` until the registry has answered."""
+        task, found = answer() or ("", None)
+        return found if task == page.task().name else None
 
     @reactive.calc
     async def records() -> list[BatchRecord]:
-        known = await page.ask(record, page.schema, page.task())
-        return await page.work(batch_records, page.files, page.task(), known)
+        known, made_from = await page.ask(record, page.schema, page.task()), versions()
+        outcomes = outcomes_of(page.task(), known, made_from if isinstance(made_from, Mapping) else {})
+        return await page.work(batch_records, page.files, page.task(), outcomes)
 
     @reactive.calc
     async def chosen() -> BatchRecord:
@@ -58,10 +91,15 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
     @reactive.calc
     async def known_truth() -> Truth | None:
         task, one = page.task(), await chosen()
-        req(one.ref.stage == "predict" and one.version is not None and task.key)
+        req(one.ref.stage == "predict" and one.current is not None and task.key)
         output = await page.mart(task, "predict_output")
         inputs, trains = await page.mart(task, "predict_input"), await page.mart(task, "train_input")
-        if output is None or inputs is None or trains is None:
+        if (
+            output is None
+            or inputs is None
+            or trains is None
+            or not set(task.key) <= {*inputs.columns, *trains.columns}
+        ):
             return None
         return await page.ask(truth, task, one.ref.batch, output=output, inputs=inputs, trains=trains)
 
@@ -85,7 +123,7 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
 
     @render.ui
     async def one() -> TagChild:
-        return _one(page, await chosen(), says, formats)
+        return _one(page, await chosen(), versions(), says, formats)
 
     @render_picture
     async def reasons() -> Picture | None:
@@ -95,7 +133,7 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
     @render.ui
     async def quality() -> TagChild:
         one = await chosen()
-        if one.ref.stage == "train" or one.version is None:
+        if one.ref.stage == "train" or one.current is None:
             return None
         if not page.task().key:
             return div(h3(says("quality")), p(says("no_key")))
@@ -104,27 +142,61 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
         if found is None:
             return div(head, p(says("no_truth")))
         trained = [each for each in await records() if each.ref.stage == "train"]
-        learned = {each.ref.batch for each in trained if each.version == one.version}
+        learned = {each.ref.batch for each in trained if each.outcome and each.outcome.version == one.current.version}
         return div(head, _quality(found, learned, says, formats))
 
 
+def versions_made_from(registry: Registry, task: str) -> dict[int, MadeFrom]:
+    """What each version of a task was made from, as far as the registry knows.
+
+    Raises:
+        TransientError: the registry does not answer.
+        StoreError: it refuses.
+    """
+    sha256 = registry.input_sha256(task)
+    return {
+        each.version: MadeFrom(sha256[each.run_id], each.fingerprints or {})
+        for each in registry.candidates(task)
+        if each.run_id in sha256
+    }
+
+
+def outcomes_of(task: TaskSpec, known: Record, versions: Mapping[int, MadeFrom]) -> dict[BatchRef, Outcome]:
+    """What was made of each batch: the newest version trained from it, or its predictions."""
+    found: dict[BatchRef, Outcome] = {}
+    for choice in reversed(known.trainings):  # the latest of a batch comes last, and stays
+        trained = choice.newest
+        if trained is not None:
+            found[BatchRef(task.name, "train", choice.batch)] = Outcome(
+                version=trained.version,
+                finished=choice.chosen_at,
+                run_id=choice.run_id,
+                metric=trained.metrics.get(choice.metric),
+                made_from=versions.get(trained.version),
+            )
+    for each in known.batches:
+        ref = BatchRef(task.name, "predict", each.batch)
+        found[ref] = Outcome(each.model_version, each.predicted_at, each.run_id)
+    return found
+
+
 def _summary(there: Sequence[BatchRecord], now: datetime, says: ViewTexts, formats: Formats) -> TagChild:
-    """Freshness at a glance: what finished last in each stage, and what waits."""
+    """What finished last in each stage, and which batches are to be run."""
     if not there:
         return None
     cards = []
     for stage in STAGES:
-        finished = [one for one in there if one.ref.stage == stage and one.finished]
-        latest = max(finished, key=lambda one: one.finished or now, default=None)
+        finished = [(one.outcome.finished, one.ref.batch) for one in there if one.ref.stage == stage and one.outcome]
+        latest, batch = max(finished, default=(None, ""))
         cards.append(
             div(
                 span(says(f"last_{stage}"), class_="hint"),
-                tags.strong(formats.ago(latest.finished, now) if latest and latest.finished else says("never")),
-                span(latest.ref.batch if latest else ""),
+                tags.strong(formats.ago(latest, now) if latest else says("never")),
+                span(batch),
                 class_="card-of-facts",
             )
         )
-    waiting = [one for one in there if one.state not in ("done", "gone")]
+    waiting = [one for one in there if one.state not in ("done", "gone", "unverified")]
     cards.append(
         div(
             span(says("to_do"), class_="hint"),
@@ -142,18 +214,18 @@ def _table(route: Route, task: TaskSpec, there: Sequence[BatchRecord], says: Vie
     head = [says(name) for name in ("batch", "state", "rows", "rejected", "version")]
 
     def row(one: BatchRecord) -> list[TagChild]:
-        found = one.manifest
+        found, outcome = one.manifest, one.current
         number = formats.number
-        value = one.metric if stage == "train" else one.written
+        value = (outcome.metric if stage == "train" else one.written) if outcome else None
         there_too = route.at(view="batches", task=task.name, batch=one.ref.batch, stage=stage, row=None)
         return [
             tags.a(one.ref.batch, href=there_too),
             span(span(_SIGNS[one.state], aria_hidden="true", class_="sign"), " ", says(f"state_{one.state}")),
             "" if found is None else number(found.rows),
             "" if found is None else _rejected(found.rejected, found.rows, formats),
-            "" if one.version is None else number(one.version),
+            number(outcome.version) if outcome else "",
             "" if value is None else number(value),
-            "" if one.finished is None else formats.moment(one.finished),
+            formats.moment(outcome.finished) if outcome else "",
         ]
 
     return parts.table([*head, quality, says("when")], map(row, there), says(f"of_{stage}"), numbers=(2, 3, 4, 5))
@@ -165,13 +237,18 @@ def _rejected(rejected: int, rows: int, formats: Formats) -> str:
     return f"{formats.number(rejected)} ({formats.share(rejected / rows)})"
 
 
-def _one(page: Page, one: BatchRecord, says: ViewTexts, formats: Formats) -> Tag:
+def _one(
+    page: Page, one: BatchRecord, versions: Mapping[int, MadeFrom] | Problem | None, says: ViewTexts, formats: Formats
+) -> Tag:
     found, task, route = one.manifest, page.task(), page.route()
-    told: dict[str, TagChild] = {says("state"): f"{_SIGNS[one.state]} {says(f'state_{one.state}')}"}
+    facts: dict[str, TagChild] = {says("state"): f"{_SIGNS[one.state]} {says(f'state_{one.state}')}"}
     if one.problem:
-        told[says("problem")] = tags.pre(one.problem)
+        facts[says("problem")] = tags.pre(one.problem)
+    if one.state == "unverified":
+        why = records_of.problem(versions) if isinstance(versions, Problem) else None
+        facts[says("problem")] = why or says("comparing" if versions is None else "not_known")
     if found is not None:
-        told |= {
+        facts |= {
             says("file"): found.uri,
             says("sha256"): tags.code(found.sha256),
             says("rows"): formats.number(found.rows),
@@ -179,11 +256,11 @@ def _one(page: Page, one: BatchRecord, says: ViewTexts, formats: Formats) -> Tag
             says("rejected"): _rejected(found.rejected, found.rows, formats),
         }
         if one.ref.stage == "train":
-            told[says("unlabelled")] = formats.number(found.unlabelled)
+            facts[says("unlabelled")] = formats.number(found.unlabelled)
         if found.unexpected:
-            told[says("unexpected")] = ", ".join(found.unexpected)
-    if one.run_id and page.links.dagster:
-        told[says("run")] = tags.a(one.run_id, href=f"{page.links.dagster}/runs/{one.run_id}", rel="noreferrer")
+            facts[says("unexpected")] = ", ".join(found.unexpected)
+    if one.current is not None:
+        facts[says("run")] = records_of.dagster_run(page, one.current.run_id)
     stage = {"stage": "train"} if one.ref.stage == "train" else {}
     sides = ("input",) if one.ref.stage == "train" else ("input", "output")
     links = [
@@ -193,16 +270,16 @@ def _one(page: Page, one: BatchRecord, says: ViewTexts, formats: Formats) -> Tag
             class_="btn btn-sm btn-outline-primary",
         )
         for side in sides
-        if one.version is not None
+        if one.outcome is not None
     ]
     close = tags.a(says("close"), href=route.at(batch=None, stage=None), class_="btn btn-sm btn-outline-secondary")
-    todo = {"waiting", "changed", "unfinished"}
     line = f"make run TASK={task.name} STAGE={one.ref.stage} BATCH={one.ref.batch}"
     return div(
         h3(says("one", batch=one.ref.batch, stage=one.ref.stage)),
-        p(says("run_it"), " ", tags.code(line)) if one.state in todo else None,
+        p(says("run_it"), " ", tags.code(line)) if one.state in _TO_RUN else None,
+        records_of.outdated(one.differences, page.texts) if one.differences else None,
         div(*links, close, class_="tools"),
-        parts.facts(told),
+        parts.facts(facts),
         p(says("none_rejected"), class_="hint") if found and not found.rejected else None,
         class_="one-batch",
     )
@@ -215,7 +292,7 @@ def _quality(found: Truth, learned: set[str], says: ViewTexts, formats: Formats)
         return p(str(error))
     hits = int(found.label[found.decision].sum())
     taken, ones = int(found.decision.sum()), int(found.label.sum())
-    told: dict[str, TagChild] = {
+    facts: dict[str, TagChild] = {
         says("truth_rows"): formats.number(len(found.label)),
         says("truth_from"): ", ".join(found.batches),
         **{metric: formats.number(values[metric]) for metric in METRICS},
@@ -225,5 +302,5 @@ def _quality(found: Truth, learned: set[str], says: ViewTexts, formats: Formats)
     return TagList(
         p("⚠ ", says("seen_before")) if learned & set(found.batches) else None,
         p(says("partly")) if found.partly else None,
-        parts.facts(told),
+        parts.facts(facts),
     )

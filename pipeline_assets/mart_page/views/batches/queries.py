@@ -1,11 +1,11 @@
-"""What the marts say of batches: how a predicted batch compares with the truth that came later."""
+"""How the predictions of a batch compare with the labels that came later."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
-from psycopg2.sql import SQL
+from psycopg2.sql import SQL, Identifier, Literal
 
 from pipeline_assets.mart_page.catalog import Mart
 from pipeline_assets.task.spec import TaskSpec
@@ -20,9 +20,10 @@ class Truth:
     Attributes:
         label: 0 or 1, a value a row.
         probability: as the model said.
-        decision: whether the output file took the row.
+        decision: whether the output file took the row; for a task without a rule, whether the model predicts the label
+            1 (a probability of 0.5 or more).
         batches: train batches that the labels came in.
-        partly: whether there are more such rows than were looked at.
+        partly: whether there are more such rows than were read.
     """
 
     label: npt.NDArray[np.int8]
@@ -47,11 +48,25 @@ def truth(cursor: Cursor, task: TaskSpec, batch: str, *, output: Mart, inputs: M
     """
     same = SQL(" AND ").join(SQL("t.{0} = i.{0}").format(inputs.columns[name].sql) for name in task.key)
     query = SQL(
-        "SELECT DISTINCT ON (o.row_number) t.label, o.probability, o.decision, t.batch FROM {} o"
-        " JOIN {} i ON i.batch = o.batch AND i.row_number = o.row_number JOIN {} t ON {}"
-        " WHERE o.batch = %s AND t.label IS NOT NULL ORDER BY o.row_number, t.batch DESC LIMIT %s"
-    ).format(output.sql, inputs.sql, trains.sql, same)
-    cursor.execute(query, [batch, _MOST_ROWS + 1])
+        "SELECT DISTINCT ON (o.row_number) t.{label}, o.probability, {decision}, t.{train_batch} FROM {output} o"
+        " JOIN {inputs} i ON i.{input_batch} = o.batch AND i.{input_row} = o.row_number JOIN {trains} t ON {same}"
+        " WHERE o.batch = {batch} AND t.{label} IS NOT NULL ORDER BY o.row_number, t.{train_batch} DESC LIMIT {most}"
+    ).format(
+        output=output.sql,
+        inputs=inputs.sql,
+        trains=trains.sql,
+        label=Identifier(trains.label),
+        decision=SQL(
+            "coalesce(o.decision, o.probability >= 0.5)" if "decision" in output.columns else "o.probability >= 0.5"
+        ),
+        train_batch=trains.batch,
+        input_batch=inputs.batch,
+        input_row=inputs.row_number,
+        same=same,
+        batch=Literal(batch),
+        most=Literal(_MOST_ROWS + 1),
+    )
+    cursor.execute(query)
     rows = cursor.fetchall()
     if not rows:
         return None

@@ -1,4 +1,4 @@
-"""Drift in pictures: the index of every column, one column bin by bin, and how scores lie batch by batch."""
+"""Drift in pictures: the index of every column, one column bin by bin, and the scores of each batch."""
 
 from collections.abc import Sequence
 

@@ -1,18 +1,17 @@
-"""Drift: is the new input like the one the model learned from, and how do its scores lie?"""
+"""Drift: is the new input like the input that the model learned from, and how are its scores distributed?"""
 
 from collections.abc import Sequence
 
 from htmltools import Tag, TagChild, TagList, div, h3, p, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 
-from pipeline_assets.mart_page import parts
+from pipeline_assets.mart_page import choices, parts
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
 from pipeline_assets.mart_page.views.drift import charts as pictures
 from pipeline_assets.mart_page.views.drift import queries
 from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Drift, Scores
-from pipeline_assets.mart_page.views.models import queries as models
 
 _KINDS = ("feature", "raw", "all")
 _BATCHES = 24  # whose scores are shown: two years of months
@@ -40,12 +39,12 @@ def drift_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every vie
 
 @module.server
 def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901
-    """Compares the picked batches; by default the one predicted last with the one that its version learned from."""
+    """Compares the picked batches; by default the one predicted last with the train batch of its version."""
     says, formats = page.texts("drift"), page.formats
 
     @reactive.calc
-    async def record() -> models.Record:
-        return await page.ask(models.record, page.schema, page.task())
+    async def record() -> choices.Record:
+        return await page.ask(choices.record, page.schema, page.task())
 
     @reactive.calc
     async def batches() -> tuple[str | None, str | None]:
@@ -129,7 +128,7 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
         return None if shift is None else TagList(_bins(shift, says, formats), _table(page, there, says, formats))
 
     @reactive.calc
-    async def lying() -> list[Scores]:
+    async def distributions() -> list[Scores]:
         output_mart = await page.mart(page.task(), "predict_output")
         latest = sorted((await record()).batches, key=lambda each: each.predicted_at)[-_BATCHES:]
         if output_mart is None or not latest:
@@ -138,7 +137,7 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
 
     @render.ui
     async def scores_head() -> TagChild:
-        there = await lying()
+        there = await distributions()
         if not there:
             return TagList(h3(says("scores")), parts.empty(says("no_scores"), says("no_scores_do")))
         lead = says("scores_lead", batches=formats.number(len(there)), rows=formats.number(queries.SCORES))
@@ -146,12 +145,12 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
 
     @render_picture
     async def scores() -> Picture | None:
-        there = await lying()
+        there = await distributions()
         return pictures.scores(there, says, formats) if there else None
 
     @render.ui
     async def scores_table() -> TagChild:
-        there = await lying()
+        there = await distributions()
         return _scores(there, says, formats) if there else None
 
 
@@ -160,7 +159,7 @@ def _kind(page: Page) -> str:
     return wanted if wanted in _KINDS else _KINDS[0]
 
 
-def _learned_from(known: models.Record, predict: object) -> str | None:
+def _learned_from(known: choices.Record, predict: object) -> str | None:
     """The train batch of the version that made a prediction; the latest one where that is not known."""
     name = predict if isinstance(predict, str) else getattr(predict, "batch", None)
     version = next((each.model_version for each in known.batches if each.batch == name), None)
@@ -170,7 +169,7 @@ def _learned_from(known: models.Record, predict: object) -> str | None:
     return known.trainings[0].batch if known.trainings else None
 
 
-def _picker(page: Page, says: ViewTexts, known: models.Record, train: str | None, predict: str | None) -> TagChild:
+def _picker(page: Page, says: ViewTexts, known: choices.Record, train: str | None, predict: str | None) -> TagChild:
     predicts = [each.batch for each in known.batches]
     trains = sorted({each.batch for each in known.trainings})
     form = parts.form(
@@ -188,7 +187,7 @@ def _picker(page: Page, says: ViewTexts, known: models.Record, train: str | None
 
 
 def _with(names: Sequence[str], picked: str | None) -> dict[str, str]:
-    """Options, with the picked one among them though it may not be there."""
+    """Options, with the picked one among them even if it is unknown."""
     wanted = [] if picked is None or picked in names else [picked]
     return {name: name for name in [*wanted, *names]}
 
@@ -234,16 +233,17 @@ def _table(page: Page, shifts: Sequence[ColumnShift], says: ViewTexts, formats: 
 
 
 def _scores(found: Sequence[Scores], says: ViewTexts, formats: Formats) -> Tag:
+    decided = any(each.decided is not None for each in found)
     rows: list[list[TagChild]] = [
         [
             each.made.batch,
             str(each.made.model_version),
             formats.number(each.rows),
             *(formats.share(value) for value in each.quantiles),
-            formats.share(each.decided),
+            *([formats.share(each.decided) if each.decided is not None else ""] if decided else []),
         ]
         for each in found
     ]
     quantiles = [f"{formats.share(share)}" for share in queries.QUANTILES]
-    head = [says("batch"), says("version"), says("rows"), *quantiles, says("decided")]
+    head = [says("batch"), says("version"), says("rows"), *quantiles, *([says("decided")] if decided else [])]
     return parts.table(head, rows, says("scores"), numbers=range(1, len(head)))

@@ -1,4 +1,4 @@
-"""Samples of a batch, drawn by row number: what a comparison costs does not grow with the batch."""
+"""Samples of a batch, drawn by row number: comparing large batches costs no more than comparing small ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
-from psycopg2.sql import SQL
+from psycopg2.sql import SQL, Literal
 
 from pipeline_assets.mart_page.catalog import Column, Mart
 from pipeline_assets.mart_page.predicted import Predicted
@@ -15,7 +15,7 @@ from pipeline_assets.stores.marts.sql_types import arrow_type
 
 ROWS = 20_000  # of a sample
 SCORES = 5_000  # of a batch's scores
-_SCORE_COLUMNS = ("probability", "decision")
+_PROBABILITY, _DECISION = "probability", "decision"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SEED = 0
 
@@ -56,28 +56,28 @@ class Drift:
 
 @dataclass(frozen=True)
 class Scores:
-    """How a batch's scores lie.
+    """The distribution of a batch's scores.
 
     Attributes:
-        rows: looked at.
+        rows: rows looked at.
         of: see :class:`Sample`.
-        quantiles: see :data:`QUANTILES`.
-        decided: share of rows that the output file takes.
-        shares: of the rows, in twenty equal steps from 0 to 1.
+        quantiles: of the probability, by :data:`QUANTILES`.
+        decided: share of rows that the output file takes; ``None`` for a task without a rule, whose file takes all.
+        shares: of the rows, by probability, in twenty equal steps from 0 to 1.
     """
 
     made: Predicted
     rows: int
     of: int
     quantiles: tuple[float, ...]
-    decided: float
+    decided: float | None
     shares: tuple[float, ...]
 
 
 def numbers(count: int, size: int) -> list[int]:
     """Row numbers to look at: one out of each of ``size`` equal stretches of a batch, by a fixed seed.
 
-    An even step would fall in with what repeats in a file, such as a day's hours; a plain draw clumps.
+    Equal steps could follow a pattern in the file, such as the hours of a day; a plain random draw is uneven.
 
     >>> numbers(3, 20_000)
     [0, 1, 2]
@@ -90,16 +90,18 @@ def numbers(count: int, size: int) -> list[int]:
 
 def sample(cursor: Cursor, mart: Mart, batch: str, columns: Sequence[Column], size: int = ROWS) -> Sample | None:
     """Some rows of a batch, each found by its address; ``None`` if the batch has none."""
-    cursor.execute(SQL("SELECT max(row_number) FROM {} WHERE batch = %s").format(mart.sql), [batch])
+    of_batch = SQL("FROM {} WHERE {} = {}").format(mart.sql, mart.batch, Literal(batch))
+    cursor.execute(SQL("SELECT max({}) ").format(mart.row_number) + of_batch)
     (last,) = cursor.fetchall()[0]
     if last is None:
         return None
     wanted = numbers(last + 1, size)
-    query = SQL("SELECT {} FROM {} WHERE batch = %s").format(SQL(", ").join(each.sql for each in columns), mart.sql)
-    values: list[object] = [batch]
+    query = SQL("SELECT {} ").format(SQL(", ").join(each.sql for each in columns)) + of_batch
     if len(wanted) <= last:
-        query, values = query + SQL(" AND row_number = ANY (%s)"), [batch, wanted]
-    cursor.execute(query, values)
+        # Greenplum joins with a set of numbers within seconds; to compare each row with an array takes it minutes.
+        drawn = SQL(" AND {} IN (SELECT unnest({}::bigint[]))").format(mart.row_number, Literal(wanted))
+        query += drawn
+    cursor.execute(query)
     rows = cursor.fetchall()
     types = pa.schema([(each.name, arrow_type(each.kind)) for each in columns])
     taken = zip(*rows, strict=True) if rows else ([] for _ in columns)
@@ -131,23 +133,26 @@ def drift(cursor: Cursor, train: Mart, predict: Mart, train_batch: str, predict_
 
 
 def scores(cursor: Cursor, output: Mart, batches: Sequence[Predicted]) -> list[Scores]:
-    """How the scores of some batches lie, from a sample of each."""
+    """The scores of some batches, from a sample of each; none if the mart holds no probability."""
+    columns = [output.columns[name] for name in (_PROBABILITY, _DECISION) if name in output.columns]
+    if _PROBABILITY not in output.columns:
+        return []
     found = []
     for made in batches:
-        taken = sample(cursor, output, made.batch, [output.columns[name] for name in _SCORE_COLUMNS], SCORES)
+        taken = sample(cursor, output, made.batch, columns, SCORES)
         if taken is not None and taken.rows:
             found.append(_scores(made, taken))
     return found
 
 
 def _scores(made: Predicted, taken: Sample) -> Scores:
-    probability = taken.columns["probability"].to_numpy()
+    probability, decision = taken.columns[_PROBABILITY].to_numpy(), taken.columns.get(_DECISION)
     counts, _ = np.histogram(probability, bins=20, range=(0, 1))
     return Scores(
         made=made,
         rows=taken.rows,
         of=taken.of,
         quantiles=tuple(float(value) for value in np.quantile(probability, QUANTILES)),
-        decided=taken.columns["decision"].true_count / taken.rows,
+        decided=None if decision is None or decision.null_count == taken.rows else decision.true_count / taken.rows,
         shares=tuple(float(count) / taken.rows for count in counts),
     )

@@ -8,7 +8,7 @@ from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
 from pipeline_assets.mart_page.language import ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.task.column_lineage import Columns, Edge, Node
-from pipeline_assets.task.spec import SCORES
+from pipeline_assets.task.spec import DECISION
 
 # Where each kind of column is entered and left, on an axis from left to right: its name stands between.
 _SIDES = {"raw": (-1.0, 0.0), "feature": (1.0, 1.9), "label": (1.0, 1.9), "score": (2.9, 3.55)}
@@ -55,7 +55,7 @@ def _layers(columns: Columns) -> list[list[Node]]:
 
 
 def _sides(node: Node) -> tuple[float, float]:
-    return _LAST if node.name == SCORES[1] and node.kind == "score" else _SIDES[node.kind]
+    return _LAST if node.name == DECISION and node.kind == "score" else _SIDES[node.kind]
 
 
 def _spread(layer: Sequence[Node], rows: int) -> Iterable[tuple[Node, float]]:

@@ -7,13 +7,13 @@ import plotly.graph_objects as go
 
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
-from pipeline_assets.mart_page.views.marts.queries import Distribution
+from pipeline_assets.mart_page.views.marts.distribution import Distribution
 
-_LONGEST = 32  # letters of a value on an axis
+_LONGEST = 32  # characters of a value on an axis
 
 
 def distribution(name: str, seen: Distribution, says: ViewTexts, formats: Formats) -> Picture | None:
-    """The picture of a column; ``None`` if no row that was looked at has a value."""
+    """The picture of a column; ``None`` if no row has a value."""
     if not seen.counts:
         return None
     if seen.edges:

@@ -1,13 +1,13 @@
-"""Filters in plain words: a column, a word such as "at least", and a value as the reader writes it; and their SQL."""
+"""Filters: a column, a word such as "at least", and a value as the reader writes it; and their SQL."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Literal, get_args
 
 from babel.numbers import NumberFormatError, parse_decimal
-from psycopg2.sql import SQL, Composed
+from psycopg2.sql import SQL, Composable, Composed
 from psycopg2.sql import Literal as Value
 
 from pipeline_assets.mart_page.catalog import Column, Mart
@@ -79,7 +79,7 @@ def names_of(slot: int) -> tuple[str, str, str]:
 
 
 def filters_of(route: Route, mart: Mart, language: str) -> tuple[list[Filter], list[NoSuchValue]]:
-    """The filters that an address names, and what of it cannot be one; columns that the mart has not are left out."""
+    """The filters that an address names, and those that cannot be applied; unknown columns are left out."""
     found: list[Filter] = []
     wrong: list[NoSuchValue] = []
     for slot in range(1, _MOST + 1):
@@ -102,12 +102,16 @@ def free_slot(route: Route) -> int:
     return max(taken, default=0) + 1
 
 
-def condition(filters: Sequence[Filter], batch: str | None) -> Composed:
+def condition(mart: Mart, filters: Sequence[Filter], batch: str | None) -> Composed:
     """That a row is of the batch, if one is given, and meets every filter."""
-    terms = [one.sql for one in filters]
-    if batch is not None:
-        terms.insert(0, SQL("batch = {}").format(Value(batch)))
-    return SQL(" AND ").join(terms) if terms else Composed([SQL("true")])
+    return all_of(mart, [one.sql for one in filters], batch)
+
+
+def all_of(mart: Mart, terms: Iterable[Composable], batch: str | None) -> Composed:
+    """That a row is of the batch, if one is given, and meets every term."""
+    of_batch = [] if batch is None else [SQL("{} = {}").format(mart.batch, Value(batch))]
+    every = [*of_batch, *terms]
+    return SQL(" AND ").join(every) if every else Composed([SQL("true")])
 
 
 def _value(column: Column, word: Word, written: str, language: str) -> object:

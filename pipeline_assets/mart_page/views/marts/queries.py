@@ -1,30 +1,27 @@
-"""Rows of a mart of any size: a page at a time, counted up to a bound, a column looked at by a sample."""
+"""Rows of a mart of any size: read a page at a time, counted up to a limit, streamed for a download."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pipeline_assets.mart_page.catalog import Column, Mart
-from pipeline_assets.mart_page.views.marts.filters import Filter, condition
+from pipeline_assets.mart_page.views.marts.filters import Filter, all_of, condition
 from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts.sql import Dialect
 from pipeline_assets.stores.marts.sql_types import arrow_type
-from pipeline_assets.task.spec import ROW_ADDRESS
 
 PAGE_ROWS = 50
-# Nobody turns more pages than these; a filter or the other order leads further.
+# Nobody reads more pages than this; a filter or the reverse order leads further.
 LAST_PAGE = 200
 COUNTED = PAGE_ROWS * LAST_PAGE
-# Distinct values of a key that are looked through one by one; more are compared row by row.
+# A filter on part of a text compares the distinct values of a key column if they are at most so many; else each row.
 _FEW_VALUES = 2000
-_SAMPLED = 100_000
-_BINS = 30
-_TOP = 12
+# Batches that a picker offers: the last ones by name.
+_BATCHES = 2000
 
 
 @dataclass(frozen=True)
@@ -51,11 +48,11 @@ class Asked:
     @property
     def where(self) -> Composed:
         """The condition."""
-        return condition(self.filters, self.batch)
+        return condition(self.mart, self.filters, self.batch)
 
     @property
     def by_index(self) -> bool:
-        """Whether the indexes of the mart hold all that finds and orders the rows."""
+        """Whether the mart has indexes for every column that the rows are filtered and ordered by."""
         ordered = [] if self.order.column is None else [self.order.column]
         return all(column.key for column in [*ordered, *(one.column for one in self.filters)])
 
@@ -64,14 +61,13 @@ class Asked:
         back = SQL(" DESC") if self.order.down else SQL("")
         prefix = SQL(f"{table}.") if table else SQL("")
         terms: list[Composable] = []
-        column = self.order.column
-        if column is not None and column.name not in ROW_ADDRESS:
-            # An index gives no NULLS LAST backwards; a key has no nulls to put anywhere.
+        column, address = self.order.column, self.mart.address
+        if column is not None and column.name not in address:
+            # An index read backwards gives nulls first; a key has no nulls, so the index serves both ways.
             nulls = SQL("") if column.key else SQL(" NULLS LAST")
             terms.append(prefix + column.sql + back + nulls)
-        address = ROW_ADDRESS
-        if column is not None and column.name == "row_number":
-            address = ("row_number", "batch")
+        if column is not None and column.name == address[1]:
+            address = (address[1], address[0])
         terms += [prefix + Identifier(name) + back for name in address]
         return SQL(", ").join(terms)
 
@@ -105,13 +101,14 @@ class Rows:
 
 
 def order_of(mart: Mart, filters: Sequence[Filter], sort: str | None, *, down: bool) -> Order:
-    """The order that is asked for; else that of the key which a filter names, by which rows are found at once.
+    """The order that is asked for; without one, the order of a key column that a filter names.
 
-    Rows found by a range of a key but ordered by their address would all have to be read first.
+    Its index then gives the first rows at once. Ordered by their address, all rows of a range of the key would have to
+    be read first.
     """
     if sort is not None and sort in mart.columns:
         return Order(mart.columns[sort], down)
-    keys = [one.column for one in filters if one.column.key and one.column.name not in ROW_ADDRESS]
+    keys = [one.column for one in filters if one.column.key and one.column.name not in mart.address]
     return Order(keys[0] if keys else None, down)
 
 
@@ -130,9 +127,16 @@ def page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, besi
     if asked.by_index:
         # Addresses first, from the indexes alone; then the few rows themselves.
         found = SQL(
-            "SELECT t.* FROM (SELECT batch, row_number FROM {mart} WHERE {where} ORDER BY {order} {window}) k"
-            " JOIN {mart} t ON t.batch = k.batch AND t.row_number = k.row_number"
-        ).format(mart=mart.sql, where=where, order=asked.order_by(), window=window)
+            "SELECT t.* FROM (SELECT {batch}, {row_number} FROM {mart} WHERE {where} ORDER BY {order} {window}) k"
+            " JOIN {mart} t ON t.{batch} = k.{batch} AND t.{row_number} = k.{row_number}"
+        ).format(
+            mart=mart.sql,
+            batch=mart.batch,
+            row_number=mart.row_number,
+            where=where,
+            order=asked.order_by(),
+            window=window,
+        )
     else:
         found = SQL("SELECT * FROM {mart} WHERE {where} ORDER BY {order} {window}").format(
             mart=mart.sql, where=where, order=asked.order_by(), window=window
@@ -141,7 +145,9 @@ def page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, besi
     joined: Composable = SQL("")
     if beside is not None:
         names += [SQL("b.") + beside.mart.columns[name].sql for name in beside.columns]
-        joined = SQL(" LEFT JOIN {} b ON b.batch = t.batch AND b.row_number = t.row_number").format(beside.mart.sql)
+        joined = SQL(" LEFT JOIN {} b ON b.{} = t.{} AND b.{} = t.{}").format(
+            beside.mart.sql, beside.mart.batch, mart.batch, beside.mart.row_number, mart.row_number
+        )
     query = SQL("SELECT {} FROM ({}) t{} ORDER BY {}")
     cursor.execute(query.format(SQL(", ").join(names), found, joined, asked.order_by("t")))
     rows = cursor.fetchall()
@@ -161,21 +167,28 @@ def count(cursor: Cursor, asked: Asked) -> int | None:
 
 def about(cursor: Cursor, mart: Mart) -> int:
     """About how many rows a whole mart has, as the server's statistics say."""
-    query = (
+    query = SQL(
         "SELECT reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = %s AND c.relname = %s"
+        " WHERE n.nspname = {} AND c.relname = {}"
     )
-    cursor.execute(query, [mart.schema, mart.name])
+    cursor.execute(query.format(Literal(mart.schema), Literal(mart.name)))
     return max(int(cursor.fetchall()[0][0]), 0)
 
 
 def batches(cursor: Cursor, mart: Mart) -> list[str]:
-    """The batches in a mart, by name: a look into the index for each, however many rows it has."""
-    return [str(value) for value in _distinct(cursor, mart, mart.columns["batch"], None) or []]
+    """The batches in a mart, by name; the last ones by name where there are very many.
+
+    PostgreSQL looks each one up in the index, however many rows the mart has; Greenplum reads the column.
+    """
+    found = _distinct(cursor, mart, mart.columns[mart.address[0]], _BATCHES, down=True)
+    return sorted(str(value) for value in found[:_BATCHES])
 
 
 def stream(cursor: Cursor, asked: Asked, columns: Sequence[str], rows_at_once: int = 10_000) -> pa.RecordBatchReader:
-    """All the rows asked for, in their order, as they come from the server; the cursor must be a named one.
+    """All the rows asked for, as they come from the server; the cursor must be a named one.
+
+    They come in the order asked for. Only Greenplum, which has no index, gives the rows of a whole mart unordered
+    where no order is asked for: it would have to sort all of them first.
 
     Args:
         columns: of the mart, in order.
@@ -185,11 +198,13 @@ def stream(cursor: Cursor, asked: Asked, columns: Sequence[str], rows_at_once: i
     wanted = [
         SQL("{0}::text" if field.type == pa.string() else "{0}").format(Identifier(field.name)) for field in schema
     ]
+    with cursor.connection.cursor() as asking:  # a named cursor has one statement
+        unordered = asked.batch is None and asked.order.column is None
+        unordered = unordered and mart_catalog.dialect(asking) is Dialect.GREENPLUM
+    order = Composed([]) if unordered else SQL(" ORDER BY ") + asked.order_by()
     cursor.itersize = rows_at_once
     cursor.execute(
-        SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
-            SQL(", ").join(wanted), asked.mart.sql, asked.where, asked.order_by()
-        )
+        SQL("SELECT {} FROM {} WHERE {}{}").format(SQL(", ").join(wanted), asked.mart.sql, asked.where, order)
     )
 
     def parts() -> Iterator[pa.RecordBatch]:
@@ -201,137 +216,38 @@ def stream(cursor: Cursor, asked: Asked, columns: Sequence[str], rows_at_once: i
     return pa.RecordBatchReader.from_batches(schema, parts())
 
 
-@dataclass(frozen=True)
-class Distribution:
-    """What values a column has among the rows asked for, or among a sample of them.
-
-    Attributes:
-        looked_at: rows.
-        sampled: whether they are a part of the rows asked for.
-        nulls: rows without a value.
-        different: values that differ.
-        edges: of the bins of numbers and dates (dates as days since the year 1), one more than ``counts``; empty
-            for other columns.
-        counts: rows in each bin, or with each of ``values``.
-        values: the most frequent ones of a column without bins, most frequent first.
-        others: rows whose values are in no bin, such as infinities, or not among ``values``.
-        lowest: of the values that are ordered; ``None`` without any.
-        highest: of the values that are ordered; ``None`` without any.
-    """
-
-    looked_at: int
-    sampled: bool
-    nulls: int
-    different: int
-    edges: tuple[float, ...] = ()
-    counts: tuple[int, ...] = ()
-    values: tuple[Any, ...] = ()
-    others: int = 0
-    lowest: Any = None
-    highest: Any = None
-
-
-def distribution(cursor: Cursor, asked: Asked, column: Column) -> Distribution:
-    """A column's values among at most about a hundred thousand of the rows asked for, taken all over the mart."""
-    sampled = _draws(cursor, asked)
-    cursor.execute(
-        SQL("SELECT {}, count(*) FROM {} WHERE {} GROUP BY 1 ORDER BY 2 DESC, 1").format(
-            SQL("{}" if column.numeric or column.kind in ("date", "boolean") else "{}::text").format(column.sql),
-            asked.mart.sql + sampled.clause if sampled else asked.mart.sql,
-            asked.where + sampled.condition if sampled else asked.where,
-        )
-    )
-    found = cursor.fetchall()
-    values = [(value, number) for value, number in found if value is not None]
-    rows, filled = sum(number for _, number in found), sum(number for _, number in values)
-    seen = Distribution(rows, sampled is not None, rows - filled, len(values))
-    if not values:
-        return seen
-    if column.numeric or column.kind == "date":
-        return _binned(seen, values, dates=column.kind == "date")
-    top = values[:_TOP]
-    return replace(
-        seen,
-        counts=tuple(number for _, number in top),
-        values=tuple(value for value, _ in top),
-        others=filled - sum(number for _, number in top),
-    )
-
-
-def _binned(seen: Distribution, values: list[tuple[Any, int]], *, dates: bool) -> Distribution:
-    numbers = np.array([value.toordinal() if dates else float(value) for value, _ in values], dtype=np.float64)
-    weights = np.array([number for _, number in values])
-    finite = np.isfinite(numbers)
-    if not finite.any():
-        return replace(seen, others=int(weights.sum()))
-    counts, edges = np.histogram(numbers[finite], bins=min(_BINS, max(len(values), 1)), weights=weights[finite])
-    return replace(
-        seen,
-        edges=tuple(edges.tolist()),
-        counts=tuple(int(count) for count in counts),
-        others=int(weights[~finite].sum()),
-        lowest=values[int(np.argmin(np.where(finite, numbers, np.inf)))][0],
-        highest=values[int(np.argmax(np.where(finite, numbers, -np.inf)))][0],
-    )
-
-
-@dataclass(frozen=True)
-class _Draw:
-    """How a part of a mart is drawn: what follows its name, and what is added to the condition."""
-
-    clause: Composed
-    condition: Composed
-
-
-def _draws(cursor: Cursor, asked: Asked) -> _Draw | None:
-    """How to look at a part of the rows asked for; ``None`` where all can be looked at.
-
-    Blocks are drawn where the server can, the same ones each time; rows elsewhere.
-    """
-    rows = about(cursor, asked.mart)
-    if rows <= _SAMPLED or count(cursor, asked) is not None:
-        return None
-    share = SQL(repr(100.0 * _SAMPLED / rows))
-    nothing = Composed([])
-    if mart_catalog.dialect(cursor) is Dialect.GREENPLUM:
-        return _Draw(nothing, SQL(" AND random() * 100 < {}").format(share))
-    return _Draw(SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (1)").format(share), nothing)
-
-
 def _where(cursor: Cursor, asked: Asked) -> Composed:
     """The condition; words within a key of few values become a list of those values, which an index finds."""
     terms = []
     for one in asked.filters:
-        values = None
+        found: list[Any] = []
         if one.word in ("contains", "starts") and one.column.key and one.column.kind == "text":
-            values = _distinct(cursor, asked.mart, one.column, _FEW_VALUES)
-        if values is None:
+            found = _distinct(cursor, asked.mart, one.column, _FEW_VALUES)
+        if not 0 < len(found) <= _FEW_VALUES:
             terms.append(one.sql)
         else:
-            written, said = str(one.value), [str(value) for value in values]
+            written, values = str(one.value), [str(value) for value in found]
             hit = (
-                [value for value in said if value.startswith(written)]
+                [value for value in values if value.startswith(written)]
                 if one.word == "starts"
-                else [value for value in said if written.lower() in value.lower()]
+                else [value for value in values if written.lower() in value.lower()]
             )
             terms.append(SQL("{} = ANY ({}::text[])").format(one.column.sql, Literal(hit)))
-    if asked.batch is not None:
-        terms.insert(0, SQL("batch = {}").format(Literal(asked.batch)))
-    return SQL(" AND ").join(terms) if terms else Composed([SQL("true")])
+    return all_of(asked.mart, terms, asked.batch)
 
 
-def _distinct(cursor: Cursor, mart: Mart, column: Column, most: int | None) -> list[Any] | None:
-    """The values of a key column, in order; ``None`` if they are more than ``most``."""
-    names = {"mart": mart.sql, "column": column.sql}
+def _distinct(cursor: Cursor, mart: Mart, column: Column, most: int, *, down: bool = False) -> list[Any]:
+    """The values of a key column, in order; one more than ``most`` if there are more."""
+    way = {"way": SQL(" DESC" if down else ""), "beyond": SQL("<" if down else ">"), "most": Literal(most + 1)}
+    names = {"mart": mart.sql, "column": column.sql, **way}
     if mart_catalog.dialect(cursor) is Dialect.GREENPLUM:
-        query = SQL("SELECT DISTINCT {column} FROM {mart} ORDER BY 1").format(**names)
+        query = SQL("SELECT DISTINCT {column} FROM {mart} ORDER BY 1{way} LIMIT {most}").format(**names)
     else:
         # From value to value through the index, instead of through all rows.
         query = SQL(
-            "WITH RECURSIVE v AS ((SELECT {column} AS value FROM {mart} ORDER BY {column} LIMIT 1) UNION ALL"
-            " SELECT (SELECT {column} FROM {mart} WHERE {column} > v.value ORDER BY {column} LIMIT 1)"
-            " FROM v WHERE v.value IS NOT NULL) SELECT value FROM v WHERE value IS NOT NULL"
+            "WITH RECURSIVE v AS ((SELECT {column} AS value FROM {mart} ORDER BY {column}{way} LIMIT 1) UNION ALL"
+            " SELECT (SELECT {column} FROM {mart} WHERE {column} {beyond} v.value ORDER BY {column}{way} LIMIT 1)"
+            " FROM v WHERE v.value IS NOT NULL) SELECT value FROM v WHERE value IS NOT NULL LIMIT {most}"
         ).format(**names)
-    cursor.execute(query + SQL(" LIMIT {}").format(SQL(str(most + 1))) if most is not None else query)
-    values = [value for (value,) in cursor.fetchall()]
-    return None if most is not None and len(values) > most else values
+    cursor.execute(query)
+    return [value for (value,) in cursor.fetchall()]

@@ -6,15 +6,14 @@ from functools import partial
 from htmltools import Tag, TagChild, TagList, div, h3, p, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 
-from pipeline_assets.mart_page import parts
+from pipeline_assets.mart_page import parts, reasons
 from pipeline_assets.mart_page import training_facts as records
+from pipeline_assets.mart_page.choices import ChoiceMade, Record, record
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
 from pipeline_assets.mart_page.views.models import charts as pictures
-from pipeline_assets.mart_page.views.models.queries import Record, record
-from pipeline_assets.mart_page.views.passport.queries import ChoiceMade
 from pipeline_assets.ml.selection import Candidate
 from pipeline_assets.stores.registry.training import Training
 
@@ -39,7 +38,7 @@ def models_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every vi
 
 @module.server
 def models_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901
-    """The registry says what a version is, the marts say why it was chosen and what it predicted."""
+    """The registry holds the versions; the marts hold why each was chosen and what it predicted."""
     says, formats = page.texts("models"), page.formats
     registry = page.app_state.stores["registry"]
 
@@ -48,7 +47,7 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
         return await page.work(attempt, registry.candidates, page.task().name)
 
     @reactive.calc
-    async def told() -> Record:
+    async def choices() -> Record:
         return await page.ask(record, page.schema, page.task())
 
     @reactive.calc
@@ -67,7 +66,7 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
 
     @render.ui
     async def versions() -> TagChild:
-        there, known = await versions_there(), await told()
+        there, known = await versions_there(), await choices()
         if isinstance(there, Problem):
             return records.problem(there)
         if not there:
@@ -77,7 +76,7 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
     @render_picture
     async def metric() -> Picture | None:
         there = await versions_there()
-        if isinstance(there, Problem) or len(there) < 2:  # noqa: PLR2004 - one version is no course of things
+        if isinstance(there, Problem) or len(there) < 2:  # noqa: PLR2004 - one version has no history to draw
             return None
         return pictures.metric_by_version(there, page.task().training.metric, says, formats)
 
@@ -90,7 +89,7 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
 
     @render.ui
     async def of_version() -> TagChild:
-        version, known, made_of = await shown(), await told(), await training()
+        version, known, made_of = await shown(), await choices(), await training()
         if version is None or made_of is None:
             return None
         run = await page.work(attempt, records.run_address, page, made_of)
@@ -193,7 +192,7 @@ def _choice(page: Page, choice: ChoiceMade, says: ViewTexts) -> TagChild:
     formats, route = page.formats, page.route()
     version = partial(route.at, view="models")
     facts: dict[str, TagChild] = {
-        says("reason"): tags.strong(choice.reason),
+        says("reason"): tags.strong(reasons.reason(choice, page.texts)),
         says("chosen_at"): f"{formats.moment(choice.chosen_at)}. {says('by_training', batch=choice.batch)}",
         says("winner"): page.link(str(choice.model_version), version(version=choice.model_version)),
     }

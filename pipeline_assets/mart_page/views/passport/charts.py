@@ -1,4 +1,4 @@
-"""A score taken apart, as a waterfall: from what is known of no row, feature by feature, to the row's own score."""
+"""A score as a waterfall: from the base, feature by feature, to the row's score."""
 
 from collections.abc import Mapping
 from math import floor, log
@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from pipeline_assets.mart_page.chart_style import DOWN, QUIET, UP, bare
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
-from pipeline_assets.mart_page.views.passport.explanation import Explanation, probability
+from pipeline_assets.ml.explanation import Explanation, probability
 
 _SHOWN = 12  # features; the others are one bar, and all are in the table beside the picture
 _NAMED = 3  # in the picture's words
@@ -27,7 +27,7 @@ def contributions(explanation: Explanation, said: Mapping[str, str], says: ViewT
     if rest:
         steps.append((says("others", n=len(rest)), sum(each.log_odds for each in rest)))
     names = [says("base"), *(name for name, _ in steps), says("final")]
-    # By place, since two features may read alike once they are cut short.
+    # By position, because two features may look the same once their values are shortened.
     places = list(range(len(names)))
     ends = [formats.share(probability(explanation.base)), formats.share(explanation.probability)]
     figure = go.Figure(

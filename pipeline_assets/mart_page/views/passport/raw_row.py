@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_assets.engine.duckdb.raw_batch import manifest_of
-from pipeline_assets.engine.duckdb.scan import computable, scan
+from pipeline_assets.engine.duckdb.failures import computable
+from pipeline_assets.engine.duckdb.scan import scan
+from pipeline_assets.engine.record import ADDED_COLUMNS, manifest_of
 from pipeline_assets.errors import PipelineError
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.stores.files.base import Area, FileStore
@@ -20,8 +21,6 @@ from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.contract import of_file
 from pipeline_assets.task.spec import TaskSpec
 from pipeline_assets.task.types import arrow_type
-
-_ADDED = ("row_number", "reason")  # what the rejected file has beside the row as it came
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: 
     starts = [0, *accumulate(manifest.rows_of_parts)]
     route = bisect_right(starts, row) - 1
     part, at = manifest.parts[route], row - starts[route]
-    rejected = stored.find("row_number", row)
+    rejected = stored.find(stored.schema.names[0], row)
     record = _as_it_came(rejected) if rejected is not None else attempt(lambda: files.part(part).row(at))
     values: tuple[RawValue, ...] | Problem
     checks: tuple[Check, ...] | Problem
@@ -134,13 +133,13 @@ def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: 
     else:
         values = _values(record, task, ref)
         checks = attempt(_checks, record, task, ref, scratch)
-    reason = None if rejected is None else str(rejected.column("reason")[0])
+    reason = None if rejected is None else str(rejected.column(1)[0])
     return RawRow(manifest, part.uri, at, reason, values, checks)
 
 
 def _as_it_came(rejected: pa.RecordBatch) -> pa.RecordBatch:
     """The rejected file keeps the row whole, whatever became of the input since."""
-    return rejected.select([name for name in rejected.schema.names if name not in _ADDED])
+    return rejected.select(rejected.schema.names[ADDED_COLUMNS:])
 
 
 def _values(record: pa.RecordBatch, task: TaskSpec, ref: BatchRef) -> tuple[RawValue, ...]:
@@ -172,4 +171,5 @@ def _checks(record: pa.RecordBatch, task: TaskSpec, ref: BatchRef, scratch: Path
     return tuple(
         Check(rule.name, None if verdict is None else str(verdict))
         for rule, verdict in zip(contract.rules, found, strict=False)
+        if verdict is not None or not rule.quiet
     )

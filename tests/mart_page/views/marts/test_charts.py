@@ -5,7 +5,7 @@ import pytest
 from pipeline_assets.mart_page.language import Formats, Texts
 from pipeline_assets.mart_page.render import Picture
 from pipeline_assets.mart_page.views.marts.charts import distribution
-from pipeline_assets.mart_page.views.marts.queries import Distribution
+from pipeline_assets.mart_page.views.marts.distribution import Distribution
 
 SAYS = {language: Texts(language)("marts") for language in ("en", "ru")}
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.database import ReadOnlyDatabase
 from pipeline_assets.mart_page.route import Route
-from pipeline_assets.mart_page.views.marts import queries
+from pipeline_assets.mart_page.views.marts import distribution, queries
 from pipeline_assets.mart_page.views.marts.filters import filters_of
 from pipeline_assets.mart_page.views.marts.queries import Asked, Beside, Order
 from tests.examples import orders, shop
@@ -175,7 +175,7 @@ def test_all_rows_are_streamed_in_order(filled: Marts) -> None:
 def test_distributions_of_numbers_dates_and_words(filled: Marts) -> None:
     wanted = asked(filled, batch="b'; --")
     there = wanted.mart
-    price = ask(filled, queries.distribution, wanted, there.columns["price"])
+    price = ask(filled, distribution.distribution, wanted, there.columns["price"])
     assert (price.looked_at, price.sampled, price.nulls, price.lowest, price.highest) == (
         COUNT,
         False,
@@ -185,27 +185,29 @@ def test_distributions_of_numbers_dates_and_words(filled: Marts) -> None:
     )
     assert sum(price.counts) == COUNT
     assert len(price.edges) == len(price.counts) + 1
-    day = ask(filled, queries.distribution, wanted, there.columns["ordered_on"])
+    day = ask(filled, distribution.distribution, wanted, there.columns["ordered_on"])
     assert (day.lowest, day.different, sum(day.counts)) == (dt.date(2026, 1, 1), 28, COUNT)
-    note = ask(filled, queries.distribution, wanted, there.columns["note"])
+    note = ask(filled, distribution.distribution, wanted, there.columns["note"])
     assert (note.values, note.counts, note.nulls) == (("Gift",), (46,), COUNT - 46)
-    country = ask(filled, queries.distribution, asked(filled, ("order_id", "at_most", "3")), there.columns["country"])
+    country = ask(
+        filled, distribution.distribution, asked(filled, ("order_id", "at_most", "3")), there.columns["country"]
+    )
     assert (country.values, country.counts) == (("DE", "FR", "RU"), (4, 2, 2))
 
 
 def test_a_large_mart_is_looked_at_by_a_sample(filled: Marts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "_SAMPLED", 60)
+    monkeypatch.setattr(distribution, "_SAMPLED", 60)
     monkeypatch.setattr(queries, "COUNTED", 100)
     wanted = asked(filled)
-    seen = ask(filled, queries.distribution, wanted, wanted.mart.columns["price"])
+    seen = ask(filled, distribution.distribution, wanted, wanted.mart.columns["price"])
     assert seen.sampled
     assert 0 <= seen.looked_at < COUNT + 20
-    exact = ask(filled, queries.distribution, asked(filled, batch="a"), wanted.mart.columns["price"])
+    exact = ask(filled, distribution.distribution, asked(filled, batch="a"), wanted.mart.columns["price"])
     assert (exact.sampled, exact.looked_at) == (False, 20)
 
 
 def test_infinities_are_in_no_bin(marts: Marts) -> None:
     put_output(marts, TASK, "b", [0.1, 0.9, float("inf"), float("nan")], run="r", day=1)
     there = mart(marts, "predict_output")
-    seen = ask(marts, queries.distribution, Asked(there, None, (), Order()), there.columns["probability"])
+    seen = ask(marts, distribution.distribution, Asked(there, None, (), Order()), there.columns["probability"])
     assert (sum(seen.counts), seen.others, seen.lowest, seen.highest) == (2, 2, 0.1, 0.9)

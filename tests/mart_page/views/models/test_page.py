@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from pipeline_assets.engine.duckdb.raw_batch import manifest_of
+from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.task.batch import BatchRef
 from tests.mart_page.conftest import MONTHS, FlightsSite
@@ -31,7 +31,7 @@ def test_a_version_shows_its_input_its_choice_its_importance_and_what_it_predict
     shown = reader.locator("#models-of_version")
     for text in (
         manifest_of(place.stores["files"], BatchRef("shop", "train", TRAIN)).sha256,
-        "version 1 becomes champion: no version was champion before",
+        says("reason_first_champion", winner=1),
         str(made_of.dagster_run_id),
         PREDICT,
     ):

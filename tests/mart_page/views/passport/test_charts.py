@@ -5,7 +5,7 @@ import pytest
 from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts
 from pipeline_assets.mart_page.render import Picture
 from pipeline_assets.mart_page.views.passport.charts import contributions
-from pipeline_assets.mart_page.views.passport.explanation import Contribution, Explanation, probability
+from pipeline_assets.ml.explanation import Contribution, Explanation, probability
 
 SCRIPT = "<script>alert(1)</script>"
 

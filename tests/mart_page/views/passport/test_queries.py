@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from pipeline_assets.mart_page.views.passport.queries import Told, told
+from pipeline_assets.mart_page.views.passport.queries import MartRows, mart_rows
 from pipeline_assets.task.batch import BatchRef
 from tests.examples import shop
 from tests.fixtures.postgres import Marts
@@ -11,9 +11,9 @@ TASK = shop()
 BATCH = "a'; drop table x; --"
 
 
-def ask(marts: Marts, batch: str, row: int, stage: str = "predict") -> Told:
+def ask(marts: Marts, batch: str, row: int, stage: str = "predict") -> MartRows:
     with cursor_of(marts) as cursor:
-        return told(cursor, marts.schema, TASK, BatchRef("shop", stage, batch), row)  # type: ignore[arg-type]  # of text
+        return mart_rows(cursor, marts.schema, TASK, BatchRef("shop", stage, batch), row)  # type: ignore[arg-type]  # of text
 
 
 def test_a_prediction_comes_with_the_choice_of_its_run_and_with_what_made_the_version_champion(marts: Marts) -> None:
@@ -48,12 +48,12 @@ def test_a_prediction_comes_with_the_choice_of_its_run_and_with_what_made_the_ve
 @pytest.mark.parametrize(("batch", "row"), [(BATCH, 2), (BATCH, -1), ("2026-01", 0), ("", 10**17)])
 def test_a_row_that_was_not_predicted_has_no_prediction(marts: Marts, batch: str, row: int) -> None:
     put_output(marts, TASK, BATCH, [0.1, 0.9], run="predicting", day=4)
-    assert ask(marts, batch, row) == Told()
+    assert ask(marts, batch, row) == MartRows()
 
 
 def test_before_the_first_run_there_is_nothing_to_tell(marts: Marts) -> None:
-    assert ask(marts, BATCH, 0) == Told()
-    assert ask(marts, BATCH, 0, "train") == Told()
+    assert ask(marts, BATCH, 0) == MartRows()
+    assert ask(marts, BATCH, 0, "train") == MartRows()
 
 
 def test_a_training_row_has_its_label(marts: Marts) -> None:

@@ -1,0 +1,105 @@
+"""Makes a choice hold: its record first, then the alias, until the last record names the version that has the alias."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from pipeline_assets.errors import TransientError
+from pipeline_assets.ml.selection import Candidate, Choice
+from pipeline_assets.stores.marts.greenplum import MartStore
+from pipeline_assets.stores.marts.tables import choice_row, model_choices
+from pipeline_assets.stores.registry.registry import Registry
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.spec import TaskSpec
+
+_ROUNDS = 10
+_LAST = ("run_id", "stage", "model_version", "previous_version", "chosen_at")
+
+
+def made_by(candidates: Sequence[Candidate], run: dg.DagsterRun) -> Candidate | None:
+    """The finished version that a run made, or the run that it goes on from; the newest where there are several."""
+    runs = {run.run_id, run.parent_run_id, run.root_run_id} - {None}
+    made = [each for each in candidates if each.ready and each.dagster_run in runs]
+    return max(made, key=lambda each: each.version, default=None)
+
+
+def settle(
+    registry: Registry,
+    marts: MartStore,
+    task: TaskSpec,
+    *,
+    ref: BatchRef,
+    run_id: str,
+    decide: Callable[[Sequence[Candidate]], Choice],
+    keep: Callable[[Choice], None] = lambda _: None,
+) -> Choice:
+    """Decides, records the choice in the mart, then moves the alias if nobody has moved it meanwhile.
+
+    Whoever finds that another run came in between decides again, or records again, until the last record of choice
+    names the version that holds the alias: two runs at once end in one champion. A run that stopped between record
+    and alias is finished by the next one.
+
+    Args:
+        ref: the batch of the run.
+        run_id: of the Dagster run.
+        decide: from the versions as they are now; called again after another run's choice.
+        keep: puts the record elsewhere too, before the alias moves.
+
+    Raises:
+        SelectionError: as :func:`pipeline_assets.ml.selection.choose`.
+        TransientError: other runs kept choosing at the same time.
+    """
+    finish_interrupted(registry, marts, task)
+    choice = decide(registry.candidates(task.name))
+    for _ in range(_ROUNDS):
+        marts.replace(
+            model_choices(task), {"run_id": run_id, "stage": ref.stage}, choice_row(task, ref, run_id, choice)
+        )
+        keep(choice)
+        now = registry.champion(task.name)
+        if now not in (choice.previous, choice.winner):
+            choice = decide(registry.candidates(task.name))
+            continue
+        record = _record_id(run_id, ref.stage)
+        if choice.winner not in (choice.previous, now) and not registry.set_champion(
+            task.name, choice.winner, record, expected=choice.previous
+        ):
+            choice = decide(registry.candidates(task.name))
+            continue
+        last = _last_record(marts, task)
+        if last is not None and last["model_version"] == choice.winner == registry.champion(task.name):
+            return choice
+    raise TransientError(
+        "other runs chose a champion at the same time, again and again",
+        task=task.name,
+        found=f"{_ROUNDS} rounds",
+        do="run again when fewer runs of the task are under way",
+    )
+
+
+def finish_interrupted(registry: Registry, marts: MartStore, task: TaskSpec) -> None:
+    """Moves the alias where the last record says so and its run was stopped before it could.
+
+    Where the record was followed once, an alias that is elsewhere by now was moved by a person, and stays.
+    """
+    last = _last_record(marts, task)
+    if last is None or last["model_version"] == last["previous_version"]:
+        return
+    record = _record_id(last["run_id"], last["stage"])
+    if registry.champion_record(task.name) == record or registry.champion(task.name) != last["previous_version"]:
+        return
+    if any(each.version == last["model_version"] and each.ready for each in registry.candidates(task.name)):
+        registry.set_champion(task.name, int(last["model_version"]), record)
+
+
+def _record_id(run_id: str, stage: str) -> str:
+    return f"{stage} {run_id}"
+
+
+def _last_record(marts: MartStore, task: TaskSpec) -> dict[str, Any] | None:
+    name = model_choices(task).name
+    if not marts.count(name, {}):
+        return None
+    records: list[dict[str, Any]] = marts.read(name, {}, list(_LAST)).read_all().to_pylist()
+    return max(records, key=lambda each: each["chosen_at"], default=None)

@@ -1,0 +1,118 @@
+"""The verbs run, sql and task: what they take and how they end; what they do is imported when they are called."""
+
+import os
+import subprocess
+import sys
+
+import click
+from click.shell_completion import CompletionItem
+
+from pipeline_assets.cli.report import FAILED, refusals
+
+STAGES = ("train", "predict")
+
+
+def _batches(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The stage's batches that start with what is typed; none where the store does not answer."""
+    from pipeline_assets.errors import PipelineError
+    from pipeline_assets.resources import file_store
+    from pipeline_assets.settings import Settings
+
+    try:
+        found = file_store(Settings.from_env()).batches(ctx.params["task"], ctx.params["stage"])
+    except PipelineError:
+        return []
+    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("task")
+@click.argument("stage", type=click.Choice(STAGES))
+@click.argument("batches", metavar="[BATCH]...", nargs=-1, shell_complete=_batches)
+@click.option("--all", "every", is_flag=True, help="Run every batch of the stage, in the order of their names.")
+@click.option("--debug", is_flag=True, help="Show Dagster's log and the stack trace of each error.")
+@click.pass_context
+def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], every: bool, debug: bool) -> None:
+    r"""Train or predict the BATCHes of a TASK, one after the other.
+
+    A batch is a file's name without .parquet, or the name of a folder of part files. A batch that was run before is
+    replaced. A batch that fails does not stop those after it. Progress and errors go to stderr; what was made goes
+    to stdout.
+
+    \b
+    Examples:
+      pipeline-assets run flight_delays train 2013-01_2013-09
+      pipeline-assets run flight_delays predict 2013-10 2013-11
+      pipeline-assets run flight_delays predict --all
+
+    Exit codes: 0 every run succeeded; 1 a run or a check failed; 2 nothing was started.
+    """
+    if every == bool(batches):
+        raise click.UsageError("Name the batches, or say --all.")
+    with refusals():
+        from pipeline_assets.cli.run import home, run_batches
+        from pipeline_assets.cli.tasks import load_task
+
+        home()
+        location = load_task(task)
+        named = None if every else batches
+        whole = run_batches(location, task, "train" if stage == "train" else "predict", named, debug=debug)
+    if not whole:
+        ctx.exit(FAILED)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def sql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    r"""Open the marts in psql, on the server that the environment names or on the embedded one.
+
+    ARGUMENTS go to psql, and its exit code is that of the command.
+
+    \b
+    Examples:
+      pipeline-assets sql
+      pipeline-assets sql -c "select * from flight_delays_lineage limit 10"
+    """
+    with refusals():
+        from pipeline_assets.cli.sql import command
+        from pipeline_assets.settings import Settings
+
+        line, environment = command(Settings.from_env())
+    done = subprocess.run([*line, *arguments], env={**os.environ, **environment}, check=False)  # noqa: S603
+    ctx.exit(done.returncode)
+
+
+@click.group()
+def task() -> None:
+    r"""Look at the tasks.
+
+    \b
+    Examples:
+      pipeline-assets task list
+    """
+
+
+@task.command("list")
+@click.pass_context
+def list_tasks(ctx: click.Context) -> None:
+    r"""Every task, and what is wrong with a broken one.
+
+    \b
+    Examples:
+      pipeline-assets task list
+
+    Exit codes: 0 every task can be loaded; 1 a task is broken; 2 a setting is wrong.
+    """
+    with refusals():
+        from pipeline_assets.cli.run import home
+        from pipeline_assets.cli.tasks import load, states
+
+        home()
+        found = states(load())
+    for state in found:
+        sys.stdout.write(f"{state.name:<40} {'ok' if state.problem is None else 'broken'}\n")
+        if state.problem is not None:
+            sys.stdout.write("".join(f"    {line}\n" for line in state.problem.splitlines()))
+    if any(state.problem is not None for state in found):
+        ctx.exit(FAILED)

@@ -1,0 +1,80 @@
+"""The command ``pipeline-assets``: its verbs, each loaded when it is called."""
+
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import click
+from click.shell_completion import get_completion_class
+
+PROGRAM = "pipeline-assets"
+_COMPLETE = "_PIPELINE_ASSETS_COMPLETE"  # the variable by which click's scripts ask for completions
+
+# Where a verb is, and its line in the list of verbs: --help must not import what the verbs need.
+_VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "demo": ("pipeline_assets.demo.__main__:demo", "Train and predict on real flights."),
+        "page": ("pipeline_assets.mart_page.__main__:page", "Serve the mart page."),
+        "run": ("pipeline_assets.cli.commands:run", "Train or predict batches of a task."),
+        "sql": ("pipeline_assets.cli.commands:sql", "Open the marts in psql."),
+        "stack": ("pipeline_assets.stack.__main__:stack", "Start and stop real servers on this machine."),
+        "task": ("pipeline_assets.cli.commands:task", "List the tasks and what is wrong with them."),
+    }
+)
+
+
+class _Verbs(click.Group):
+    """A group that imports the module of a verb only when the verb is called or asked for its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_VERBS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = _VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        own = {name: command.get_short_help_str(60) for name, command in self.commands.items()}
+        lines = own | {name: line for name, (_, line) in _VERBS.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(lines.items()))
+
+
+@click.group(
+    PROGRAM,
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 all is well; 1 a run, a check or a task failed; 2 nothing was started, because a name,"
+    " a setting or the installation is wrong. `sql` and `stack run` end with the code of the program that they start.",
+)
+def main() -> None:
+    r"""Train models on parquet files and predict with them.
+
+    \b
+    Examples:
+      pipeline-assets demo
+      pipeline-assets run flight_delays train 2013-01_2013-09
+      pipeline-assets run flight_delays predict --all
+      pipeline-assets task list
+      pipeline-assets run --help
+    """
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    r"""Print the script that completes commands, tasks and batches in a shell.
+
+    \b
+    Examples:
+      eval "$(pipeline-assets completion bash)"          # this shell; put the line into ~/.bashrc to keep it
+      eval "$(pipeline-assets completion zsh)"           # likewise, ~/.zshrc
+      pipeline-assets completion fish > ~/.config/fish/completions/pipeline-assets.fish
+    """
+    found = get_completion_class(shell)
+    if found is None:  # click's own three are always there
+        raise click.UsageError(f"no completion for {shell}")
+    click.echo(found(main, {}, PROGRAM, _COMPLETE).source())

@@ -1,0 +1,153 @@
+"""The demo step by step: writes real flights, trains, predicts three months, compares with what came true."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from pipeline_assets.cli.progress import SHOWN, shown
+from pipeline_assets.cli.run import failures, home, run_batch
+from pipeline_assets.cli.tasks import load_task
+from pipeline_assets.demo.flights import PREDICT, TASK, TRAIN, write
+from pipeline_assets.demo.truth import Comparison, compare, demo_task, truth
+from pipeline_assets.engine.record import manifest_of
+from pipeline_assets.io_managers.predictions import read_scores
+from pipeline_assets.resources import file_store
+from pipeline_assets.settings import Settings
+from pipeline_assets.stores.features.base import feature_table
+from pipeline_assets.stores.files.base import Area
+from pipeline_assets.stores.marts.tables import input_mart, lineage, model_choices, output_mart
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.spec import LABEL
+
+_STYLE: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
+
+
+def run_demo() -> int:
+    """Runs the demo: 0 if every step and check passed, otherwise 1.
+
+    Raises:
+        PipelineError: a setting is wrong, a store does not answer, or the demo's flights are not installed.
+    """
+    console = Console(highlight=False)
+    home()
+    console.print("[bold]1. The flights of New York in 2013, as parquet[/bold]")
+    files = file_store(Settings.from_env())
+    with tempfile.TemporaryDirectory() as folder:
+        for written in write(Path(folder)):
+            changed = files.put(BatchRef(TASK, written.stage, written.batch), written.path)
+            place = f"{files.uri}/{written.path.relative_to(folder)}"
+            console.print(f"   {place}  {written.rows:,} rows{'' if changed else ', as before'}", soft_wrap=True)
+    location = load_task(TASK)
+    batches = [BatchRef(TASK, "train", TRAIN), *(BatchRef(TASK, "predict", month) for month in PREDICT)]
+    with dg.DagsterInstance.get() as instance:
+        for number, ref in enumerate(batches, start=2):
+            console.print(f"[bold]{number}. {ref.stage} {ref.batch}[/bold]")
+            with shown(location, sys.stdout) as watched:
+                result = run_batch(watched, instance, ref, SHOWN)
+            if not result.success or failures(result):
+                console.print("\n".join(failures(result)), style="red", markup=False)
+                return 1
+    stores = location.resources or {}
+    console.print(_rows(stores, batches))
+    console.print(_truth(stores))
+    _places(console, stores)
+    return 0
+
+
+def _rows(stores: Any, batches: list[BatchRef]) -> Table:
+    """Every batch's rows, from file to mart."""
+    task, files, marts = demo_task(), stores["files"], stores["marts"]
+    table = Table("rows", title="None is lost on the way", **_STYLE)
+    counts: dict[str, list[int | None]] = {}
+    for ref in batches:
+        table.add_column(f"{ref.stage}\n{ref.batch}", justify="right")
+        found, here = manifest_of(files, ref), {"batch": ref.batch}
+        predicted = ref.stage == "predict"
+        for name, count in (
+            ("raw", found.rows),
+            ("accepted", found.accepted),
+            ("rejected", found.rejected),
+            ("without label", None if predicted else found.unlabelled),
+            ("input mart", marts.count(input_mart(task, ref.stage).name, here)),
+            ("output mart", marts.count(output_mart(task).name, here) if predicted else None),
+            ("lineage view", marts.count(lineage(task).name, here) if predicted else None),
+            ("output file", files.read(Area.OUTPUT, ref).rows if predicted else None),
+        ):
+            counts.setdefault(name, []).append(count)
+    for name, row in counts.items():
+        table.add_row(name, *("" if count is None else f"{count:,}" for count in row))
+    return table
+
+
+def _truth(stores: Any) -> Table:
+    """The predicted months against what came true, beside the constant baseline."""
+    table = Table("model (baseline)", title="What came true", **_STYLE)
+    rows: dict[str, list[str]] = {}
+    for month, found in comparisons(stores).items():
+        table.add_column(month, justify="right")
+        model, baseline = found.model, found.baseline
+        for name, cell in (
+            ("flights judged", f"{found.labelled:,}"),
+            ("of them late", f"{found.late:.1%}"),
+            ("ROC AUC", f"{model.roc_auc:.3f} ({baseline.roc_auc:.3f})"),
+            ("log loss", f"{model.log_loss:.3f} ({baseline.log_loss:.3f})"),
+            ("precision", f"{_share(model.precision)} ({_share(baseline.precision)})"),
+            ("recall", f"{_share(model.recall)} ({_share(baseline.recall)})"),
+        ):
+            rows.setdefault(name, []).append(cell)
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    return table
+
+
+def comparisons(stores: Any) -> dict[str, Comparison]:
+    """Each predicted month against what came true.
+
+    Args:
+        stores: the code location's resources, after the runs of the demo.
+    """
+    rows = stores["features"].read(feature_table(demo_task(), "train"), TRAIN)
+    labels = np.concatenate([batch.column(LABEL).drop_null().to_numpy() for batch in rows])
+    return {
+        month: compare(
+            read_scores(stores["files"], BatchRef(TASK, "predict", month)).rows.read_all(),
+            truth(month),
+            float(labels.mean()),
+        )
+        for month in PREDICT
+    }
+
+
+def _share(value: float | None) -> str:
+    return "none" if value is None else f"{value:.1%}"
+
+
+def _places(console: Console, stores: Any) -> None:
+    """Where everything is now."""
+    task, mlflow = demo_task(), Settings.from_env().mlflow
+    console.print("[bold]Where to look[/bold]")
+    marts = (lineage(task).name, output_mart(task).name, input_mart(task, "predict").name, model_choices(task).name)
+    for what, where in (
+        ("output files", f"{stores['files'].uri}/{TASK}/predictions/"),
+        ("rejected rows", f"{stores['files'].uri}/{TASK}/rejected/"),
+        *(("mart", stores["marts"].uri(name).rpartition("/")[2]) for name in marts),
+        ("the marts", "make sql, then select * from marts.flight_delays_lineage limit 10;"),
+        ("models", stores["registry"].tracking_uri if mlflow else "make mlflow-ui, then http://127.0.0.1:5000"),
+        # Beside servers of the user's own a Dagster of theirs shows it.
+        *(
+            ()
+            if mlflow
+            else (
+                ("the whole graph", "make ui, then http://127.0.0.1:3000"),
+                ("the mart page", "make ui, then http://127.0.0.1:8000"),
+            )
+        ),
+    ):
+        console.print(f"   {what:<16}{where}", soft_wrap=True)

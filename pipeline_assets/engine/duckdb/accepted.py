@@ -1,0 +1,99 @@
+"""Accepted rows of a batch that was checked before, as streams: decoded once per query."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline_assets.engine.base import Query
+from pipeline_assets.engine.duckdb.failures import computable, feature_failure, text_is_text
+from pipeline_assets.engine.duckdb.scan import Scan, scan
+from pipeline_assets.engine.record import current_record, raw_asset
+from pipeline_assets.errors import DataError, located
+from pipeline_assets.stores.files.base import FileStore, Found
+from pipeline_assets.stores.files.prefetch import prefetch
+from pipeline_assets.task.batch import BatchRef, Manifest
+from pipeline_assets.task.contract import Contract, of_file
+from pipeline_assets.task.preparation import AcceptedRows
+from pipeline_assets.task.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """A batch that was checked before: its manifest, and the way to its accepted rows."""
+
+    manifest: Manifest
+    task: TaskSpec
+    files: FileStore
+    rejected: npt.NDArray[np.int64]
+    spill: Path
+
+    def stream(self, query: Query) -> pa.RecordBatchReader:
+        """Rows of a query over the batch, in file order, a batch of rows at a time; see :meth:`open`."""
+        return self.open(query)[1]
+
+    def open(self, query: Query) -> tuple[Contract, pa.RecordBatchReader]:
+        """The contract as it lies over the file, and the rows of a query.
+
+        Args:
+            query: one of :mod:`pipeline_assets.task.preparation`.
+
+        Raises:
+            ContractError: the file is not the one that was checked.
+            DataError: an expression fails on a row; of a feature, it names the feature and the row. The stream too
+                raises it.
+            StoreError: there is no space left for what does not fit in memory.
+        """
+        facts = {**self.manifest.ref.facts(), "file": self.manifest.uri}
+        with ExitStack() as opening:
+            opening.enter_context(located(facts))
+            paths = opening.enter_context(self.files.open(Found(self.manifest.uri, self.manifest.parts)))
+            view = opening.enter_context(scan(paths, self.spill))
+            if len(self.rejected):
+                view.mark("rejected", self.rejected)
+            contract = of_file(self.task, self.manifest.ref.stage, view.columns)
+            rows = AcceptedRows(contract, self.manifest.ref.batch, any_rejected=len(self.rejected) > 0)
+            with _explained(view, rows, paths, self.spill):
+                reader = view.stream(query(rows))
+            still_open = opening.pop_all()
+
+        def computed() -> Iterator[pa.RecordBatch]:
+            with _explained(view, rows, paths, self.spill):
+                yield from reader
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with still_open:
+                yield from prefetch(computed())
+
+        return contract, pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+@contextmanager
+def _explained(view: Scan, rows: AcceptedRows, paths: Sequence[Path], spill: Path) -> Iterator[None]:
+    """Looks for the feature and the row behind DuckDB's complaint."""
+    try:
+        with computable("an expression of the task", spill), text_is_text(paths):
+            yield
+    except DataError as error:
+        failed = feature_failure(view, rows)
+        raise error if failed is None else failed from error
+
+
+def load(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path) -> RawBatch:
+    """A batch as its last check left it.
+
+    Raises:
+        DataError: it was not checked yet, or by another contract, or its check accepted no row.
+    """
+    record = current_record(files, task, ref)
+    if record.manifest.accepted == 0:
+        raise DataError(
+            "the batch has no accepted row",
+            **ref.facts(),
+            do=f"mend the file, then materialise {raw_asset(ref)}",
+        )
+    return RawBatch(record.manifest, task, files, record.rejected_rows(), spill)

@@ -1,0 +1,227 @@
+"""Checks a batch against its contract: one read, every row accepted or rejected with a reason."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline_assets.engine.base import CheckedBatch, Progress
+from pipeline_assets.engine.duckdb.failures import computable, failure, text_is_text
+from pipeline_assets.engine.duckdb.key_spill import KeySpill, key_spill
+from pipeline_assets.engine.duckdb.parquet_types import check_int96
+from pipeline_assets.engine.duckdb.scan import Scan, readable, scan
+from pipeline_assets.engine.record import key_rule
+from pipeline_assets.errors import located
+from pipeline_assets.stores.files.base import FileStore
+from pipeline_assets.task.batch import BatchRef, Manifest
+from pipeline_assets.task.contract import (
+    BROKEN,
+    FAILURES,
+    KEY_HASH,
+    ROW,
+    RULES_PER_WORD,
+    UNLABELLED,
+    Contract,
+    failure_key,
+    of_file,
+)
+from pipeline_assets.task.spec import TaskSpec
+
+# Of the rows on which an expression raised, how many are asked why; the others are rejected without the detail.
+_ASKED = 1_000
+
+
+def check(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress: Progress) -> CheckedBatch:
+    """Reads a batch once, fingerprints it and holds every row to the contract.
+
+    Args:
+        spill: folder for what does not fit in memory.
+        progress: told the number of rows checked so far.
+
+    Raises:
+        ContractError: there is no such batch, or the file as a whole breaks the contract.
+        StoreError: there is no space left for what does not fit in memory.
+    """
+    with ExitStack() as opening:
+        opening.enter_context(located(ref.facts()))
+        found = files.find(ref)
+        fetched = opening.enter_context(files.fetch(found))
+        view = opening.enter_context(scan(fetched.paths, spill))
+        with readable(fetched.paths), computable("the check", spill):
+            check_int96(fetched.paths)
+        contract = of_file(task, ref.stage, view.columns)
+        with computable("the check", spill), text_is_text(fetched.paths):
+            verdict = _judge(view, contract, spill, progress)
+        manifest = Manifest(
+            ref=ref,
+            uri=found.uri,
+            parts=found.parts,
+            rows_of_parts=view.rows_of_parts,
+            sha256=fetched.sha256,
+            accepted=view.rows - len(verdict.rejected),
+            rejected=len(verdict.rejected),
+            unlabelled=verdict.unlabelled,
+            reasons=verdict.reasons,
+            unexpected=contract.unexpected,
+            fingerprints={"contract": task.fingerprint("contract")},
+        )
+        view.mark("rejected", verdict.rejected)
+        with computable("the check", spill):
+            reader = view.stream(contract.rejected_query() + ("" if len(verdict.rejected) else " limit 0"))
+        still_open = opening.pop_all()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        # A column that no rule looks at is decoded only here.
+        with still_open, computable("the check", spill), text_is_text(fetched.paths):
+            for batch in reader:
+                yield _with_key_reasons(batch, task, verdict)
+
+    return CheckedBatch(manifest, pa.RecordBatchReader.from_batches(reader.schema, batches()))
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """Rejected rows and, apart, those rejected for their key, each with the row that had the key first."""
+
+    rejected: npt.NDArray[np.int64]
+    repeated: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    unlabelled: int
+    reasons: dict[str, int]
+
+
+@dataclass
+class _Tally:
+    """What the stream of a check adds up to.
+
+    Attributes:
+        counts: rows by rule, then those whose target raises.
+        raised: rows on which an expression raised, the first ones, by the place that ``Rule.raises`` has.
+    """
+
+    contract: Contract
+    counts: npt.NDArray[np.int64]
+    rejected: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    unlabelled: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    raised: dict[int, list[int]] = field(default_factory=dict)
+
+    def add(self, batch: pa.RecordBatch, keys: KeySpill) -> None:
+        """Takes the next rows of the check's query."""
+        rows = batch.column(ROW).to_numpy()
+        bad = np.zeros(len(rows), dtype=bool)
+        for word in range(self.contract.words):
+            flags = batch.column(f"{BROKEN}{word}").to_numpy()
+            bad |= flags != 0
+            self._count(rows[flags != 0], flags[flags != 0], word)
+        if self.contract.stage == "train":
+            unlabelled = batch.column(UNLABELLED)
+            failed = unlabelled.is_null().to_numpy(zero_copy_only=False)
+            self.counts[-1] += np.count_nonzero(failed)
+            self._note(len(self.contract.checks), rows[failed])
+            bad |= failed
+            without = pc.fill_null(unlabelled, fill_value=False).to_numpy(zero_copy_only=False)
+            self.unlabelled.append(rows[~bad & without])
+        self.rejected.append(rows[bad])
+        if self.contract.task.key:
+            keys.add(batch.column(KEY_HASH).to_numpy()[~bad])
+
+    def _count(self, rows: npt.NDArray[np.int64], flags: npt.NDArray[np.uint64], word: int) -> None:
+        if not len(rows):
+            return
+        rules = self.contract.rules[word * RULES_PER_WORD : (word + 1) * RULES_PER_WORD]
+        for bit, rule in enumerate(rules):
+            hit = (flags >> np.uint64(bit) & np.uint64(1)).astype(bool)
+            self.counts[word * RULES_PER_WORD + bit] += np.count_nonzero(hit)
+            if rule.raises is not None:
+                self._note(rule.raises, rows[hit])
+
+    def _note(self, check: int, rows: npt.NDArray[np.int64]) -> None:
+        noted = self.raised.setdefault(check, [])
+        noted += rows[: max(_ASKED - len(noted), 0)].tolist()
+
+    def reasons(self) -> dict[str, int]:
+        """Rows by the rule they break."""
+        names = [*(rule.name for rule in self.contract.rules), self.contract.target_rule]
+        return {name: int(count) for name, count in zip(names, self.counts, strict=True) if count}
+
+
+def _judge(view: Scan, contract: Contract, spill: Path, progress: Progress) -> _Verdict:
+    tally = _Tally(contract, np.zeros(len(contract.rules) + 1, dtype=np.int64))
+    with key_spill(spill) as keys:
+        done = 0
+        for batch in view.stream(contract.check_query()):
+            tally.add(batch, keys)
+            done += batch.num_rows
+            progress(done)
+        broken_rows = _joined(tally.rejected)
+        repeated, first = _repeated(view, contract, keys.repeated(), broken_rows)
+    _ask_why(view, contract, tally.raised)
+    reasons = tally.reasons()
+    if len(repeated):
+        reasons[key_rule(contract.task)] = len(repeated)
+    return _Verdict(
+        rejected=np.sort(np.concatenate([broken_rows, repeated])),
+        repeated=repeated,
+        first=first,
+        unlabelled=int(np.count_nonzero(~np.isin(_joined(tally.unlabelled), repeated))),
+        reasons=dict(sorted(reasons.items(), key=lambda reason: -reason[1])),
+    )
+
+
+def _joined(rows: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+
+
+def _ask_why(view: Scan, contract: Contract, raised: dict[int, list[int]]) -> None:
+    """Has the rejected rows' reasons say why an expression raised: it is computed again, on that row alone."""
+    rows = np.unique([row for some in raised.values() for row in some]).astype(np.int64)
+    if not len(rows):
+        return
+    view.mark("failing", rows)
+    view.connection.execute(f"create temp table failing as {contract.failing_query()}")
+    said = {
+        failure_key(at, row): failure(
+            view, contract.failing_expression(at), f"select * from failing where {ROW} = {row}"
+        )
+        for at, some in raised.items()
+        for row in some
+    }
+    view.connection.execute(
+        f"set variable {FAILURES} = map(?::VARCHAR[], ?::VARCHAR[])", [list(said), list(said.values())]
+    )
+
+
+def _repeated(
+    view: Scan, contract: Contract, hashes: npt.NDArray[np.uint64], broken: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows whose key an earlier sound row has, and that row; ``hashes`` are those that came more than once."""
+    suspects = [np.empty(0, dtype=np.int64)]
+    if len(hashes):
+        # Which rows have them is asked only now: on most days no key comes twice, and a hash a row is enough.
+        for batch in view.stream(contract.key_hash_query()):
+            at = np.searchsorted(hashes, own := batch.column(KEY_HASH).to_numpy())
+            at[at == len(hashes)] = 0
+            suspects.append(batch.column(ROW).to_numpy()[hashes[at] == own])
+    rows = np.setdiff1d(np.concatenate(suspects), broken, assume_unique=True)
+    if not len(rows):
+        return rows, rows
+    view.mark("suspects", rows)
+    table = view.connection.sql(contract.repeated_key_query()).to_arrow_table()
+    return table["row_number"].to_numpy(), table["first"].to_numpy()
+
+
+def _with_key_reasons(batch: pa.RecordBatch, task: TaskSpec, verdict: _Verdict) -> pa.RecordBatch:
+    rows = batch.column(0).to_numpy()
+    at = np.searchsorted(verdict.repeated, rows)
+    at[at == len(verdict.repeated)] = 0
+    hit = verdict.repeated[at] == rows if len(verdict.repeated) else np.zeros(len(rows), dtype=bool)
+    if not hit.any():
+        return batch
+    sentences = pc.binary_join_element_wise(f"{key_rule(task)} row", pa.array(verdict.first[at]).cast(pa.string()), " ")
+    reason = pc.if_else(pa.array(hit), sentences, batch.column(1))
+    return batch.set_column(1, batch.schema.field(1), reason)

@@ -1,0 +1,163 @@
+"""Which parquet types DuckDB reads exactly and which it would change, and how values get their own type back."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline_assets.errors import ContractError
+
+# DuckDB's own limit; what has more digits it reads as DOUBLE.
+_DECIMAL_DIGITS = 38
+_UUID_BYTES = 16
+
+
+def check_columns(file: str, schema: pa.Schema, stored: pq.ParquetSchema) -> None:
+    """Refuses columns that DuckDB would widen, narrow or take for something else.
+
+    Args:
+        file: its name, for the error.
+        schema: its columns as Arrow has them.
+        stored: its columns as they lie in the file.
+
+    Raises:
+        ContractError: names each such column, what it is, and what it could be.
+    """
+    bad: dict[str, tuple[str, str]] = {}
+    for field in schema:
+        for kind in _kinds(field.type):
+            if pa.types.is_decimal(kind) and kind.precision > _DECIMAL_DIGITS:
+                bad[field.name] = (str(field.type), f"a decimal of at most {_DECIMAL_DIGITS} digits, or text")
+    for place in range(len(stored)):
+        leaf = stored.column(place)
+        if leaf.converted_type == "INTERVAL":
+            bad[leaf.path] = ("a parquet INTERVAL", "months, days and milliseconds as integers, or text")
+        elif leaf.physical_type == "INT96" and "." in leaf.path and leaf.path not in schema.names:
+            bad[leaf.path] = ("INT96 within a list or struct", "a timestamp as INT64")
+    if bad:
+        raise ContractError(
+            "the file has columns that cannot be read without changing their values",
+            file=file,
+            column=", ".join(bad),
+            found=", ".join(found for found, _ in bad.values()),
+            expected=", ".join(dict.fromkeys(expected for _, expected in bad.values())),
+            do="write them in the expected type",
+        )
+
+
+def int96_columns(stored: pq.ParquetSchema) -> list[str]:
+    """Columns of timestamps in the deprecated type that Spark and Impala write."""
+    leaves = (stored.column(place) for place in range(len(stored)))
+    return [leaf.path for leaf in leaves if leaf.physical_type == "INT96"]
+
+
+def as_read(schema: pa.Schema, stored: pq.ParquetSchema) -> pa.Schema:
+    """The columns in the types that are kept: an INT96 has microseconds, see :func:`check_int96`."""
+    for name in int96_columns(stored):
+        place = schema.get_field_index(name)
+        if place >= 0:
+            schema = schema.set(place, pa.field(name, pa.timestamp("us")))
+    return schema
+
+
+def check_int96(paths: Sequence[Path]) -> None:
+    """Refuses timestamps of INT96 that have digits below the microsecond: DuckDB would cut them off.
+
+    Raises:
+        ContractError: names the first such row.
+    """
+    for path in paths:
+        with pq.ParquetFile(path) as exact, pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as cut:
+            names = int96_columns(exact.schema)
+            start = 0
+            for group in range(exact.num_row_groups if names else 0):
+                for name in names:
+                    _check_int96(path.name, name, start, *(_integers(file, group, name) for file in (exact, cut)))
+                start += exact.metadata.row_group(group).num_rows
+
+
+def _integers(file: pq.ParquetFile, group: int, name: str) -> npt.NDArray[np.int64]:
+    column = file.read_row_group(group, columns=[name]).column(0).combine_chunks()
+    values: npt.NDArray[np.int64] = column.cast(pa.int64()).fill_null(0).to_numpy()
+    return values
+
+
+def _check_int96(
+    file: str, name: str, start: int, nanoseconds: npt.NDArray[np.int64], microseconds: npt.NDArray[np.int64]
+) -> None:
+    # Modulo 2**64, as Arrow's own count of nanoseconds is: right for every year, though it wraps outside 1677 to 2262.
+    lost = nanoseconds.view(np.uint64) - microseconds.view(np.uint64) * np.uint64(1000)
+    rows = np.flatnonzero(lost)
+    if len(rows):
+        raise ContractError(
+            "timestamps have digits below the microsecond, which would be cut off",
+            file=file,
+            column=name,
+            found=f"{len(rows)} such rows, the first is row {start + int(rows[0])} of the file",
+            expected="whole microseconds",
+            do="write them as INT64 nanoseconds, or in whole microseconds",
+        )
+
+
+def found_types(schema: pa.Schema, described: Sequence[str]) -> dict[str, str]:
+    """A file's columns with the types that their values have in DuckDB.
+
+    Args:
+        schema: as Arrow has it.
+        described: DuckDB's own names, by place; it takes a duration for a plain integer.
+    """
+    return {
+        field.name: str(field.type) if pa.types.is_duration(field.type) else kind
+        for field, kind in zip(schema, described, strict=True)
+    }
+
+
+def kept_type(came: pa.DataType, given: pa.DataType) -> pa.DataType:
+    """The type in which a column leaves again: its own, where DuckDB can read that back; else the one it gives.
+
+    Args:
+        came: as the file has it.
+        given: as DuckDB gives it: the same values.
+    """
+    if any(_only_in_files(kind) for kind in _kinds(came)):
+        return given
+    nested = pa.types.is_nested(came)
+    if nested and any(isinstance(kind, pa.BaseExtensionType) for kind in _kinds(came)):
+        return given
+    return came
+
+
+def restored(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The values in their own type again."""
+    if column.type == kind:
+        return column
+    if isinstance(kind, pa.UuidType):
+        return pa.ExtensionArray.from_storage(kind, _uuid_bytes(column))
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(kind, column.cast(kind.storage_type))
+    return column.cast(kind)
+
+
+def _uuid_bytes(column: pa.Array) -> pa.Array:
+    digits = "".join((value or "0" * 2 * _UUID_BYTES).replace("-", "") for value in column.to_pylist())
+    values = pa.py_buffer(bytes.fromhex(digits))
+    valid = pa.array(column.is_valid().to_numpy(zero_copy_only=False))
+    plain = pa.Array.from_buffers(pa.binary(_UUID_BYTES), len(column), [None, values])
+    return pa.array(plain.to_pylist(), plain.type, mask=~np.asarray(valid)) if column.null_count else plain
+
+
+def _only_in_files(kind: pa.DataType) -> bool:
+    """Types that DuckDB reads from parquet but not from Arrow; both have exact wider ones."""
+    return bool(pa.types.is_float16(kind) or pa.types.is_decimal256(kind))
+
+
+def _kinds(kind: pa.DataType) -> Iterator[pa.DataType]:
+    """A type and those within it."""
+    yield kind
+    for place in range(kind.num_fields):
+        yield from _kinds(kind.field(place).type)
+    if pa.types.is_dictionary(kind):
+        yield from _kinds(kind.value_type)

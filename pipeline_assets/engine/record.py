@@ -1,0 +1,111 @@
+"""The record of a batch's check: a manifest in the footer of the file of its rejected rows, written with it, whole."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline_assets.errors import DataError
+from pipeline_assets.stores.files.base import Area, FileStore, StoredFile
+from pipeline_assets.task.batch import BatchRef, Manifest
+from pipeline_assets.task.spec import TaskSpec
+
+# Under this key the rejected file's footer carries the manifest.
+MANIFEST_KEY = "pipeline_assets.manifest"
+# What the rejected file has before the row as it came: where the row is, and why it was rejected.
+ADDED_COLUMNS = 2
+
+
+@dataclass(frozen=True)
+class CheckRecord:
+    """What is on file of a check."""
+
+    manifest: Manifest
+    stored: StoredFile
+
+    def rejected_rows(self) -> npt.NDArray[np.int64]:
+        """The numbers of the rejected rows, ascending."""
+        chunks = [batch.column(0).to_numpy() for batch in self.stored.batches(self.stored.schema.names[:1])]
+        return np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int64)
+
+
+def to_metadata(manifest: Manifest) -> dict[str, str]:
+    """The manifest as key-value metadata of the rejected file."""
+    return {MANIFEST_KEY: json.dumps(manifest.to_json())}
+
+
+def record_of(files: FileStore, ref: BatchRef) -> CheckRecord:
+    """The record of the batch's last check; the footer of one file is read.
+
+    Raises:
+        DataError: it was not checked yet.
+    """
+    stored = files.read(Area.REJECTED, ref)
+    if stored is None:
+        raise DataError("the batch has not been checked yet", **ref.facts(), do=f"materialise {raw_asset(ref)}")
+    return CheckRecord(Manifest.from_json(json.loads(stored.metadata[MANIFEST_KEY])), stored)
+
+
+def current_record(files: FileStore, task: TaskSpec, ref: BatchRef) -> CheckRecord:
+    """As :func:`record_of`, of a check by the contract that the task has now.
+
+    Raises:
+        DataError: it was not checked yet, or by another contract.
+    """
+    record = record_of(files, ref)
+    found, expected = record.manifest.fingerprints.get("contract"), task.fingerprint("contract")
+    if found != expected:
+        raise DataError(
+            "the batch was checked by another contract than the task has now",
+            **ref.facts(),
+            file=record.manifest.uri,
+            found=f"fingerprint of contract {found or 'unknown: it was checked by an earlier version of the pipeline'}",
+            expected=f"fingerprint of contract {expected}",
+            do=f"materialise {raw_asset(ref)} for this batch again",
+        )
+    return record
+
+
+def examples_of(record: CheckRecord, rules: int) -> dict[str, tuple[int, str]]:
+    """For the rules that are broken most, a row that breaks each, with the reason that it was given.
+
+    Looks through the rejected rows until each rule has one.
+    """
+    wanted = list(record.manifest.reasons)[:rules]
+    found: dict[str, tuple[int, str]] = {}
+    for batch in record.stored.batches(record.stored.schema.names[:ADDED_COLUMNS]):
+        for row, reason in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+            for rule in wanted:
+                if rule not in found and _says(reason, rule):
+                    found[rule] = (row, reason)
+            if len(found) == len(wanted):
+                return found
+    return found
+
+
+def _says(reason: str, rule: str) -> bool:
+    """Whether a row's reason is of a rule: it has the value that was found between the rule's name and its text."""
+    of, _, text = rule.partition(": ")
+    known = {"not allowed": " is not one of "}
+    text = known.get(text, f" is no {text[4:]}" if text.startswith("not ") else text)
+    return f"{of}: " in reason and text.removesuffix(" fails") in reason
+
+
+def manifest_of(files: FileStore, ref: BatchRef) -> Manifest:
+    """What the batch's last check found, by whatever contract.
+
+    Raises:
+        DataError: it was not checked yet.
+    """
+    return record_of(files, ref).manifest
+
+
+def raw_asset(ref: BatchRef) -> str:
+    """Key of the asset that checks the batch."""
+    return f"{ref.task}/{ref.stage}_raw"
+
+
+def key_rule(task: TaskSpec) -> str:
+    """What the counts of reasons call a repeated key."""
+    return f"key ({', '.join(task.key)}): repeats"

@@ -1,0 +1,237 @@
+"""The sections of the passport: each turns what is known of the row into tags."""
+
+from collections.abc import Mapping, Sequence
+from math import isclose
+
+from htmltools import Tag, TagChild, TagList, h3, p, tags
+
+from pipeline_assets.mart_page import parts, reasons
+from pipeline_assets.mart_page import training_facts as records
+from pipeline_assets.mart_page.choices import ChoiceMade
+from pipeline_assets.mart_page.language import Formats, ViewTexts
+from pipeline_assets.mart_page.page import Page
+from pipeline_assets.mart_page.problem import Problem
+from pipeline_assets.mart_page.views.passport import charts as pictures
+from pipeline_assets.mart_page.views.passport.queries import MartRows
+from pipeline_assets.mart_page.views.passport.raw_row import Check, RawRow, RawValue
+from pipeline_assets.mart_page.views.passport.row_facts import Prepared, Row
+from pipeline_assets.ml.explanation import Explanation
+from pipeline_assets.monitoring.batch_status import Difference
+from pipeline_assets.task.spec import LABEL, TaskSpec
+
+# A stored score and its explanation add the same numbers in another order, so they may differ by so much.
+_CLOSE = 1e-9
+
+
+def steps(page: Page, says: ViewTexts, found: RawRow, at: Row) -> Tag:
+    """Links to the rows before and after, and to the batch's marts."""
+    route, formats = page.route(), page.formats
+    around = [(key, number) for key, number in (("previous", at.row - 1), ("next", at.row + 1))]
+    links = [
+        page.link(says(key, row=formats.number(number)), route.at(row=number))
+        for key, number in around
+        if 0 <= number < found.manifest.rows
+    ]
+    mart = {"batch": at.ref.batch, "row": None, "stage": at.ref.stage}
+    links.append(page.link(says("in_input"), route.at(view="input", **mart)))
+    if at.ref.stage == "predict":
+        links.append(page.link(says("in_output"), route.at(view="output", **{**mart, "stage": None})))
+    return tags.nav(*links, class_="steps", aria_label=says("around"))
+
+
+def came(says: ViewTexts, formats: Formats, found: RawRow) -> TagChild:
+    """Section 1: the file, and the raw values."""
+    manifest = found.manifest
+    place = "place_value" if len(manifest.parts) == 1 else "place_value_part"
+    counts = says(
+        "rows_of_batch_value",
+        rows=formats.number(manifest.rows),
+        accepted=formats.number(manifest.accepted),
+        rejected=formats.number(manifest.rejected),
+    )
+    return TagList(
+        h3(says("came")),
+        parts.facts(
+            {
+                says("file"): tags.code(found.file),
+                says("place"): says(place, row=formats.number(found.row_in_file)),
+                says("rows_of_batch"): counts,
+                says("sha256"): tags.code(manifest.sha256),
+            }
+        ),
+        records.problem(found.values)
+        if isinstance(found.values, Problem)
+        else parts.table(
+            [says("column"), says("value"), says("type"), says("meaning")],
+            [_raw_value(says, formats, each) for each in found.values],
+            says("raw_values"),
+        ),
+    )
+
+
+def _raw_value(says: ViewTexts, formats: Formats, each: RawValue) -> list[TagChild]:
+    value = records.value(each.value, says("missing"), formats)
+    if each.expected is None:
+        kind = says("unexpected", found=each.kind)
+    elif each.expected == each.kind:
+        kind = each.kind
+    else:
+        kind = says("type_changed", found=each.kind, expected=each.expected)
+    return [each.column, value, kind, each.description]
+
+
+def verdict(says: ViewTexts, found: RawRow) -> TagChild:
+    """Section 2: accepted or rejected, and every rule."""
+    verdict = says("accepted") if found.reason is None else says("rejected", reason=found.reason)
+    return TagList(
+        h3(says("verdict")),
+        p(verdict, class_="verdict", data_verdict="accepted" if found.accepted else "rejected"),
+        None if found.accepted else p(says("rejected_then")),
+        records.problem(found.checks) if isinstance(found.checks, Problem) else _rules(says, found.checks),
+    )
+
+
+def _rules(says: ViewTexts, checks: tuple[Check, ...]) -> Tag:
+    broken = [each for each in checks if each.broken is not None]
+    summary = says("rules_broken", n=len(broken)) if broken else says("rules_kept")
+    return tags.details(
+        tags.summary(f"{says('rules', n=len(checks))}. {summary}"),
+        parts.table(
+            [says("rule"), says("verdict")],
+            [[each.rule, says("kept") if each.broken is None else says("broken", why=each.broken)] for each in checks],
+            says("verdict"),
+        ),
+    )
+
+
+def prepared(says: ViewTexts, formats: Formats, at: Row, found: Prepared, where: str) -> TagChild:
+    """Section 3: the features, and the label in train."""
+    if isinstance(found, Problem):
+        return records.problem(found)
+    if found is None:
+        return parts.empty(says("no_features"), says("no_features_do"))
+    values = found.to_pylist()[0]
+    rows: list[list[TagChild]] = [
+        [name, records.value(values[name], says("missing"), formats), tags.code(each.expression), each.description]
+        for name, each in at.task.features.all.items()
+    ]
+    facts: dict[str, TagChild] = {says("features_from"): tags.code(where)}
+    if at.ref.stage == "train":
+        facts[says("label")] = _label(says, at.task, values[LABEL])
+    return TagList(
+        parts.facts(facts),
+        parts.table([says("feature"), says("value"), says("made_of"), says("meaning")], rows, says("feature_values")),
+    )
+
+
+def _label(says: ViewTexts, task: TaskSpec, value: int | None) -> str:
+    if value is None:
+        return says("label_none")
+    return says("label_true" if value else "label_false", what=task.target.description or task.target.expression)
+
+
+def chosen(
+    page: Page, says: ViewTexts, formats: Formats, marts: MartRows, differences: Sequence[Difference]
+) -> TagChild:
+    """Section 4: the version, and why it was chosen."""
+    prediction, choice, crowning = marts.prediction, marts.choice, marts.crowning
+    if prediction is None:
+        return None
+    version = prediction.model_version
+    facts: dict[str, TagChild] = {
+        says("which"): page.link(
+            says("version_number", version=version),
+            page.route().at(view="models", version=version, batch=None, row=None, stage=None),
+        )
+    }
+    if choice is not None:
+        facts[says("why")] = reasons.reason(choice, page.texts)
+        facts[says("policy")] = tags.code(choice.policy)
+    if crowning is not None:
+        facts[says("why_champion")] = f"{reasons.reason(crowning, page.texts)} ({formats.moment(crowning.chosen_at)})"
+    looked: ChoiceMade | None = choice or crowning
+    outdated = records.outdated(differences, page.texts) if differences else None
+    candidates = None if looked is None else records.candidates(looked, page.texts, formats)
+    return TagList(outdated, parts.facts(facts), candidates)
+
+
+def scored(says: ViewTexts, formats: Formats, at: Row, marts: MartRows) -> TagChild:
+    """Section 5: score and decision."""
+    prediction = marts.prediction
+    if prediction is None:
+        return None
+    what = at.task.target.description or at.task.target.expression
+    facts: dict[str, TagChild] = {
+        says("probability"): TagList(
+            tags.strong(formats.share(prediction.probability), data_probability=repr(prediction.probability)),
+            f" ({formats.number(prediction.probability)})",
+            tags.br(),
+            tags.small(says("probability_of", what=what)),
+        )
+    }
+    if prediction.predicted_label is not None:
+        facts[says("predicted_label")] = formats.value(prediction.predicted_label)
+    if prediction.decision is not None:
+        facts[says("decision")] = says("decision_yes" if prediction.decision else "decision_no")
+    facts[says("rule_of_output")] = tags.code(at.task.output.where) if at.task.output.where else says("every_row")
+    facts[says("predicted_at")] = formats.moment(prediction.predicted_at)
+    return TagList(h3(says("score")), parts.facts(facts))
+
+
+def agreement(says: ViewTexts, formats: Formats, found: Explanation, marts: MartRows) -> Tag:
+    """Whether the stored score equals the sum of the contributions."""
+    stored = marts.prediction.probability if marts.prediction else found.probability
+    same = isclose(found.probability, stored, rel_tol=0, abs_tol=_CLOSE)
+    text = says("agrees") if same else says(
+        "disagrees", now=formats.number(found.probability), then=formats.number(stored)
+    )  # fmt: skip
+    return p(text, class_="verdict", data_agrees="yes" if same else "no")
+
+
+def values_of(found: Explanation, says: ViewTexts, formats: Formats) -> Mapping[str, str]:
+    """Each feature's value as the page writes it."""
+    return {
+        each.feature: says("missing") if records.is_missing(each.value) else formats.value(each.value)
+        for each in found.contributions
+    }
+
+
+def contributions(says: ViewTexts, formats: Formats, task: TaskSpec, found: Explanation) -> Tag:
+    """Every feature's contribution, as a table."""
+    written = values_of(found, says, formats)
+    rows: list[list[TagChild]] = [[says("base"), "", _log_odds(found.base, formats), ""]]
+    rows += [
+        [
+            each.feature,
+            written[each.feature],
+            _log_odds(each.log_odds, formats),
+            task.features.all[each.feature].description,
+        ]
+        for each in found.contributions
+    ]
+    return tags.details(
+        tags.summary(says("all_contributions")),
+        parts.table(
+            [says("feature"), says("value"), says("adds"), says("meaning")],
+            rows,
+            says("all_contributions"),
+            numbers=(2,),
+        ),
+    )
+
+
+def _log_odds(value: float, formats: Formats) -> Tag:
+    """A contribution as people read it; the tag's value holds every digit."""
+    return tags.data(pictures.signed(value, formats), value=repr(value))
+
+
+def runs(page: Page, says: ViewTexts, marts: MartRows, version: str | Problem) -> TagChild:
+    """Section 6: the runs that made the prediction and its version."""
+    prediction, crowning = marts.prediction, marts.crowning
+    if prediction is None:
+        return None
+    facts: dict[str, TagChild] = {says("dagster_predict"): records.dagster_run(page, prediction.run_id)}
+    if crowning is not None:
+        facts[says("dagster_train")] = records.dagster_run(page, crowning.run_id)
+    facts[says("mlflow_version")] = records.problem(version) if isinstance(version, Problem) else records.away(version)
+    return TagList(h3(says("runs")), parts.facts(facts))

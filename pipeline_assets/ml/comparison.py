@@ -1,0 +1,66 @@
+"""Champion and challenger on the same rows: on those that neither has learned from, as long as there are enough."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.ml.kinds.base import kind_of
+from pipeline_assets.ml.selection import Comparison, JudgedOn
+from pipeline_assets.ml.split import SplitRule
+from pipeline_assets.ml.trainers.base import FittedModel
+from pipeline_assets.ml.training import evaluate
+from pipeline_assets.task.spec import TaskSpec
+
+ENOUGH = 100  # rows; fewer tell two models apart by chance
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A version in a comparison, by the model that was evaluated: a refit has learned from every row of its batch.
+
+    Attributes:
+        model: the evaluated fit.
+        split: its rule; ``None`` where the version does not say.
+    """
+
+    version: int
+    model: FittedModel
+    split: SplitRule | None
+
+
+def compare(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: LabelledRows) -> Comparison:
+    """Scores both versions on the challenger's validation rows that the champion has not learned from.
+
+    Where too few of those are left, both are scored on all of the challenger's validation rows, and the sentence
+    says of how many the champion has learned: that favours the champion, and a reader should know.
+
+    Args:
+        rows: the challenger's validation rows.
+    """
+    learned = _learned(task, challenger, champion, rows)
+    unseen = rows.take(np.flatnonzero(~learned))
+    count = int(np.count_nonzero(learned))
+    batch = challenger.split.batch if challenger.split else ""
+    if not count:
+        judged_on = JudgedOn(
+            len(rows), 0, f"{len(rows)} validation rows of batch {batch}, none of them learned by either"
+        )
+    elif len(unseen) >= ENOUGH and kind_of(task).label_problem(unseen.label) is None:
+        sentence = f"{len(unseen)} of {len(rows)} validation rows of batch {batch}, none of them learned by either"
+        rows, judged_on = unseen, JudgedOn(len(unseen), 0, sentence)
+    else:
+        sentence = (
+            f"all {len(rows)} validation rows of batch {batch}, {count} of which version {champion.version} has or may"
+            " have learned from: too few others are left"
+        )
+        judged_on = JudgedOn(len(rows), count, sentence)
+    scores = {each.version: evaluate(task, each.model, rows) for each in (challenger, champion)}
+    return Comparison(challenger.version, scores, judged_on)
+
+
+def _learned(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: LabelledRows) -> NDArray[np.bool_]:
+    if champion.split is None or challenger.split is None:
+        return np.ones(len(rows), dtype=bool)
+    return champion.split.may_have_learned(rows, kind_of(task).strata(rows.label), challenger.split)

@@ -1,0 +1,66 @@
+"""Two labels, 0 and 1: a probability and the label that it predicts, from probability 0.5 on."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline_assets.ml.kinds.binary import metrics
+from pipeline_assets.ml.trainers.base import Fit
+
+
+class Binary:
+    """A target that is true or false; see :class:`pipeline_assets.ml.kinds.base.Kind`."""
+
+    name: str = "binary"
+    objective: str = "binary"
+    label_type: str = "TINYINT"
+    score_types: Mapping[str, str] = {"probability": "DOUBLE", "predicted_label": "BOOLEAN"}
+    score_descriptions: Mapping[str, str] = {
+        "probability": "What the model says: the probability that the label is 1",
+        "predicted_label": "Whether the probability is at least 0.5",
+    }
+    metrics: Mapping[str, bool] = metrics.GREATER_IS_BETTER
+    threshold: ClassVar[float] = 0.5
+
+    def target_problem(self, duckdb_type: str) -> str | None:
+        """A target of two labels is true or false."""
+        return None if duckdb_type == "BOOLEAN" else f"gives {duckdb_type}; it must be true or false, as in delay > 15"
+
+    def label_problem(self, label: NDArray[np.int8]) -> str | None:
+        """Both labels must be there."""
+        values, counts = np.unique(label, return_counts=True)
+        if values.tolist() == [0, 1]:
+            return None
+        shown = ", ".join(f"{count} of label {value}" for value, count in zip(values, counts, strict=True))
+        return f"{len(label)} rows: {shown or 'none'}; needed are rows of label 0 and of label 1"
+
+    def strata(self, label: NDArray[np.int8]) -> NDArray[np.int64]:
+        """Each side of a split needs both labels."""
+        return label.astype(np.int64)
+
+    def baseline(self, training: NDArray[np.int8], rows: int) -> NDArray[np.float64]:
+        """The share of label 1 among the training rows, for every row."""
+        return np.full(rows, float(np.mean(training)))
+
+    def evaluate(self, label: NDArray[np.int8], prediction: NDArray[np.float64]) -> dict[str, float]:
+        """See :func:`pipeline_assets.ml.kinds.binary.metrics.scores`."""
+        return metrics.scores(label, prediction)
+
+    def details(self, label: NDArray[np.int8], prediction: NDArray[np.float64]) -> dict[str, float]:
+        """Precision and recall of the predicted label, where there are any."""
+        found = metrics.at_threshold(label, prediction, self.threshold)
+        values = {"precision_at_0.5": found.precision, "recall_at_0.5": found.recall}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def columns(self, prediction: NDArray[np.float64]) -> list[pa.Array]:
+        """Probability and predicted label."""
+        return [pa.array(prediction, pa.float64()), pa.array(prediction >= self.threshold, pa.bool_())]
+
+    def plots(self, label: NDArray[np.int8], prediction: NDArray[np.float64], fit: Fit, title: str) -> dict[str, bytes]:
+        """See :mod:`pipeline_assets.ml.kinds.binary.plots`."""
+        from pipeline_assets.ml.kinds.binary.plots import plots  # matplotlib takes a second
+
+        return plots(label, prediction, fit, title)

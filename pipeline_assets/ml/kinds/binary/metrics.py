@@ -1,0 +1,85 @@
+"""How good probabilities are against the truth: scores, their direction, and what a constant guess gets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_assets.errors import DataError
+
+GREATER_IS_BETTER: Mapping[str, bool] = {
+    "roc_auc": True,
+    "average_precision": True,
+    "log_loss": False,
+    "brier_score": False,
+}
+METRICS = tuple(GREATER_IS_BETTER)
+
+
+def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[str, float]:
+    """Every metric a task may choose, as scikit-learn defines it.
+
+    Args:
+        label: 0 or 1, a value a row.
+        probability: of label 1, a value a row.
+
+    Raises:
+        DataError: the rows do not have both labels, so that a ranking cannot be evaluated.
+    """
+    from sklearn import metrics
+
+    ones = int(np.count_nonzero(label))
+    if not 0 < ones < len(label):
+        raise DataError(
+            "rows with one label only cannot evaluate a model",
+            found=f"{len(label)} rows, {ones} of label 1",
+            expected="rows of label 0 and rows of label 1",
+        )
+    return {
+        "roc_auc": float(metrics.roc_auc_score(label, probability)),
+        "average_precision": float(metrics.average_precision_score(label, probability)),
+        "log_loss": float(metrics.log_loss(label, probability)),
+        "brier_score": float(metrics.brier_score_loss(label, probability)),
+    }
+
+
+def constant_baseline(label: NDArray[np.int8], share: float) -> dict[str, float]:
+    """The scores of giving every row the same probability: what a model must beat to be worth anything.
+
+    Args:
+        label: as in :func:`scores`.
+        share: mean label of the training rows.
+    """
+    return scores(label, np.full(len(label), share))
+
+
+@dataclass(frozen=True)
+class AtThreshold:
+    """A decision's quality; ``None`` where nothing was decided positive, or nothing is.
+
+    Attributes:
+        threshold: rows of at least this probability are decided positive.
+        precision: share of label 1 among them.
+        recall: share of them among label 1.
+    """
+
+    threshold: float
+    precision: float | None
+    recall: float | None
+
+
+def at_threshold(label: NDArray[np.int8], probability: NDArray[np.float64], threshold: float = 0.5) -> AtThreshold:
+    """Precision and recall of deciding by a threshold.
+
+    >>> at_threshold(np.array([0, 1, 1], np.int8), np.array([0.6, 0.7, 0.2]))
+    AtThreshold(threshold=0.5, precision=0.5, recall=0.5)
+    """
+    decided = probability >= threshold
+    hits = int(np.count_nonzero(decided & (label == 1)))
+    positive, ones = int(np.count_nonzero(decided)), int(np.count_nonzero(label))
+    return AtThreshold(
+        threshold=threshold,
+        precision=hits / positive if positive else None,
+        recall=hits / ones if ones else None,
+    )

@@ -1,0 +1,149 @@
+"""Loads of one parquet file: pieces as files of their own beside it, put together in order when they are committed."""
+
+import hashlib
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+
+from pipeline_assets.stores.files.parquet_file import Sink, StoredFile
+from pipeline_assets.stores.load import STALE_AFTER, Piece, check_complete, check_count, check_piece, not_open
+
+# Says that a load is open; what it holds is of no matter.
+_OPEN = "open"
+
+
+class ParquetFolder(ABC):
+    """Parquet files below one place, by their paths there. It pickles."""
+
+    @abstractmethod
+    def sink_at(self, path: str, schema: pa.Schema) -> AbstractContextManager[Sink]:
+        """A file to write. It appears whole at the end of the block; an error in the block changes nothing."""
+
+    @abstractmethod
+    def read_at(self, path: str) -> StoredFile | None:
+        """A file; ``None`` if it is not there."""
+
+    @abstractmethod
+    def times(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """Paths of the files below a folder, and when each was written."""
+
+    @abstractmethod
+    def mark(self, path: str) -> None:
+        """Writes an empty file, or makes the one that is there new."""
+
+    @abstractmethod
+    def remove(self, path: str) -> None:
+        """Removes a file; nothing happens if it is not there."""
+
+    @abstractmethod
+    def collect(self, folder: str, stale_after: timedelta) -> None:
+        """Removes what writers that must be dead began below a folder and what is no file yet."""
+
+
+@dataclass(frozen=True)
+class FileLoad:
+    """A load of one parquet file, see :class:`pipeline_assets.stores.load.Load`. Made by :func:`begin`.
+
+    Staged pieces lie at ``<folder>/<load>/<number>.parquet``. One is written as any file is: whole or not at all. A
+    commit copies them into the one file row group by row group, so its memory is flat and the file appears at once.
+
+    Attributes:
+        files: where the file and its pieces are.
+        path: of the file.
+        schema: of the rows.
+        metadata: key-value metadata of the file.
+        folder: of this load alone.
+    """
+
+    files: ParquetFolder
+    path: str
+    schema: pa.Schema
+    pieces: int
+    folder: str
+    metadata: Mapping[str, str] = field(hash=False)
+
+    def write(self, piece: Piece, rows: pa.RecordBatchReader, progress: Callable[[int], None] | None = None) -> int:
+        """One file, which replaces that of an earlier attempt."""
+        check_piece(piece, self.pieces)
+        self._check_open()
+        self.files.mark(f"{self.folder}/{_OPEN}")
+        with self.files.sink_at(self._piece(piece.number), self.schema) as sink:
+            for records in self.checked(rows):
+                sink.write(records)
+                if progress is not None:
+                    progress(sink.rows)
+        return sink.rows
+
+    def commit(self) -> int:
+        """All pieces into the one file, then away with them."""
+        self._check_open()
+        staged = [self.files.read_at(self._piece(number)) for number in range(self.pieces)]
+        there = [number for number, stored in enumerate(staged) if stored is not None]
+        check_complete(there, self.pieces, self.path)
+
+        def rows() -> Iterator[pa.RecordBatch]:
+            for stored in staged:
+                if stored is not None:
+                    for records in stored.batches(self.schema.names):
+                        yield pa.RecordBatch.from_arrays(records.columns, schema=self.schema)
+
+        with self.files.sink_at(self.path, self.schema) as sink:
+            sink.metadata.update(self.metadata)
+            for records in self.checked(pa.RecordBatchReader.from_batches(self.schema, rows())):
+                sink.write(records)
+        self.abandon()
+        return sink.rows
+
+    def abandon(self) -> None:
+        """Removes what was staged, first the file that says the load is open."""
+        self.files.remove(f"{self.folder}/{_OPEN}")
+        for path, _ in list(self.files.times(self.folder)):
+            self.files.remove(path)
+
+    def checked(self, rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        """The rows of a piece, and again those of all pieces, each checked as it passes."""
+        yield from rows
+
+    def _piece(self, number: int) -> str:
+        return f"{self.folder}/{number}.parquet"
+
+    def _check_open(self) -> None:
+        if all(path != f"{self.folder}/{_OPEN}" for path, _ in self.files.times(self.folder)):
+            raise not_open(self.path)
+
+
+def begin(files: ParquetFolder, path: str, pieces: int, stale_after: timedelta = STALE_AFTER) -> str:
+    """Opens a load of the file at ``path``, and collects what dead loads of that file left.
+
+    Returns:
+        The folder of the new load. It lies in a hidden folder beside the file, so that readers of all parquet files
+        there do not meet pieces.
+
+    Raises:
+        StoreError: a load has one piece or more, or the files cannot be written.
+    """
+    check_count(pieces)
+    parent, _, name = path.rpartition("/")
+    loads = f"{parent}/.loads/{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    _collect(files, loads, stale_after)
+    folder = f"{loads}/{secrets.token_hex(8)}"
+    files.mark(f"{folder}/{_OPEN}")
+    return folder
+
+
+def _collect(files: ParquetFolder, loads: str, stale_after: timedelta) -> None:
+    last: dict[str, datetime] = {}
+    found = list(files.times(loads))
+    for path, written in found:
+        load = path.removeprefix(f"{loads}/").partition("/")[0]
+        last[load] = max(written, last.get(load, written))
+    files.collect(loads, stale_after)
+    before = datetime.now(UTC) - stale_after
+    for path, _ in found:
+        if last[path.removeprefix(f"{loads}/").partition("/")[0]] < before:
+            files.remove(path)

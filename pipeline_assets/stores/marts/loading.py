@@ -1,0 +1,160 @@
+"""What each load of a mart does in its transaction: empty the batch, copy rows in, note the load."""
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
+from psycopg2.sql import SQL, Identifier, Literal
+
+from pipeline_assets.errors import StoreError
+from pipeline_assets.stores.marts import sql as mart_sql
+from pipeline_assets.stores.marts.copy_csv import plain, sql_types, write_rows
+from pipeline_assets.stores.marts.database import copy_in
+from pipeline_assets.stores.marts.definition import LOADS, MartTable
+
+_ROWS_WRITTEN_AT_ONCE = 65_536
+# The server says what it has against a row when its COPY ends; a new one begins after so many.
+_ROWS_OF_A_COPY = 1_000_000
+
+Progress = Callable[[int], None] | None
+
+
+def check_columns(table: MartTable, rows: pa.Schema) -> None:
+    """Refuses rows that have other columns than a mart.
+
+    Raises:
+        StoreError: shows both.
+    """
+    wanted, found = sql_types(table.schema), sql_types(rows)
+    unlike = [name for name in found if None not in (found[name], wanted.get(name)) and found[name] != wanted.get(name)]
+    if list(found) != list(wanted) or unlike:
+        raise StoreError(
+            f"the rows are not those of the mart {table.name}",
+            column=unlike[0] if unlike else None,
+            found=", ".join(f"{field.name} {field.type}" for field in rows),
+            expected=", ".join(f"{field.name} {field.type}" for field in table.schema),
+        )
+
+
+def empty_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object]) -> None:
+    """Deletes the rows of a batch. Another load of it waits from here on, until this transaction ends."""
+    lock = mart_sql.lock_key(schema, table.name, *sorted(where.items()))
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
+    which = mart_sql.condition(stored_where(table, where))
+    cursor.execute(SQL("DELETE FROM {} WHERE {}").format(Identifier(schema, table.name), which))
+
+
+def finish_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object], rows: int) -> None:
+    """Tells the planner of the new rows, and notes the load."""
+    # Without it the planner takes the new batch for empty, and joins a million rows by nested loops. The columns that
+    # rows are joined and looked up by are enough; all of them would take a tenth of the load.
+    known = mart_sql.names_of(table.stored.looked_up_by)
+    cursor.execute(SQL("ANALYZE {} ({})").format(Identifier(schema, table.name), known))
+    if table.batch_column in where:
+        note(cursor, schema, (table.name, str(where[table.batch_column])), table.fingerprints, rows)
+
+
+def note(cursor: Cursor, schema: str, of: tuple[str, str], fingerprints: Mapping[str, str], rows: int) -> None:
+    """Writes what was loaded into :data:`LOADS`. Last in a transaction: on Greenplum this locks the table.
+
+    Args:
+        cursor: of the transaction.
+        schema: of the marts.
+        of: mart and batch.
+        fingerprints: to keep.
+        rows: of the batch.
+    """
+    loads = Identifier(schema, LOADS.name)
+    key = dict(zip(LOADS.key, of, strict=True))
+    cursor.execute(SQL("DELETE FROM {} WHERE {}").format(loads, mart_sql.condition(key)))
+    values = SQL(", ").join(map(Literal, [*of, json.dumps(dict(fingerprints)), rows]))
+    columns = mart_sql.names_of(LOADS.schema.names)
+    cursor.execute(SQL("INSERT INTO {} ({}) VALUES ({}, now())").format(loads, columns, values))
+
+
+def stored_where(table: MartTable, where: Mapping[str, object]) -> dict[str, object]:
+    """Column values by stored names."""
+    return {table.stored_names.get(name, name): value for name, value in where.items()}
+
+
+def copy_rows(
+    cursor: Cursor,
+    doing: str,
+    into: Identifier,
+    columns: Sequence[str],
+    outgoing: "Outgoing",
+) -> int:
+    """Copies rows into a table.
+
+    Args:
+        cursor: of an open transaction.
+        doing: what for, as an error says it.
+        into: the table.
+        columns: its columns, in the order of the rows'.
+        outgoing: the rows.
+
+    Returns:
+        How many.
+
+    Raises:
+        StoreError: the server counts other rows than were sent.
+    """
+    copy = SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')").format(into, mart_sql.names_of(columns))
+    stored = 0
+    for write in outgoing.copies():
+        copy_in(cursor, copy, write)
+        stored += cursor.rowcount
+    if stored != outgoing.sent:
+        raise StoreError(f"{doing}: the server counts other rows", found=stored, expected=outgoing.sent)
+    return stored
+
+
+class Outgoing:
+    """The rows of a load on their way, one COPY's worth at a time; ``sent`` is how many have gone."""
+
+    def __init__(
+        self, rows: pa.RecordBatchReader, where: Mapping[str, object], key: Sequence[str], progress: Progress
+    ) -> None:
+        self.sent = 0
+        self._parts = self._cut(rows, where)
+        self._key = key
+        self._progress = progress
+
+    def copies(self) -> Iterator[Callable[[io.RawIOBase], None]]:
+        """A function for each COPY, which writes its rows."""
+        for first in self._parts:
+            yield partial(self._write, first)
+
+    def _cut(self, rows: pa.RecordBatchReader, where: Mapping[str, object]) -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            for start in range(0, batch.num_rows, _ROWS_WRITTEN_AT_ONCE):
+                part = batch.slice(start, _ROWS_WRITTEN_AT_ONCE)
+                _check_belonging(part, where)
+                yield part
+
+    def _write(self, first: pa.RecordBatch, sink: io.RawIOBase) -> None:
+        enough = self.sent + _ROWS_OF_A_COPY
+        for part in chain([first], self._parts):
+            write_rows(part, sink, self._key, first_row=self.sent)
+            self.sent += part.num_rows
+            if self._progress is not None:
+                self._progress(self.sent)
+            if self.sent >= enough:
+                return
+
+
+def _check_belonging(rows: pa.RecordBatch, where: Mapping[str, object]) -> None:
+    """A row outside of ``where`` would not be deleted by the next load, and be there twice."""
+    for name, value in where.items():
+        if name not in rows.schema.names:
+            continue
+        column = plain(rows.column(name))
+        same = pc.is_null(column) if value is None else pc.fill_null(pc.equal(column, value), fill_value=False)
+        row = pc.index(same, value=False).as_py()
+        if row >= 0:
+            raise StoreError("a row is not one of those being replaced", column=name, found=column[row], expected=value)

@@ -1,0 +1,183 @@
+"""Loads of several pieces into a mart: copied into a staging table by any process, moved over by one transaction."""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+
+import pyarrow as pa
+from psycopg2.errors import LockNotAvailable, UndefinedTable
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
+from psycopg2.sql import SQL, Identifier, Literal
+
+from pipeline_assets.errors import StoreError
+from pipeline_assets.stores.load import Piece, check_complete, check_piece, not_open
+from pipeline_assets.stores.marts import catalog
+from pipeline_assets.stores.marts import sql as mart_sql
+from pipeline_assets.stores.marts.copy_csv import sql_types
+from pipeline_assets.stores.marts.database import Database
+from pipeline_assets.stores.marts.definition import MartTable
+from pipeline_assets.stores.marts.loading import Outgoing, check_columns, copy_rows, empty_batch, finish_batch
+from pipeline_assets.task.names import own_name
+
+# Columns of a staging table beside the mart's. A mart's row names its piece and the attempt that wrote it. A marker
+# (one for the beginning, one for each attempt that ended well) has only these columns: how many rows, and when.
+_MARKS = {
+    "load_piece": "integer",
+    "load_attempt": "bigint",
+    "load_rows": "bigint",
+    "load_at": "timestamp with time zone",
+}
+_BEGUN = -1
+_ATTEMPT_BITS = 62
+
+
+@dataclass(frozen=True)
+class MartLoad:
+    """A load of a batch, see :class:`pipeline_assets.stores.load.Load`.
+
+    Rows that an attempt copies become visible in the staging table together with its marker; of several attempts at a
+    piece the one that ended last counts. A writer holds a lock on the table, so that it is nobody's to collect.
+
+    Attributes:
+        database: of the mart.
+        schema: of mart and staging table.
+        table: the mart.
+        where: column values that all rows have.
+        name: of the staging table.
+    """
+
+    database: Database
+    schema: str
+    table: MartTable
+    where: Mapping[str, object] = field(hash=False)
+    pieces: int
+    name: str
+
+    def write(self, piece: Piece, rows: pa.RecordBatchReader, progress: Callable[[int], None] | None = None) -> int:
+        """One transaction: COPY and a marker."""
+        check_piece(piece, self.pieces)
+        check_columns(self.table, rows.schema)
+        attempt = secrets.randbits(_ATTEMPT_BITS)
+        at, by, *_ = self._marks
+        schema = rows.schema.append(pa.field(at, pa.int32())).append(pa.field(by, pa.int64()))
+
+        def marked() -> Iterator[pa.RecordBatch]:
+            for batch in rows:
+                said = [
+                    pa.repeat(pa.scalar(value, schema.field(name).type), batch.num_rows)
+                    for name, value in ((at, piece.number), (by, attempt))
+                ]
+                yield pa.RecordBatch.from_arrays([*batch.columns, *said], schema=schema)
+
+        outgoing = Outgoing(pa.RecordBatchReader.from_batches(schema, marked()), self.where, self.table.key, progress)
+        with self._open("ROW EXCLUSIVE") as cursor:
+            columns = [*self.table.stored.schema.names, at, by]
+            stored = copy_rows(cursor, self._doing, self._staging, columns, outgoing)
+            marker = SQL(", ").join(map(Literal, [piece.number, attempt, stored]))
+            add = SQL("INSERT INTO {} ({}) VALUES ({}, clock_timestamp())")
+            cursor.execute(add.format(self._staging, mart_sql.names_of(self._marks), marker))
+        return stored
+
+    def commit(self) -> int:
+        """One transaction; it waits for whoever is in the middle of a piece."""
+        with self._open("ACCESS EXCLUSIVE") as cursor:
+            at, by, count, when = map(Identifier, self._marks)
+            ended = SQL("SELECT {}, {}, {} FROM {} WHERE {} >= 0 AND {} IS NOT NULL ORDER BY {}")
+            cursor.execute(ended.format(at, by, count, self._staging, at, count, when))
+            markers = cursor.fetchall()
+            counted = {piece: (attempt, rows) for piece, attempt, rows in markers}
+            check_complete(counted, self.pieces, f"the load of {self.schema}.{self.table.name}")
+            former = {attempt for _, attempt, _ in markers} - {attempt for attempt, _ in counted.values()}
+            expected: int = sum(rows for _, rows in counted.values())
+            empty_batch(cursor, self.schema, self.table, self.where)
+            columns = mart_sql.names_of(self.table.stored.schema.names)
+            move = SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} IS NULL").format(
+                Identifier(self.schema, self.table.name), columns, columns, self._staging, count
+            )
+            if former:
+                move += SQL(" AND NOT {} = ANY ({})").format(by, Literal(sorted(former)))
+            cursor.execute(move)
+            if cursor.rowcount != expected:
+                raise StoreError(f"{self._doing}: staged rows are gone", found=cursor.rowcount, expected=expected)
+            cursor.execute(SQL("DROP TABLE {}").format(self._staging))
+            finish_batch(cursor, self.schema, self.table, self.where, expected)
+        return expected
+
+    def abandon(self) -> None:
+        """The staging table goes, if it is still there."""
+        try:
+            with self._open("ACCESS EXCLUSIVE") as cursor:
+                cursor.execute(SQL("DROP TABLE {}").format(self._staging))
+        except StoreError as error:
+            if not isinstance(error.__cause__, UndefinedTable):
+                raise
+
+    @cached_property
+    def _marks(self) -> list[str]:
+        return marks(self.table)
+
+    @property
+    def _doing(self) -> str:
+        return f"loading {self.schema}.{self.table.name}"
+
+    @property
+    def _staging(self) -> Identifier:
+        return Identifier(self.schema, self.name)
+
+    @contextmanager
+    def _open(self, mode: str) -> Iterator[Cursor]:
+        """A transaction that holds the staging table."""
+        facts = {"batch": self.where.get(self.table.batch_column)}
+        try:
+            with self.database.cursor(self._doing, **facts) as cursor:
+                cursor.execute(SQL(f"LOCK TABLE {{}} IN {mode} MODE").format(self._staging))
+                yield cursor
+        except StoreError as error:
+            if isinstance(error.__cause__, UndefinedTable) and self.name in str(error.__cause__):
+                raise not_open(f"{self.schema}.{self.table.name}").located(facts) from error.__cause__
+            raise
+
+
+def marks(table: MartTable) -> list[str]:
+    """How the staging table of a mart calls its own columns: piece, attempt, rows, time."""
+    taken = [*table.schema.names, *table.stored.schema.names]
+    return [own_name(name, taken) for name in _MARKS]
+
+
+def begin(cursor: Cursor, schema: str, table: MartTable) -> str:
+    """Makes the staging table of a new load; returns its name."""
+    name = f"{_prefix(table)}{secrets.token_hex(8)}"
+    own = dict(zip(marks(table), _MARKS.values(), strict=True))
+    columns = {column: kind or "text" for column, kind in sql_types(table.stored.schema).items()}
+    cursor.execute(mart_sql.create_staging(schema, name, {**columns, **own}, table.stored, catalog.dialect(cursor)))
+    at, _, count, when = own
+    add = SQL("INSERT INTO {} ({}) VALUES ({}, 0, now())")
+    cursor.execute(add.format(Identifier(schema, name), mart_sql.names_of([at, count, when]), Literal(_BEGUN)))
+    return name
+
+
+def collect(database: Database, schema: str, table: MartTable, stale_after: timedelta) -> None:
+    """Drops the staging tables of a mart's loads that nobody writes to and that show no sign of life for so long."""
+    with database.cursor(f"looking for loads of {schema}.{table.name}") as cursor:
+        names = catalog.tables_named(cursor, schema, _prefix(table))
+    for name in names:
+        staging, when = Identifier(schema, name), Identifier(marks(table)[-1])
+        try:
+            with database.cursor(f"collecting {schema}.{name}") as cursor:
+                alive = SQL("SELECT max({}) > now() - {} FROM {}")
+                cursor.execute(alive.format(when, Literal(stale_after), staging))
+                if not cursor.fetchall()[0][0]:
+                    cursor.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(staging))
+                    cursor.execute(SQL("DROP TABLE {}").format(staging))
+        except StoreError as error:
+            # A writer has it, or another collector was quicker.
+            if not isinstance(error.__cause__, LockNotAvailable | UndefinedTable):
+                raise
+
+
+def _prefix(table: MartTable) -> str:
+    return f"_load_{hashlib.sha256(table.name.encode()).hexdigest()[:16]}_"

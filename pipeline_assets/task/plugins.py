@@ -1,0 +1,102 @@
+"""Kinds and trainers by name: the built-in ones, those of installed packages (entry points), and dotted paths.
+
+A task names them, so the language has to find them; what it asks of them is here, and what training asks of them is
+in :mod:`pipeline_assets.ml.kinds.base` and :mod:`pipeline_assets.ml.trainers.base`. Nothing heavy is imported by
+finding one.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal, Protocol, cast
+
+from pipeline_assets.errors import TaskError
+
+Plugin = Literal["kind", "trainer"]
+
+GROUPS: Mapping[Plugin, str] = {"kind": "pipeline_assets.kinds", "trainer": "pipeline_assets.trainers"}
+BUILT_IN: Mapping[Plugin, Mapping[str, str]] = {
+    "kind": {"binary": "pipeline_assets.ml.kinds.binary:Binary"},
+    "trainer": {"catboost": "pipeline_assets.ml.trainers.catboost:CatBoostTrainer"},
+}
+
+
+class KindTerms(Protocol):
+    """What a task's language asks of a kind of target.
+
+    Attributes:
+        name: as the task writes it under ``target.kind``.
+        objective: what a trainer fits for it, such as ``binary``.
+        label_type: DuckDB type that the target's value is cast to.
+        score_types: DuckDB types of the score columns by name, in order.
+        score_descriptions: what each score column says.
+        metrics: by name, whether greater is better.
+    """
+
+    name: str
+    objective: str
+    label_type: str
+    score_types: Mapping[str, str]
+    score_descriptions: Mapping[str, str]
+    metrics: Mapping[str, bool]
+
+    def target_problem(self, duckdb_type: str) -> str | None:
+        """What is wrong with a target expression of this type; ``None`` if nothing is."""
+
+
+class TrainerTerms(Protocol):
+    """What a task's language asks of a trainer.
+
+    Attributes:
+        package: its name, as the task writes it under ``training.package``.
+        objectives: what it can fit.
+    """
+
+    package: str
+    objectives: frozenset[str]
+
+    def parameter_problems(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """What is wrong with the names of ``training.parameters``, by name; nothing heavy is imported."""
+
+
+def names(plugin: Plugin) -> list[str]:
+    """The names that a task may write, without the dotted paths."""
+    return sorted({*BUILT_IN[plugin], *(point.name for point in entry_points(group=GROUPS[plugin]))})
+
+
+@cache
+def find(plugin: Plugin, name: str) -> Any:
+    """The kind or trainer of a name, or of a dotted path ``package.module:Class``; one instance each.
+
+    Raises:
+        TaskError: there is none, or it cannot be imported.
+    """
+    path = name if ":" in name else BUILT_IN[plugin].get(name)
+    factory: Callable[[], Any]
+    try:
+        if path is not None:
+            module, _, attribute = path.partition(":")
+            factory = getattr(importlib.import_module(module), attribute)
+        else:
+            (point,) = entry_points(group=GROUPS[plugin], name=name)
+            factory = point.load()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TaskError(
+            f"there is no such {plugin}",
+            found=name,
+            expected=f"one of {', '.join(names(plugin))}, or a dotted path module:Class"
+            + (f" ({error})" if ":" in name else ""),
+            available=names(plugin),
+        ) from error
+    return factory()
+
+
+def kind(name: str) -> KindTerms:
+    """The kind of target of a name; see :func:`find`."""
+    return cast("KindTerms", find("kind", name))
+
+
+def trainer(name: str) -> TrainerTerms:
+    """The trainer of a name; see :func:`find`."""
+    return cast("TrainerTerms", find("trainer", name))

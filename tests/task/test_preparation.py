@@ -1,0 +1,75 @@
+"""Names of the pipeline's own columns beside features and columns of the same names."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline_assets.engine.duckdb.accepted import load
+from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.preparation import (
+    features_of,
+    features_query,
+    features_schema,
+    input_mart_query,
+    input_mart_schema,
+)
+from pipeline_assets.task.spec import Column, Feature, Features, TaskSpec
+from tests.examples import orders, shop, with_column
+from tests.fixtures.checked import checked
+
+REF = BatchRef("shop", "train", "b")
+OWN = {"label": "string", "batch": "string", "row_number": "int64", "reason": "string", "split_by": "date"}
+
+
+def with_own_names() -> TaskSpec:
+    """The example task with columns and features that have the pipeline's own names."""
+    task = shop()
+    columns = {**task.columns, **{name: Column(type=kind, nullable=True) for name, kind in OWN.items()}}
+    numeric = {**task.features.numeric, "row_number": Feature(expression="row_number * 2")}
+    categorical = {**task.features.categorical, "Label": Feature(expression="label")}
+    features = Features.model_construct(numeric=numeric, categorical=categorical)
+    return task.model_copy(update={"columns": columns, "features": features})
+
+
+def given() -> pa.Table:
+    table = orders(6)
+    values: dict[str, list[Any]] = {
+        "label": list("abcdef"),
+        "batch": ["mine"] * 6,
+        "row_number": [70, 71, 72, 73, 74, 75],
+        "reason": ["none"] * 6,
+        "split_by": table["ordered_on"].to_pylist(),
+    }
+    for name, column in values.items():
+        table = with_column(table, name, column)
+    return with_column(table, "price", [-1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+
+
+def test_the_pipelines_own_columns_step_aside_and_the_users_keep_their_names(tmp_path: Path) -> None:
+    task = with_own_names()
+    files, found = checked(tmp_path, task, REF, given())
+    assert found.rejected.schema.names == ["pipeline_row_number", "pipeline_reason", *given().column_names]
+    batch = load(files, task, REF, tmp_path / "scratch")
+    features = batch.stream(features_query).read_all()
+    assert features.schema.names == features_schema(task, "train").names
+    assert features["row_number"].to_pylist() == [142.0, 144.0, 146.0, 148.0, 150.0]
+    assert features["pipeline_row_number"].to_pylist() == [1, 2, 3, 4, 5]
+    assert features["Label"].to_pylist() == list("bcdef")
+    assert features["pipeline_label"].to_pylist() == [0, 0, None, 0, 0]
+    mart = batch.stream(input_mart_query).read_all()
+    assert mart.schema.names == input_mart_schema(task, "train").names
+    assert mart["batch"].to_pylist() == ["mine"] * 5
+    assert set(mart["pipeline_batch"].to_pylist()) == {"b"}
+    assert mart["row_number"].to_pylist() == [71, 72, 73, 74, 75]
+    assert mart["label"].to_pylist() == list("bcdef")
+
+
+@pytest.mark.parametrize("task", [shop(), with_own_names()], ids=["usual", "own names"])
+def test_features_taken_out_of_the_marts_rows_are_those_of_their_own_query(tmp_path: Path, task: TaskSpec) -> None:
+    files, _ = checked(tmp_path, task, REF, given())
+    batch = load(files, task, REF, tmp_path / "scratch")
+    (mart,) = batch.stream(input_mart_query)
+    (features,) = batch.stream(features_query)
+    assert features_of(task, "train", mart).equals(features)
