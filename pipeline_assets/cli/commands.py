@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-import sys
+from contextlib import suppress
 
 import click
 from click.shell_completion import CompletionItem
@@ -10,6 +10,20 @@ from click.shell_completion import CompletionItem
 from pipeline_assets.cli.report import FAILED, refusals
 
 STAGES = ("train", "predict")
+
+
+def _tasks(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The tasks that start with what is typed; a YAML that cannot be read has none."""
+    from pipeline_assets.errors import PipelineError
+    from pipeline_assets.settings import Settings
+    from pipeline_assets.task.loading import read_folder, task_folders
+
+    names: list[str] = []
+    with suppress(PipelineError):
+        for folder in task_folders(Settings.from_env().tasks):
+            with suppress(PipelineError):
+                names += read_folder(folder).names
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 def _batches(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -26,7 +40,7 @@ def _batches(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Co
 
 
 @click.command()
-@click.argument("task")
+@click.argument("task", shell_complete=_tasks)
 @click.argument("stage", type=click.Choice(STAGES))
 @click.argument("batches", metavar="[BATCH]...", nargs=-1, shell_complete=_batches)
 @click.option("--all", "every", is_flag=True, help="Run every batch of the stage, in the order of their names.")
@@ -51,10 +65,10 @@ def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], 
         raise click.UsageError("Name the batches, or say --all.")
     with refusals():
         from pipeline_assets.cli.run import home, run_batches
-        from pipeline_assets.cli.tasks import load_task
+        from pipeline_assets.definitions import defs_of
 
         home()
-        location = load_task(task)
+        location = defs_of(task)
         named = None if every else batches
         whole = run_batches(location, task, "train" if stage == "train" else "predict", named, debug=debug)
     if not whole:
@@ -96,7 +110,7 @@ def task() -> None:
 @task.command("list")
 @click.pass_context
 def list_tasks(ctx: click.Context) -> None:
-    r"""Every task, and what is wrong with a broken one.
+    r"""Every task with its question, and what is wrong with a broken one.
 
     \b
     Examples:
@@ -105,14 +119,14 @@ def list_tasks(ctx: click.Context) -> None:
     Exit codes: 0 every task can be loaded; 1 a task is broken; 2 a setting is wrong.
     """
     with refusals():
-        from pipeline_assets.cli.run import home
-        from pipeline_assets.cli.tasks import load, states
+        from pipeline_assets.settings import Settings
+        from pipeline_assets.task.loading import load_tasks
 
-        home()
-        found = states(load())
-    for state in found:
-        sys.stdout.write(f"{state.name:<40} {'ok' if state.problem is None else 'broken'}\n")
-        if state.problem is not None:
-            sys.stdout.write("".join(f"    {line}\n" for line in state.problem.splitlines()))
-    if any(state.problem is not None for state in found):
+        found = load_tasks(Settings.from_env().tasks)
+    for name, known in sorted(found.known.items()):
+        click.echo(f"{name:<40} {known.description}".rstrip())
+    for folder, problem in found.broken.items():
+        lines = str(problem).replace("\n", "\n    ")
+        click.echo(f"{folder.name:<40} broken\n    {lines}")
+    if found.broken:
         ctx.exit(FAILED)

@@ -7,6 +7,9 @@ from types import MappingProxyType
 import click
 from click.shell_completion import get_completion_class
 
+from pipeline_assets.cli.report import refusals
+from pipeline_assets.errors import needs_extra
+
 PROGRAM = "pipeline-assets"
 _COMPLETE = "_PIPELINE_ASSETS_COMPLETE"  # the variable by which click's scripts ask for completions
 
@@ -33,7 +36,8 @@ class _Verbs(click.Group):
         if cmd_name not in _VERBS:
             return super().get_command(ctx, cmd_name)
         module, _, name = _VERBS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        with refusals(), needs_extra("dev", f"{PROGRAM} {cmd_name}"):
+            command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's

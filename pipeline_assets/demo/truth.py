@@ -1,4 +1,4 @@
-"""What came true of the demo's months, and how predictions compare with it, beside a guess that knows nothing."""
+"""The true labels of the demo's months, and the scores of predictions and of a constant baseline against them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ def truth(month: str) -> pa.Table:
         month: the batch, such as ``2013-10``.
 
     Returns:
-        A row a flight in the order of the batch's file: ``row_number`` int64, the columns of the task's key, and
+        One row per flight in the order of the batch's file: ``row_number`` int64, the columns of the task's key, and
         ``label`` int8, 1 for late, null where the flight was cancelled or diverted.
 
     Raises:
@@ -79,13 +79,13 @@ class Comparison:
 
     Attributes:
         rows: predictions.
-        labelled: predictions of flights that arrived; the others can be judged by nobody.
+        labelled: predictions of flights that arrived; of the others nobody knows the truth.
         unscored: flights of the month without a prediction.
         late: share of late flights among the labelled.
         decided: share of flights decided late among the labelled.
         model: of the predictions.
-        guess: of the same probability for every flight. It ranks nothing, so that deciding for as many flights as the
-            model did is drawing lots: precision and recall are what that draw gets on average.
+        baseline: of the same probability for every flight. It ranks nothing, so that deciding for as many flights as
+            the model did is a random draw: precision and recall are what it gets on average.
     """
 
     rows: int
@@ -100,13 +100,13 @@ class Comparison:
 def compare(
     predictions: pa.Table, came_true: pa.Table, base_rate: float, on: Sequence[str] = (_ROW_NUMBER,)
 ) -> Comparison:
-    """Judges the predictions of one month.
+    """Evaluates the predictions of one month.
 
     Args:
         predictions: a row a scored flight, in any order: the columns ``on``, ``probability`` of being late, and
             ``decision``, whose null decides for nothing.
         came_true: of :func:`truth`.
-        base_rate: the constant guess, the share of late flights among those that the model learned from.
+        base_rate: of the constant baseline, the share of late flights among those that the model learned from.
         on: what identifies a flight in both: ``row_number``, or the task's key.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Every real server on this machine, on the loopback: what `make stack` starts and the tests' fixtures share."""
+"""Real servers on this machine, on the loopback, for `make stack` and for the fixtures of tests."""

@@ -38,7 +38,7 @@ class _Places:
 
 
 def up(folder: Path, env_file: Path) -> None:
-    """Starts what does not run, and returns once every server serves.
+    """Starts the servers that do not run; returns when every server accepts requests.
 
     Raises:
         StoreError: a server is not installed, or does not start; says what its log says.
@@ -60,7 +60,7 @@ def up(folder: Path, env_file: Path) -> None:
 
 
 def up_airflow(folder: Path) -> None:
-    """Starts Airflow beside the servers, which must run; returns once it serves and knows its DAGs.
+    """Starts Airflow; the servers must run. Returns when Airflow accepts requests and has read its DAGs.
 
     Raises:
         StoreError: the servers do not run; Airflow is not installed, or does not start.
@@ -86,7 +86,7 @@ def up_airflow(folder: Path) -> None:
 
 
 def down(folder: Path) -> None:
-    """Stops the servers; what they hold stays in the folder.
+    """Stops the servers; their data stays in the folder.
 
     Raises:
         StoreError: a process does not end.
@@ -102,7 +102,7 @@ def down(folder: Path) -> None:
 
 
 def run(folder: Path, line: list[str]) -> int:
-    """Runs a command with the servers' variables; its exit code.
+    """Runs a command with the variables of the servers and returns its exit code.
 
     Raises:
         StoreError: the servers do not run.
@@ -113,7 +113,7 @@ def run(folder: Path, line: list[str]) -> int:
 
 
 def _wait(checks: Mapping[str, Callable[[], object]], supervisor: Supervisor) -> None:
-    """Asks the servers until each has said that it serves."""
+    """Waits until every server accepts requests."""
     begun, pending = time.monotonic(), dict(checks)
     said: dict[str, str] = {}
     while pending:
@@ -136,11 +136,11 @@ def _wait(checks: Mapping[str, Callable[[], object]], supervisor: Supervisor) ->
                     do="see its log; make stack-down, then make stack",
                 )
         if pending:
-            time.sleep(_PAUSE)  # before they are asked again
+            time.sleep(_PAUSE)  # before the next round of checks
 
 
 def _check_running(state: str) -> None:
-    """Whoever answers at a server's port while it does not run is somebody else."""
+    """Raises :class:`NotYet` unless the process runs: an answer at its port would come from another process."""
     if state != "RUNNING":
         raise NotYet(state)
 
@@ -170,7 +170,7 @@ def _table(places: Mapping[str, str]) -> str:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One start or stop at a time."""
+    """Holds the lock of the folder, so that one start or stop runs at a time."""
     with (folder / "lock").open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

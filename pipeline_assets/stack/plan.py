@@ -1,4 +1,4 @@
-"""Where the servers of a checkout listen and what opens them: chosen at the first start, kept for later ones."""
+"""Ports and credentials of the servers of a checkout: chosen at the first start, kept for later ones."""
 
 import json
 import secrets
@@ -44,7 +44,7 @@ class Plan:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """The folder's plan; made, with free ports and new credentials, at the first call."""
+        """The plan of a folder; the first call makes it, with free ports and new credentials."""
         file = folder / "plan.json"
         if file.exists():
             plan = cls(folder, **json.loads(file.read_text()))
@@ -61,7 +61,7 @@ class Plan:
         return plan
 
     def url(self, server: str) -> str:
-        """Of a server that speaks HTTP: ``s3``, ``mlflow``, ``dagster`` or ``mart_page``."""
+        """URL of an HTTP server: ``s3``, ``mlflow``, ``dagster`` or ``mart_page``."""
         return f"http://{HOST}:{self.ports[server]}"
 
     @property
@@ -71,38 +71,38 @@ class Plan:
 
     @property
     def postgres_root(self) -> DatabaseSettings:
-        """The superuser's way in."""
+        """Connection settings of the superuser."""
         return DatabaseSettings(HOST, self.ports["postgres"], "postgres", ROOT, self.secrets["postgres_root"])
 
     @property
     def postgres(self) -> DatabaseSettings:
-        """The pipeline's login: it owns its database and may make roles, and is no superuser."""
+        """Connection settings of the pipeline: its login owns the database and may make roles; no superuser."""
         return DatabaseSettings(HOST, self.ports["postgres"], "pipeline", _LOGIN, self.secrets["postgres"])
 
     @property
     def tarantool_admin(self) -> TarantoolSettings:
-        """The administrator's way in."""
+        """Connection settings of the administrator."""
         return TarantoolSettings(HOST, self.ports["tarantool"], "admin", self.secrets["tarantool_admin"])
 
     @property
     def tarantool(self) -> TarantoolSettings:
-        """The pipeline's login, with the documented rights and no others."""
+        """Connection settings of the pipeline; its login has the documented rights and no others."""
         return TarantoolSettings(HOST, self.ports["tarantool"], _LOGIN, self.secrets["tarantool"])
 
     @property
     def grpc(self) -> dict[str, int]:
-        """Ports that the S3 server's parts talk to each other by."""
+        """Ports of gRPC between the parts of the S3 server."""
         return {service: self.ports[f"{service}_grpc"] for service in SERVICES}
 
     def variables(self) -> dict[str, str]:
-        """The environment in which the pipeline works with these servers."""
+        """Environment variables with which the pipeline uses these servers."""
         postgres, tarantool = self.postgres, self.tarantool
         return {
             "DATA_URI": f"s3://{DATA_BUCKET}/data",
             "AWS_ENDPOINT_URL": self.url("s3"),
             "AWS_ACCESS_KEY_ID": self.secrets["s3_access"],
             "AWS_SECRET_ACCESS_KEY": self.secrets["s3_secret"],
-            "AWS_SESSION_TOKEN": "",  # one of the user's own would go with other keys
+            "AWS_SESSION_TOKEN": "",  # a token of the user belongs to other keys
             "AWS_REGION": "us-east-1",
             "GREENPLUM_HOST": postgres.host,
             "GREENPLUM_PORT": str(postgres.port),
@@ -123,14 +123,14 @@ class Plan:
         }
 
     def write_env(self, file: Path) -> None:
-        """The variables as lines that a shell understands, for their owner's eyes only."""
+        """Writes the variables as lines that a shell can read, into a file that only its owner can read."""
         lines = [f"{name}={shlex.quote(value) if value else ''}\n" for name, value in self.variables().items()]
         text = "# Made by `make stack`. In a shell: set -a; . ./.env.stack; set +a\n"
         write_private(file, text + "".join(lines))
 
 
 def write_private(file: Path, text: str) -> None:
-    """A file that appears whole and that only its owner can read."""
+    """Writes a file atomically; only its owner can read it."""
     with atomic_file(file) as aside:
         aside.chmod(0o600)
         aside.write_text(text)

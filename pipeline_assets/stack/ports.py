@@ -1,16 +1,16 @@
-"""Ports of the loopback that nobody uses."""
+"""Free ports of the loopback."""
 
 import random
 import socket
 from contextlib import ExitStack, suppress
 
 # Below those that the kernel gives to outgoing connections (Linux from 32768, macOS from 49152): a port of that
-# range may be somebody's before the server that it was meant for has started.
+# range may be taken before the server that it is meant for has started.
 _RANGE = range(20000, 32768)
 
 
 def free_ports(count: int) -> list[int]:
-    """As many different ports; nothing keeps them until somebody listens there."""
+    """Returns ``count`` different free ports; they are not reserved until a server listens on them."""
     ports: list[int] = []
     with ExitStack() as held:
         for port in random.SystemRandom().sample(_RANGE, len(_RANGE)):

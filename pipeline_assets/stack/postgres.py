@@ -11,7 +11,7 @@ ROOT = "root"
 
 
 def make(data: Path, port: int, password: str, *, durable: bool = True) -> None:
-    """Makes the data folder of a server on the loopback; it gets its name once it is whole.
+    """Creates the data folder of a server on the loopback; it gets its final name when it is complete.
 
     Args:
         data: the folder, which must not exist.
@@ -25,7 +25,7 @@ def make(data: Path, port: int, password: str, *, durable: bool = True) -> None:
     data.parent.mkdir(parents=True, exist_ok=True)
     unfinished, password_file = data.with_name(f"{data.name}.new"), data.with_name("password")
     # Whatever a killed call left: initdb wants no folder, and the server's user may not be the caller.
-    if unfinished.exists():  # a killed call's
+    if unfinished.exists():  # of a call that was killed
         shutil.rmtree(unfinished)
     password_file.unlink(missing_ok=True)
     password_file.touch(mode=0o600)
@@ -65,5 +65,5 @@ def run(*line: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """What the server's programs get of this process's."""
+    """Environment variables for the programs of the server."""
     return embedded_postgres.environment()

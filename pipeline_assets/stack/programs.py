@@ -1,4 +1,4 @@
-"""The processes of the stack: what each runs, where, and how it is asked to end."""
+"""The processes of the stack: command line, folder, environment and stop signal of each."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ class Program:
 
 
 def programs(plan: Plan) -> list[Program]:
-    """Every process, stores first; they are stopped the other way round.
+    """Every process, stores first; they are stopped in reverse order.
 
     Raises:
         StoreError: a server's program is not installed.
@@ -107,12 +107,12 @@ def prepare(plan: Plan) -> None:
 
 
 def environment(plan: Plan) -> dict[str, str]:
-    """Of every process: the user's own, without what would lead servers elsewhere, and the pipeline's variables."""
+    """Environment of every process: the user's, without variables that mislead servers, and the pipeline's."""
     foreign = ("PG", "TT_", "AWS_", "MLFLOW_", "GREENPLUM_", "TARANTOOL_", "DAGSTER_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**kept, **plan.variables(), "PYTHONUNBUFFERED": "1"}
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """The command line of a module, in this environment."""
+    """Command line that runs a module with this Python."""
     return [sys.executable, "-m", module, *arguments]

@@ -1,4 +1,4 @@
-"""Asks each server, in its own protocol, whether it serves; and gives it what the pipeline expects to find there.
+"""Checks by its own protocol whether each server accepts requests, and creates what the pipeline expects on it.
 
 Each function returns when all is there, does nothing twice, and raises :class:`NotYet` as long as it cannot.
 """
@@ -14,7 +14,7 @@ from pipeline_assets.stack.plan import DATA_BUCKET, MODELS_BUCKET, Plan
 from pipeline_assets.stack.tarantool import add_login
 
 _SECONDS = 5
-# The user's proxy does not lead to the loopback.
+# A proxy of the user does not reach the loopback.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _LOCATION = """{
   workspaceOrError { ... on Workspace { locationEntries {
@@ -25,11 +25,11 @@ _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required 
 
 
 class NotYet(Exception):  # noqa: N818 - it is no error
-    """The server does not serve yet; says what it said."""
+    """The server does not accept requests yet; the message is its latest answer."""
 
 
 def s3(plan: Plan, _since: float) -> None:
-    """It has the buckets, and keeps and returns an object."""
+    """S3: the buckets exist, and an object can be written and read."""
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
@@ -54,7 +54,7 @@ def s3(plan: Plan, _since: float) -> None:
 
 
 def postgres(plan: Plan, _since: float) -> None:
-    """The pipeline's login reaches its database."""
+    """PostgreSQL: the pipeline's login can connect to its database."""
     import psycopg2
     from psycopg2.sql import SQL, Identifier
 
@@ -81,7 +81,7 @@ def postgres(plan: Plan, _since: float) -> None:
 
 
 def tarantool(plan: Plan, _since: float) -> None:
-    """The pipeline's login is there."""
+    """Tarantool: the pipeline's login exists."""
     from tarantool.error import Error
 
     with _not_yet(Error, OSError):
@@ -89,12 +89,12 @@ def tarantool(plan: Plan, _since: float) -> None:
 
 
 def mlflow(plan: Plan, _since: float) -> None:
-    """It answers from its database."""
+    """MLflow: it answers from its database."""
     asked(f"{plan.url('mlflow')}/api/2.0/mlflow/experiments/search", {"max_results": 1})
 
 
 def dagster(plan: Plan, _since: float) -> None:
-    """It has loaded the code location."""
+    """Dagster: it has loaded the code location."""
     location_loaded(plan.url("dagster"))
 
 
@@ -110,20 +110,20 @@ def location_loaded(url: str) -> None:
 
 
 def dagster_daemon(plan: Plan, since: float) -> None:
-    """Its daemons have given a sign of life since it was started."""
+    """Dagster's daemons have sent a heartbeat since they were started."""
     for daemon in _graphql(plan.url("dagster"), _DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]:
         if daemon["required"] and (not daemon["healthy"] or (daemon["lastHeartbeatTime"] or 0) < since):
             raise NotYet(f"{daemon['daemonType']} gives no sign of life")
 
 
 def mart_page(plan: Plan, _since: float) -> None:
-    """It shows its first page."""
+    """The mart page answers with its first page."""
     with _not_yet(OSError), _OPENER.open(plan.url("mart_page"), timeout=_SECONDS):
         pass
 
 
 def checks(plan: Plan, since: float) -> dict[str, Callable[[], object]]:
-    """By program: returns once it serves, raises :class:`NotYet` before.
+    """One check per program: it returns if the program accepts requests, otherwise it raises :class:`NotYet`.
 
     Args:
         plan: where to ask.
@@ -147,7 +147,7 @@ def _graphql(url: str, query: str) -> dict[str, Any]:
 
 
 def asked(url: str, body: dict[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The JSON that a server of ours answers.
+    """The JSON answer of one of the servers.
 
     Args:
         url: of the question.

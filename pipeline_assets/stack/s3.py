@@ -17,7 +17,7 @@ ALL = ("Admin", "Read", "Write", "List", "Tagging")
 
 @dataclass(frozen=True)
 class Account:
-    """Who may do what (``Admin``, ``Read``, ``Write``, ``List``, ``Tagging``) in every bucket."""
+    """An account and its rights (``Admin``, ``Read``, ``Write``, ``List``, ``Tagging``) in every bucket."""
 
     name: str
     access_key: str
@@ -38,7 +38,7 @@ def program() -> str:
 
 
 def prepare(folder: Path, accounts: Iterable[Account]) -> None:
-    """Makes the folder that the server runs in; the accounts are for its owner's eyes only."""
+    """Creates the server's folder; only its owner can read the accounts."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     identities = [
         {
@@ -83,11 +83,11 @@ def line(http: Mapping[str, int], grpc: Mapping[str, int]) -> list[str]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What keeps all that the server writes in the folder."""
+    """Environment that keeps everything the server writes in its folder."""
     return {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)}
 
 
 def forget_sockets(grpc: Mapping[str, int]) -> None:
-    """Removes what a server that has ended left: the one thing it puts elsewhere, wherever TMPDIR points."""
+    """Removes the sockets of a server that has ended: it writes them to /tmp, not to its folder or TMPDIR."""
     for service, port in grpc.items():
-        Path(f"/tmp/seaweedfs-{service}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - its own choice
+        Path(f"/tmp/seaweedfs-{service}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - the server's own choice

@@ -30,18 +30,18 @@ _ALREADY_STARTED = 60
 
 
 class Supervisor:
-    """The supervisor of one folder, running or not."""
+    """The supervisord process of one folder, running or not."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._socket = folder / "supervisor.sock"
 
     def log(self, program: str) -> Path:
-        """Where a program's output goes."""
+        """Log file of a program."""
         return self._folder / "logs" / f"{program}.log"
 
     def runs(self) -> bool:
-        """Whether it answers."""
+        """Whether supervisord answers."""
         try:
             self._call("getState")
         except (FileNotFoundError, ConnectionRefusedError):
@@ -49,7 +49,7 @@ class Supervisor:
         return True
 
     def states(self) -> dict[str, str]:
-        """Of every program: ``RUNNING``, ``STARTING``, ``BACKOFF`` (between two tries), ``FATAL`` (given up)..."""
+        """State of each program: ``RUNNING``, ``STARTING``, ``BACKOFF`` (between tries), ``FATAL`` (given up)..."""
         return {found["name"]: found["statename"] for found in self._call("getAllProcessInfo")}
 
     def pid(self, program: str) -> int:
@@ -57,7 +57,7 @@ class Supervisor:
         return int(self._call("getProcessInfo", program)["pid"])
 
     def start(self, programs: list[Program], environment: Mapping[str, str]) -> None:
-        """Starts what does not run, in order; returns before they serve.
+        """Starts the programs that do not run, in order; does not wait until they accept requests.
 
         Args:
             programs: all of them.
@@ -79,7 +79,7 @@ class Supervisor:
                     raise StoreError(f"{program.name} does not start", found=fault.faultString) from fault
 
     def stop(self) -> None:
-        """Stops all of it, the last started first, and returns when all is gone.
+        """Stops all programs, the last started first; returns when no process is left.
 
         Raises:
             StoreError: a process does not end.
@@ -106,7 +106,7 @@ class Supervisor:
             # They show their state where other processes have their environment.
             home = {"tarantool": self._folder / "tarantool", "airflow": self._folder}
             return Path(process.cwd()) == home.get(process.name().split()[0])
-        except (psutil.Error, OSError):  # gone meanwhile, or another user's
+        except (psutil.Error, OSError):  # it has ended, or belongs to another user
             return False
 
     def _start(self, programs: list[Program], environment: Mapping[str, str]) -> None:
@@ -142,7 +142,7 @@ class Supervisor:
                 "pidfile": self._folder / "supervisord.pid",
                 "directory": self._folder,
                 "umask": "077",
-                # Said aloud, or it warns that it is root.
+                # Without this line supervisord warns that it runs as root.
                 **({} if os.geteuid() else {"user": "root"}),
             },
             "rpcinterface:supervisor": {
@@ -204,7 +204,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _quoted(text: str) -> str:
-    """As a shell reads it in double quotes, which is how supervisord reads lines and environments."""
+    """Quotes a text as for a shell's double quotes; supervisord reads command lines and environments so."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -213,7 +213,7 @@ def _value(value: object) -> str:
 
 
 def _ended(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Waits until they are gone; those that are not.
+    """Waits until the processes have ended; returns those that have not.
 
     A zombie is gone: in containers process 1 often collects none, and a wait for it never ends.
     """

@@ -272,7 +272,9 @@ def _output(task: TaskSpec) -> Iterator[Problem]:
     for name in task.output.select:
         if name.lower() in ROW_ADDRESS:
             yield Problem(("output", "select", name), "the row address is always there; leave it out")
-    expressions: dict[Keys, str] = {("output", "select", name): text for name, text in task.output.select.items()}
+    expressions: dict[Keys, str] = {
+        ("output", "select", name): expression for name, expression in task.output.select.items()
+    }
     for path, found in _read(expressions, {**raw, **known}).items():
         if isinstance(found, ExpressionError):
             yield Problem(path, str(found))

@@ -52,14 +52,21 @@ def context(cleared: int = 0, waiting_since: int | None = None) -> "Context":
     ti = TaskInstance(run_id=f"manual-{uuid4()}" if AIRFLOW_2 else "manual", max_tries=cleared)
     taken = cleared if waiting_since is None else waiting_since
     if AIRFLOW_2 and taken:
-        _succeeded(ti, taken)
+        stored(ti, succeeded=taken)
     return cast("Context", {"ti": ti, "dag_run": DagRun(cleared), "task": Task(), "task_state_store": store})
 
 
-def _succeeded(ti: TaskInstance, try_number: int) -> None:
-    """Writes a success of an earlier try into Airflow 2's history."""
+def stored(ti: TaskInstance, *, succeeded: int | None = None, waits: bool = False) -> int:
+    """Writes a task instance into Airflow 2's database; returns the id of a trigger that is there.
+
+    Args:
+        ti: the task instance.
+        succeeded: number of an earlier try that succeeded.
+        waits: whether it waits for that trigger, else it has failed.
+    """
     from airflow.models import DagRun as StoredRun
     from airflow.models import TaskInstance as Stored
+    from airflow.models import Trigger
     from airflow.models.taskinstancehistory import TaskInstanceHistory
     from airflow.utils.session import create_session
 
@@ -68,6 +75,12 @@ def _succeeded(ti: TaskInstance, try_number: int) -> None:
     now = datetime.now(UTC)
     with create_session() as session:
         session.execute(StoredRun.__table__.insert().values(**of, execution_date=now, run_type="manual"))
-        session.execute(Stored.__table__.insert().values(**task))
-        tried = {"try_number": try_number, "state": "success"}
-        session.execute(TaskInstanceHistory.__table__.insert().values(**task, **tried))
+        trigger = Trigger("dagster_runs.trigger.DagsterRunTrigger", {}, now)
+        session.add(trigger)
+        session.flush()
+        state = {"state": "deferred", "trigger_id": trigger.id} if waits else {"state": "failed"}
+        session.execute(Stored.__table__.insert().values(**task, **state))
+        if succeeded is not None:
+            tried = {"try_number": succeeded, "state": "success"}
+            session.execute(TaskInstanceHistory.__table__.insert().values(**task, **tried))
+        return int(trigger.id)

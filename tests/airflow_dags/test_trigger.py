@@ -5,9 +5,12 @@ import time
 from typing import Any
 
 import pytest
+from dagster_runs.compat import AIRFLOW_2
 from dagster_runs.trigger import AWAY, NO_FILE, REFUSED, DagsterRunTrigger
 
 from tests.airflow_dags.answering import Server
+from tests.airflow_dags.contexts import TaskInstance, stored
+from tests.waiting import eventually
 
 RUN = "281141c1-2feb-4a06-947a-6ed5c24c2542"
 
@@ -152,3 +155,29 @@ def test_killed_while_dagster_is_away_it_asks_again(server: Server) -> None:
     server.says(runs(run("STARTED")), status("CANCELED"))
     kill(trigger())
     assert len(server.asked) == 3
+
+
+@pytest.mark.skipif(not AIRFLOW_2, reason="Airflow 3 calls on_kill instead")
+@pytest.mark.parametrize("waits", [True, False])
+def test_cancelled_it_ends_its_run_unless_its_task_still_waits(server: Server, waits: bool) -> None:
+    """Airflow 2 cancels a trigger if its task was ended, and also if only the triggerer stops."""
+    server.says(runs(run("STARTED")))
+    waiting = trigger(poll_seconds=60)
+    waiting.task_instance = ti = TaskInstance(run_id=f"cancelled-{waits}")  # type: ignore[assignment] # what is used of it
+    waiting.trigger_id = stored(ti, waits=waits)
+
+    async def first() -> Any:
+        return await anext(aiter(waiting.run()))
+
+    async def cancelled() -> None:
+        going = asyncio.create_task(first())
+        await asyncio.to_thread(eventually, lambda: bool(server.asked), 10)
+        server.says(status("STARTED"), "terminated", status("CANCELED"))
+        while not going.done():  # as the triggerer does, every second
+            going.cancel()
+            await asyncio.sleep(0.1)
+        with pytest.raises(asyncio.CancelledError):
+            await going
+
+    asyncio.run(cancelled())
+    assert asked(server, "terminateRun") == (0 if waits else 1)

@@ -4,10 +4,13 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from pipeline_assets.cli.main import main
+from tests.examples import SHOP
 
+QUESTION = str(SHOP["description"])
 COMMANDS = ["", "completion", "demo", "page", "run", "sql", "stack", "stack up", "stack run", "task", "task list"]
 
 
@@ -68,6 +71,7 @@ def test_completion_of_bash_offers_verbs_and_batches(tmp_path: Path, monkeypatch
         return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
     assert offered("pipeline-assets ta") == ["task"]
+    assert offered("pipeline-assets run fl") == ["flight_delays"]
     assert offered("pipeline-assets run shop p") == ["predict"]
     assert offered("pipeline-assets run shop predict 2026") == ["2026-01", "2026-02"]
     script = CliRunner().invoke(main, ["completion", "bash"]).stdout
@@ -80,3 +84,27 @@ def test_a_wrong_setting_ends_a_command_by_its_text_alone(monkeypatch: pytest.Mo
     assert done.exit_code == 2
     assert done.stderr.startswith("Greenplum is half-set\n")
     assert done.stdout == ""
+
+
+def test_a_broken_task_is_listed_and_run_with_its_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = SHOP | {"name": "returns", "key": ["order_number"]}
+    for attributes in (SHOP, broken):
+        path = tmp_path / "tasks" / str(attributes["name"]) / "defs.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(yaml.safe_dump({"type": "pipeline_assets.components.MLTask", "attributes": attributes}))
+    monkeypatch.setenv("PIPELINE_TASKS", str(tmp_path / "tasks"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    listed = CliRunner().invoke(main, ["task", "list"])
+    assert listed.exit_code == 1
+    assert "Will the order be returned?" in next(
+        line for line in listed.stdout.splitlines() if line.startswith("shop ")
+    )
+    sound, _, problem = listed.stdout.partition("returns ")
+    assert "order_number" in problem
+    assert "order_number" not in sound
+    for name, said in (("returns", "order_number"), ("return", "did you mean: returns?")):
+        done = CliRunner().invoke(main, ["run", name, "train", "2026-01"])
+        assert done.exit_code == 2
+        assert said in done.stderr
+        assert ("no such task" in done.stderr) == (name == "return")

@@ -9,8 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline_assets.cli.run import failures, outcome
+from pipeline_assets.errors import DataError
+from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.registry.registry import Registry
-from tests.examples import orders, shop, with_column
+from pipeline_assets.task.fingerprints import task_fingerprints
+from tests.examples import SHOP, orders, shop, with_column
 from tests.workbench import Workbench
 
 
@@ -18,7 +21,7 @@ def test_a_batch_goes_from_file_to_mart(place: Workbench) -> None:
     file = place.put("train", "2026-01", orders(400))
     trained = place.metadata(place.succeed("train", "2026-01"), "model")
     assert trained["unlabelled_rows"] == 100
-    assert trained["training_rows"] + trained["validation_rows"] == 300
+    assert trained["training_rows"] + trained["stopping_rows"] + trained["validation_rows"] == 300
     place.put("predict", "2026-02", orders(60, stage="predict"))
     result = place.succeed("predict", "2026-02")
 
@@ -197,6 +200,23 @@ def test_a_version_that_does_not_fit_the_task_any_more_is_no_candidate(place: Wo
     assert {"feature_weekday", "feature_day"} <= set(place.mart("train_input")[0])
 
 
+def test_a_batch_says_what_it_was_made_under_and_is_not_read_under_another(place: Workbench) -> None:
+    place.put("train", "2026-01", orders(200))
+    place.succeed("train", "2026-01")
+    made_under = task_fingerprints(place.task, "train")
+    assert set(made_under) == {"contract", "features", "target"}
+    assert place.stores["marts"].fingerprints("shop_train_input", "2026-01") == made_under
+    assert place.stores["features"].read(feature_table(place.task, "train"), "2026-01").read_all().num_rows == 200
+    # Only the value of a feature is another one: no column, no type tells.
+    features = SHOP["features"]
+    place.use(shop(features={**features, "numeric": {**features["numeric"], "price": "price * 100"}}))
+    again = "materialise shop/train_features for this batch again"
+    with pytest.raises(DataError, match=rf"(?s)another features than the task has now.*{again}"):
+        place.stores["features"].read(feature_table(place.task, "train"), "2026-01")
+    place.use(shop(description="Another text", target={"expression": "returned", "description": "Came back"}))
+    assert place.stores["features"].read(feature_table(place.task, "train"), "2026-01").read_all().num_rows == 200
+
+
 def statuses(registry: Registry, task: str) -> list[str]:
     experiment = registry.client.get_experiment_by_name(task)
     assert experiment is not None
@@ -208,7 +228,7 @@ def test_the_mlflow_run_ends_as_the_dagster_run_does(place: Workbench) -> None:
     place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")
     place.put("train", "2026-02", with_column(orders(50), "returned", [True] * 50))
-    assert "do not have the labels 0 and 1" in place.fail("train", "2026-02")
+    assert "the labelled rows do not have the labels" in place.fail("train", "2026-02")
     assert statuses(place.stores["registry"], "shop") == ["FINISHED", "FAILED"]
 
 

@@ -47,8 +47,9 @@ def put_output(marts: Marts, task: TaskSpec, batch: str, probabilities: Sequence
     table = output_mart(task)
     rows = [
         {
-            "batch": batch, "row_number": row, "probability": value, "decision": value >= 0.5, "model_version": 1,
-            "run_id": run, "predicted_at": START + timedelta(days=day, hours=1),
+            "batch": batch, "row_number": row, "probability": value, "predicted_label": value >= 0.5,
+            "decision": value >= 0.5, "model_version": 1, "run_id": run,
+            "predicted_at": START + timedelta(days=day, hours=1),
         }
         for row, value in enumerate(probabilities)
     ]  # fmt: skip

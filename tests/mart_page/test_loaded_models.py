@@ -38,7 +38,7 @@ def missing_hour() -> int:
 @pytest.mark.parametrize("row", [0, 17, missing_hour()])
 def test_contributions_are_catboosts_own_and_sum_up_to_the_score(registry: Registry, row: int) -> None:
     found = LoadedModels(registry).explain(trainable.task(), 1, features(row))
-    fitted = trainable.trained().fit.model
+    fitted = trainable.trained().model
     frame = scoring_frame(features(row), trainable.task().features)
     own = fitted.contributions(frame)[0]
     names = ["hour", "distance", "carrier"]

@@ -24,12 +24,12 @@ if not supported(__version__):
 AIRFLOW_2 = __version__.startswith("2.")
 
 if AIRFLOW_2:
-    from airflow.configuration import conf
     from airflow.datasets import Dataset
     from airflow.exceptions import AirflowException, AirflowFailException, TaskDeferred
     from airflow.models import DAG, BaseOperator, Connection, Param, TaskInstance, Variable, XCom
     from airflow.models.baseoperatorlink import BaseOperatorLink
     from airflow.models.taskinstancehistory import TaskInstanceHistory
+    from airflow.settings import TIMEZONE
     from airflow.timetables.trigger import CronTriggerTimetable
     from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
@@ -96,7 +96,7 @@ def schedule(given: str | None) -> Any:
     """
     if AIRFLOW_2:
         if given not in _NO_CRON:
-            return CronTriggerTimetable(given, timezone=conf.get_mandatory_value("core", "default_timezone"))
+            return CronTriggerTimetable(given, timezone=TIMEZONE)
     return given
 
 

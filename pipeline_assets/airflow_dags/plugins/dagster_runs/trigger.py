@@ -6,7 +6,7 @@ the operator launched and the user ended the task before the triggerer took over
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -115,23 +115,21 @@ class DagsterRunTrigger(BaseTrigger):
         try:
             event = await self._wait()
         except asyncio.CancelledError:
-            if not await still_waits(self.task_instance, self.trigger_id):
-                await self.on_kill()
+            await _undisturbed(self._cancelled())
             raise
         yield TriggerEvent({"run_id": self._run_id, "said": "", **event})  # type: ignore[no-untyped-call] # Airflow's
 
     async def on_kill(self) -> None:
         """Terminates the run, because somebody has marked or cleared the task.
 
-        The triggerer calls this once and then cancels it every second, so the work is done in a task of its own. What
-        it logs after the first seconds is in the triggerer's own log.
+        What it logs after the first seconds is in the triggerer's own log.
         """
-        work = asyncio.create_task(self._killed())
-        _WORK.add(work)
-        work.add_done_callback(_WORK.discard)
-        while not work.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(work)
+        await _undisturbed(self._killed())
+
+    async def _cancelled(self) -> None:
+        """Airflow 2 does not call :meth:`on_kill`; it cancels, also when only the triggerer stops."""
+        if not await still_waits(self.task_instance, self.trigger_id):
+            await self._killed()
 
     async def _killed(self) -> None:
         begun = time.monotonic()
@@ -235,3 +233,13 @@ class DagsterRunTrigger(BaseTrigger):
             return
         for key, value in (("run_id", run.run_id), (RUN_URL, address.run(run.run_id))):
             await write_xcom(ti, key, value)
+
+
+async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
+    """Does all of the work, although the triggerer cancels a trigger every second until it has ended."""
+    task = asyncio.create_task(work)
+    _WORK.add(task)
+    task.add_done_callback(_WORK.discard)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""How good probabilities are against the truth: scores, their direction, and what a constant guess gets."""
+"""How good probabilities are against the truth: scores, their direction, and what a constant baseline gets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

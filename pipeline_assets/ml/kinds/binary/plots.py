@@ -43,7 +43,7 @@ def roc(label: NDArray[np.int8], probability: NDArray[np.float64], title: str) -
     false_positive, true_positive, _ = metrics.roc_curve(label, probability)
     area = metrics.roc_auc_score(label, probability)
     figure, axes = _canvas("ROC curve", title, "false positive rate", "true positive rate")
-    axes.plot([0, 1], [0, 1], color=_BASELINE, linestyle="--", linewidth=1, label="guess (area 0.500)")
+    axes.plot([0, 1], [0, 1], color=_BASELINE, linestyle="--", linewidth=1, label="baseline (area 0.500)")
     x, y = _thinned(false_positive, true_positive)
     axes.plot(x, y, color=_MODEL, linewidth=2, label=f"model (area {area:.3f})")
     axes.fill_between(x, y, color=_MODEL, alpha=0.08)
@@ -53,13 +53,13 @@ def roc(label: NDArray[np.int8], probability: NDArray[np.float64], title: str) -
 
 
 def precision_recall(label: NDArray[np.int8], probability: NDArray[np.float64], title: str) -> bytes:
-    """Precision by recall, beside the share of label 1, which a guess would reach."""
+    """Precision by recall, beside the share of label 1, which a constant baseline reaches."""
     from sklearn import metrics
 
     precision, recall, _ = metrics.precision_recall_curve(label, probability)
     average, share = metrics.average_precision_score(label, probability), float(np.mean(label))
     figure, axes = _canvas("Precision and recall", title, "recall", "precision")
-    axes.axhline(share, color=_BASELINE, linestyle="--", linewidth=1, label=f"guess ({share:.3f})")
+    axes.axhline(share, color=_BASELINE, linestyle="--", linewidth=1, label=f"baseline ({share:.3f})")
     x, y = _thinned(recall, precision)
     axes.plot(x, y, color=_MODEL, linewidth=2, label=f"model (average {average:.3f})")
     _unit_square(axes)
