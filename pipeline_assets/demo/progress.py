@@ -49,13 +49,14 @@ def shown(console: Console, location: dg.Definitions) -> Iterator[dg.Definitions
     """The code location with its runs shown on the console instead of logged there."""
     columns = (
         SpinnerColumn(finished_text="[green]✓"),
-        TextColumn("{task.description:<20}"),
+        TextColumn("{task.description:<36}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[word]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True)),
     )
-    keys = location.resolve_asset_graph().get_all_asset_keys()
+    made = location.resolve_asset_graph().assets_defs
+    steps = {each.op.name: " + ".join(key.path[-1] for key in each.keys) for each in made if each.is_executable}
     with Progress(*columns, console=console, expand=True) as progress:
-        handler = _Steps(progress, {key.to_python_identifier(): key.path[-1] for key in keys})
+        handler = _Steps(progress, steps)
 
         @dg.logger
         def display(_: dg.InitLoggerContext) -> logging.Logger:
