@@ -72,7 +72,7 @@ class _Lines(_Steps):
 
     def say(self, step: str, text: str) -> None:
         """Writes the message."""
-        click.echo(f"{step:<20} {text}", file=self._stream)
+        click.echo(f"{step:<36} {text}", file=self._stream)
 
     def end(self, step: str, *, succeeded: bool) -> None:
         """Writes how long the step took."""
@@ -88,8 +88,8 @@ def shown(location: dg.Definitions, stream: TextIO) -> Iterator[dg.Definitions]:
         location: whose jobs will run.
         stream: a terminal gets one moving line per step, anything else plain lines.
     """
-    keys = location.resolve_asset_graph().get_all_asset_keys()
-    steps = {key.to_python_identifier(): key.path[-1] for key in keys}
+    made = location.resolve_asset_graph().assets_defs
+    steps = {each.op.name: " + ".join(key.path[-1] for key in each.keys) for each in made if each.is_executable}
     with _moving(steps, stream) if stream.isatty() else _plain(steps, stream) as handler:
 
         @dg.logger
@@ -114,7 +114,7 @@ def _moving(steps: Mapping[str, str], stream: TextIO) -> Iterator[_Steps]:
 
     columns = (
         SpinnerColumn(finished_text="[green]✓"),
-        TextColumn("{task.description:<20}"),
+        TextColumn("{task.description:<36}"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[word]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True)),
     )

@@ -216,8 +216,9 @@ def failure_key(check: int, row: int) -> str:
 
 
 def _failure(check: int) -> str:
-    key = f"'{check} ' || {ROW}"
-    return f"coalesce(getvariable('{FAILURES}')[{key}], '{_UNKNOWN_FAILURE}')"
+    # Only of the rows that were asked: DuckDB finds a key in a map by looking at each.
+    why = f"case when {in_bits('failing')} then getvariable('{FAILURES}')['{check} ' || {ROW}] end"
+    return f"coalesce({why}, '{_UNKNOWN_FAILURE}')"
 
 
 def in_bits(variable: str) -> str:
