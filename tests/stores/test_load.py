@@ -37,8 +37,10 @@ def test_pieces_in_any_order_come_back_in_theirs_all_at_once(load_place: Place) 
     for number in (2, 0, 1):
         assert write(load_place, load, number, rows(10 * number)) == 4
         assert load_place.read() is None
+    assert load_place.staged() > 0
     assert load.commit() == 12
     assert load_place.read() == rows(0) + rows(10) + rows(20)
+    assert load_place.staged() == 0
 
 
 def test_a_commit_retires_what_was_there(load_place: Place) -> None:
@@ -101,6 +103,7 @@ def test_an_abandoned_load_changes_nothing_and_is_closed(load_place: Place) -> N
     write(load_place, load, 0, rows(0))
     load.abandon()
     load.abandon()
+    assert load_place.staged() == 0
     with pytest.raises(StoreError, match="not open any more"):
         write(load_place, load, 1, rows(10))
     with pytest.raises(StoreError, match="not open any more"):
@@ -167,6 +170,7 @@ def test_a_writer_killed_in_its_piece_leaves_the_former_batch_and_a_second_attem
     write(load_place, load, 1, rows(60))
     load.commit()
     assert load_place.read() == rows(0) + rows(60)
+    assert load_place.staged() == 0
 
 
 def test_the_next_load_collects_what_dead_ones_left(load_place: Place) -> None:
@@ -182,6 +186,7 @@ def test_the_next_load_collects_what_dead_ones_left(load_place: Place) -> None:
     write(load_place, load, 0, rows(7))
     load.commit()
     assert load_place.read() == rows(7)
+    assert load_place.staged() == 0
 
 
 def test_a_load_that_is_being_written_is_not_collected(load_place: Place) -> None:

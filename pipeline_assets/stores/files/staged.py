@@ -70,8 +70,9 @@ class FileLoad:
     def write(self, piece: Piece, rows: pa.RecordBatchReader, progress: Callable[[int], None] | None = None) -> int:
         """One file, which replaces that of an earlier attempt."""
         check_piece(piece, self.pieces)
-        self._check_open()
-        self.files.mark(f"{self.folder}/{_OPEN}")
+        self._there()
+        # A sign of life of its own: the one of the whole load must not come back once the load is closed.
+        self.files.mark(f"{self.folder}/{piece.number}.begun")
         with self.files.sink_at(self._piece(piece.number), self.schema) as sink:
             for records in self.checked(rows):
                 sink.write(records)
@@ -81,16 +82,17 @@ class FileLoad:
 
     def commit(self) -> int:
         """All pieces into the one file, then away with them."""
-        self._check_open()
-        staged = [self.files.read_at(self._piece(number)) for number in range(self.pieces)]
-        there = [number for number, stored in enumerate(staged) if stored is not None]
-        check_complete(there, self.pieces, self.path)
+        there = self._there()
+        written = [number for number in range(self.pieces) if self._piece(number) in there]
+        check_complete(written, self.pieces, self.path)
 
         def rows() -> Iterator[pa.RecordBatch]:
-            for stored in staged:
-                if stored is not None:
-                    for records in stored.batches(self.schema.names):
-                        yield pa.RecordBatch.from_arrays(records.columns, schema=self.schema)
+            for number in range(self.pieces):
+                stored = self.files.read_at(self._piece(number))
+                if stored is None:  # closed by another process meanwhile
+                    raise not_open(self.path)
+                for records in stored.batches(self.schema.names):
+                    yield pa.RecordBatch.from_arrays(records.columns, schema=self.schema)
 
         with self.files.sink_at(self.path, self.schema) as sink:
             sink.metadata.update(self.metadata)
@@ -112,9 +114,16 @@ class FileLoad:
     def _piece(self, number: int) -> str:
         return f"{self.folder}/{number}.parquet"
 
-    def _check_open(self) -> None:
-        if all(path != f"{self.folder}/{_OPEN}" for path, _ in self.files.times(self.folder)):
+    def _there(self) -> set[str]:
+        """Paths of all that is staged.
+
+        Raises:
+            StoreError: the load is not open any more.
+        """
+        there = {path for path, _ in self.files.times(self.folder)}
+        if f"{self.folder}/{_OPEN}" not in there:
             raise not_open(self.path)
+        return there
 
 
 def begin(files: ParquetFolder, path: str, pieces: int, stale_after: timedelta = STALE_AFTER) -> str:
