@@ -19,8 +19,9 @@ settings.load_profile("any machine")
 ROOT = Path(__file__).parent
 # Whoever asks for one of these waits for a server, a browser, or a whole run of the pipeline.
 SERVERS = frozenset({
-    "browser", "embedded_server", "files_place", "flights", "flights_site", "mart_store", "marts", "mlflow_server",
-    "own_mlflow", "own_postgres", "own_tarantool", "own_tcp_server", "pair", "place", "place_of", "reader", "registry",
+    "browser", "embedded_server", "files_place", "flights", "flights_site", "mart_store", "marts", "mlflow2_server",
+    "mlflow_server", "own_mlflow", "own_postgres", "own_tarantool", "own_tcp_server", "pair", "place", "place_of",
+    "reader", "registry",
     "s3_server", "server", "shop_site", "site", "stack", "tarantool_server", "tarantool_settings", "tarantool_site",
     "tcp_server",
 })  # fmt: skip
@@ -30,7 +31,7 @@ WHOLE = ("end_to_end/", "integration/", "stores/marts/test_embedded_postgres.py"
 GROUPS = (
     ("flights_site", {"flights_site"}),
     ("site", {"browser", "reader", "shop_site", "site", "tarantool_site"}),
-    ("mlflow", {"mlflow_server", "own_mlflow", "registry"}),
+    ("mlflow", {"mlflow2_server", "mlflow_server", "own_mlflow", "registry"}),
 )
 
 

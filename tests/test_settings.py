@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_assets.errors import SettingsError
-from pipeline_assets.settings import Settings
+from pipeline_assets.settings import PACKAGED_TASKS, Settings
 
 GREENPLUM = {
     "GREENPLUM_HOST": "gp", "GREENPLUM_DATABASE": "dwh", "GREENPLUM_LOGIN": "me", "GREENPLUM_PASSWORD": "hidden-1",
@@ -134,3 +134,22 @@ def test_a_certificate_that_is_not_there_is_named(given: dict[str, str], variabl
 
 def test_postgres_may_trust_whom_the_system_trusts(tmp_path: Path) -> None:
     Settings.from_env({**GREENPLUM, "PGSSLROOTCERT": "system"}, tmp_path)
+
+
+def test_tasks_live_in_folders_of_the_users_own_beside_the_packaged_example(tmp_path: Path) -> None:
+    for folder in ("mine", "задачи отдела"):
+        (tmp_path / folder).mkdir()
+    assert Settings.from_env({}, tmp_path).tasks == (PACKAGED_TASKS,)
+    named = f"mine:{tmp_path}/задачи отдела:{PACKAGED_TASKS}:./mine:"
+    assert Settings.from_env({"PIPELINE_TASKS": named}, tmp_path).tasks == (
+        PACKAGED_TASKS,
+        tmp_path / "mine",
+        tmp_path / "задачи отдела",
+    )
+
+
+def test_a_folder_of_tasks_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(SettingsError, match=r"PIPELINE_TASKS(.|\n)*theirs") as refused:
+        Settings.from_env({"PIPELINE_TASKS": "mine:theirs"}, tmp_path)
+    assert str(tmp_path / "mine") not in str(refused.value)

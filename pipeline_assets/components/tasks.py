@@ -85,11 +85,11 @@ def _loadable(found: TaskFolder, base: dg.Definitions) -> dg.Definitions:
         with warnings.catch_warnings():
             # Dagster warns of what is done here: pointing from an asset to its YAML is beta.
             warnings.simplefilter("ignore", dg.BetaWarning)
-            part = _tasks(found) if found.tasks_alone else _components(found.folder)
-        dg.Definitions.validate_loadable(dg.Definitions.merge(base, part))
+            # What Dagster refuses of a checked task (an owner, a tag), it refuses as the assets are made; to resolve
+            # the jobs as well would take as long again.
+            return _tasks(found) if found.tasks_alone else _components(found.folder, base)
     except (ComponentTreeException, dg.DagsterError, ValidationError) as error:
         raise _broken(found.folder, _reason(error), found.names) from error
-    return part
 
 
 def _tasks(found: TaskFolder) -> dg.Definitions:
@@ -98,12 +98,14 @@ def _tasks(found: TaskFolder) -> dg.Definitions:
     return dg.Definitions.merge(*(task_definitions(graph) for graph in graphs))
 
 
-def _components(folder: Path) -> dg.Definitions:
+def _components(folder: Path, base: dg.Definitions) -> dg.Definitions:
     """Any components of Dagster's, as a tree of their own: in a common one, one broken YAML takes all down."""
     module = ModuleType(f"task_{_digest(folder)}")
     module.__file__ = str(folder / "__init__.py")
     module.__path__ = [str(folder)]
-    return dg.ComponentTree.from_module(module, folder).build_defs_at_path(folder)
+    part = dg.ComponentTree.from_module(module, folder).build_defs_at_path(folder)
+    dg.Definitions.validate_loadable(dg.Definitions.merge(base, part))
+    return part
 
 
 def _names(defs: dg.Definitions) -> set[str]:
@@ -162,7 +164,7 @@ def _marks(problems: Mapping[Path, TaskError]) -> dg.Definitions:
 
 
 def _mark(folder: str, digest: str, problem: TaskError) -> dg.AssetsDefinition:
-    spec = dg.AssetSpec(
+    asset = dg.AssetOut(
         key=[folder, "broken"],
         group_name="broken_tasks",
         kinds={"error"},
@@ -170,8 +172,8 @@ def _mark(folder: str, digest: str, problem: TaskError) -> dg.AssetsDefinition:
         description=f"This task could not be loaded.\n\n```\n{problem}\n```",
     )
 
-    # Dagster would make the step's name of the key, and a folder may be called what no step can be.
-    @dg.multi_asset(name=f"broken_{digest}", specs=[spec])
+    # Dagster would make the names of step and output of the key, and a folder may be called what they cannot be.
+    @dg.multi_asset(name=f"broken_{digest}", outs={"broken": asset})
     def broken() -> None:
         raise dg.Failure(description=str(problem), allow_retries=False)
 

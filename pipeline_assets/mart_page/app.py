@@ -108,7 +108,7 @@ def without_credentials(address: str | None) -> str | None:
 def _ui(app_state: AppState, request: Request) -> Tag:
     language = language_of(request)
     texts, formats = Texts(language), Formats(language)
-    says = texts("shell")
+    says = texts("frame")
     known = app_state.tasks()
     route = Route.parse(request.url.query)
     return ui.page_fluid(
@@ -184,7 +184,7 @@ def _broken(folder: str, why: str, says: ViewTexts) -> Tag:
 
 def _server(app_state: AppState, input: Inputs, output: Outputs, session: Session) -> None:  # noqa: A002, ARG001 - Shiny's
     language = language_of(cast("AppSession", session).http_conn)
-    says = Texts(language)("shell")
+    says = Texts(language)("frame")
     down: reactive.Value[TransientError | None] = reactive.value(None)
 
     @reactive.calc

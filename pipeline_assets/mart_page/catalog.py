@@ -57,7 +57,7 @@ class Column:
     Attributes:
         name: as the server has it.
         kind: its SQL type, spelled as ``format_type`` does.
-        description: the comment on it.
+        description: what it means: the comment on it; for a feature, the task's description and expression.
         role: what the column means to the task.
         key: whether rows are looked up by it: it is part of the row address or of the task's key, and never null.
     """
@@ -163,11 +163,15 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
         return None
     batch, row_number, label = (own_name(own, _users_columns(task, which)) for own in (*ROW_ADDRESS, LABEL))
     roles: dict[str, Role] = {batch: "address", row_number: "address", **_roles(task, which, label)}
+    features = {
+        f"{FEATURE_PREFIX}{name}": f"{each.description} ({each.expression})" if each.description else each.expression
+        for name, each in (task.features.all.items() if which in ("train_input", "predict_input") else ())
+    }
     columns = {
         column: Column(
             name=column,
             kind=kind,
-            description=state.comments.get(column, ""),
+            description=features.get(column, state.comments.get(column, "")),
             role=roles.get(column, _USUAL[which]),
             key=column in (batch, row_number) or column in task.key,
         )

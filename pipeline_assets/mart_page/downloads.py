@@ -63,7 +63,7 @@ class Downloads:
         request = Request(scope)
         client = request.client.host if request.client else ""
         if not self._begins(client):
-            says = Texts(language_of(request))("shell")
+            says = Texts(language_of(request))("frame")
             await PlainTextResponse(says("too_many_downloads", n=_A_CLIENT), 429)(scope, receive, send)
             return
         cleanup = ExitStack()
@@ -100,7 +100,7 @@ class Downloads:
             parts = cleanup.enter_context(closing(_csv(rows) if kind == "csv" else _parquet(rows)))
             first = next(parts, b"")  # what the server refuses is refused before the answer begins
         except TransientError:
-            return PlainTextResponse(Texts(language)("shell")("down"), 503)
+            return PlainTextResponse(Texts(language)("frame")("down"), 503)
         except PipelineError as error:
             return PlainTextResponse(str(error), 400)
         headers = {"content-disposition": f"attachment; filename*=UTF-8''{quote(mart_name, safe='')}.{kind}"}

@@ -1,14 +1,14 @@
-"""What the page's server asks of browsers: no foreign page may talk to it, and no text may become a script."""
+"""Protection of the page: no page of another site may talk to its server, and no text from data may run as a script."""
 
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# What Shiny writes into the page itself, for its calendar and its busy signs; without it these alone would suffer.
+# Hashes of the two scripts that Shiny writes into the page, for its calendar and its busy indicators.
 _SHINY = "'sha256-gb2teCJPKprj3suUu96YMl66Mzjq9dgXvxYaiNc7fh4=' 'sha256-erP5hScmId9gRru9k52QQl/lSJmUl8NfFAiLNMbPtcg='"
 _HEADERS = {
-    # Styles are set by scripts of Shiny and plotly; scripts and addresses are our own alone.
+    # Scripts of Shiny and plotly set styles; scripts and connections are allowed from this server only.
     "content-security-policy": (
         f"default-src 'self'; script-src 'self' {_SHINY}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
         " font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
@@ -19,7 +19,7 @@ _HEADERS = {
 
 
 class Guard:
-    """Refuses websockets that another site's page opens, and sends the headers that keep text from being a script."""
+    """Refuses websockets that a page of another site opens, and sends headers that forbid scripts from elsewhere."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -27,7 +27,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == "websocket" and not _same_origin(Headers(scope=scope)):
-            await receive()  # a connection is answered, not just dropped
+            await receive()  # ASGI wants the connection received before it is closed
             await send({"type": "websocket.close", "code": 1008})
             return
 
@@ -42,6 +42,6 @@ class Guard:
 
 
 def _same_origin(headers: Headers) -> bool:
-    """Whether a page of this server asks; browsers always say which does, other programs may keep silent."""
+    """Whether a page of this server asks. Browsers always send the origin; other programs may not."""
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host")

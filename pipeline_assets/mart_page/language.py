@@ -1,4 +1,4 @@
-"""What the page says and how it writes numbers and dates, in the reader's language."""
+"""Texts, numbers and dates of the page in the reader's language."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from starlette.requests import HTTPConnection
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "ru": "Русский"}
 COOKIE = "pipeline_assets_language"
-# The page around the views has texts of its own.
-SHELL = "shell"
+# The frame around the views has texts of its own.
+FRAME = "frame"
 
 _DEFAULT = "en"
-_DIGITS = 5  # of a number that is no integer: as many as people compare
+_DIGITS = 5  # significant digits of a number that is not an integer
 _TINY, _HUGE = 1e-4, 1e15
 _PERCENT = {"en": "#,##0.#%", "ru": "#,##0.#\u00a0%"}
 
 
 def language_of(connection: HTTPConnection) -> str:
-    """The language that a browser was switched to, else the one that it prefers, else English."""
+    """The language that the reader switched to, else the one that the browser prefers, else English."""
     chosen = connection.cookies.get(COOKIE)
     if chosen is not None and chosen in LANGUAGES:
         return chosen
@@ -38,7 +38,7 @@ def language_of(connection: HTTPConnection) -> str:
 @cache
 def _read(view: str, language: str) -> Mapping[str, Any]:
     folder = files("pipeline_assets.mart_page")
-    if view != SHELL:
+    if view != FRAME:
         folder = folder.joinpath("views", view)
     text = folder.joinpath(f"texts.{language}.yaml").read_text(encoding="utf-8")
     read: Mapping[str, Any] = yaml.safe_load(text)
@@ -56,7 +56,7 @@ class Formats:
     language: str
 
     def number(self, value: float) -> str:
-        """A number; one that is no integer with as many digits as tell it from another.
+        """A number; one that is not an integer is rounded to five significant digits.
 
         >>> Formats("en").number(1234567), Formats("ru").number(0.25), Formats("en").number(0.00001234)
         ('1,234,567', '0,25', '1.234e-05')
@@ -80,7 +80,7 @@ class Formats:
         return format_percent(value, format=_PERCENT[self.language], locale=self.language)
 
     def moment(self, value: dt.datetime) -> str:
-        """A moment, in UTC, which it says."""
+        """A moment; in UTC, and marked so, if it has a time zone."""
         at = value.astimezone(dt.UTC) if value.tzinfo else value
         text = format_datetime(at, "medium", locale=self.language)
         return f"{text} UTC" if value.tzinfo else text
@@ -90,9 +90,9 @@ class Formats:
         return format_timedelta(value - now, add_direction=True, locale=self.language)
 
     def value(self, value: object) -> str:
-        """Any value of a mart; text as it is."""
+        """Any value of a mart; text stays as it is."""
         if isinstance(value, bool):
-            return Texts(self.language)("shell")("yes" if value else "no")
+            return Texts(self.language)("frame")("yes" if value else "no")
         if isinstance(value, int | float):
             return self.number(value)
         if isinstance(value, Decimal):
@@ -111,11 +111,11 @@ class Formats:
 
 @dataclass(frozen=True)
 class ViewTexts:
-    """What one view says in one language.
+    """The texts of one view in one language.
 
-    Calling it with a key gives the text, with ``{name}`` filled in from the arguments (``n`` is written as the
-    language writes numbers). A text may be a mapping of plural forms (``one``, ``few``, ``many``, ``other``),
-    of which ``n`` takes one.
+    Called with a key, it returns the text, with each ``{name}`` replaced by the argument of that name; ``n`` is written
+    as the language writes numbers. A text may be a mapping of plural forms (``one``, ``few``, ``many``, ``other``);
+    ``n`` selects one.
     """
 
     view: str
@@ -125,7 +125,7 @@ class ViewTexts:
         """The text of a key.
 
         Raises:
-            KeyError: there is none; a test keeps the files complete.
+            KeyError: there is no such text; a test checks that both languages have the same keys.
         """
         text = _read(self.view, self.language)[key]
         if isinstance(text, dict):
@@ -141,10 +141,10 @@ class ViewTexts:
 
 @dataclass(frozen=True)
 class Texts:
-    """What the page says in one language; called with a view's name, what that view says."""
+    """The texts of the page in one language; called with a view's name, it returns the texts of that view."""
 
     language: str
 
     def __call__(self, view: str) -> ViewTexts:
-        """The texts of ``views/<view>/texts.<language>.yaml``, or of the shell."""
+        """The texts of ``views/<view>/texts.<language>.yaml``, or of the page's frame."""
         return ViewTexts(view, self.language)

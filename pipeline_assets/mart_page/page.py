@@ -157,7 +157,7 @@ class Page:
             self._down.set(fault)
             raise SilentException from fault
         except TooSlow as error:
-            raise SafeException(self.texts("shell")("too_slow")) from error
+            raise SafeException(self.texts("frame")("too_slow")) from error
         except PipelineError as error:
             raise SafeException(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""Pieces that several views are made of: notices, tables of facts, lists of batches. Text is escaped by htmltools."""
+"""Parts that several views use: headings, notices, lists of facts, tables, forms. htmltools escapes all text."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -8,17 +8,17 @@ from pipeline_assets.mart_page.route import Route
 
 
 def heading(title: str, says: str = "") -> TagChild:
-    """The head of a view: its title and a sentence on what one sees."""
+    """The head of a view: its title, and a sentence that says what the view shows."""
     return div(h2(title), p(says, class_="says") if says else None, class_="view-head")
 
 
 def empty(what: str, do: str) -> Tag:
-    """Says that there is nothing to see, and what to do about it."""
+    """A notice that there is nothing to show, and what to do about it."""
     return div(p(what, class_="what"), p(do, class_="do"), class_="notice notice-empty", role="status")
 
 
 def facts(pairs: Mapping[str, TagChild]) -> Tag:
-    """A list of facts: name and value."""
+    """A list of facts: names and values."""
     return tags.dl(*((tags.dt(name), tags.dd(value)) for name, value in pairs.items()), class_="facts")
 
 
@@ -28,15 +28,15 @@ def table(
     """A small table, which scrolls by itself on a narrow screen.
 
     Args:
-        head: a cell a column.
-        rows: a cell a column each; the first names the row.
-        caption: what the table shows; seen by screen readers.
-        numbers: places of the columns that hold numbers.
+        head: one cell per column.
+        rows: one cell per column; the first is the row's name.
+        caption: what the table shows; for screen readers.
+        numbers: positions of the columns that hold numbers.
     """
 
-    def cell(route: int, content: TagChild) -> Tag:
-        kind = "number" if route in numbers else None
-        return tags.th(content, scope="row", class_=kind) if route == 0 else tags.td(content, class_=kind)
+    def cell(position: int, content: TagChild) -> Tag:
+        kind = "number" if position in numbers else None
+        return tags.th(content, scope="row", class_=kind) if position == 0 else tags.td(content, class_=kind)
 
     return div(
         tags.table(
@@ -44,12 +44,12 @@ def table(
             tags.thead(
                 tags.tr(
                     *(
-                        tags.th(content, scope="col", class_="number" if route in numbers else None)
-                        for route, content in enumerate(head)
+                        tags.th(content, scope="col", class_="number" if position in numbers else None)
+                        for position, content in enumerate(head)
                     )
                 )
             ),
-            tags.tbody(*(tags.tr(*(cell(route, one) for route, one in enumerate(row))) for row in rows)),
+            tags.tbody(*(tags.tr(*(cell(position, one) for position, one in enumerate(row))) for row in rows)),
             class_="table table-sm",
         ),
         class_="scrolls",
@@ -60,14 +60,14 @@ def table(
 
 
 def form(route: Route, *controls: TagChild, drop: Collection[str] = (), **attributes: str) -> Tag:
-    """A form that leads to another place: its controls' values go into the address, the rest of which stays.
+    """A form whose values go into the page's address; the rest of the address stays.
 
-    A picker of :func:`chosen` in it leads there as soon as something is picked; other controls need a submit button.
+    A picker of :func:`chosen` takes effect as soon as something is picked; other controls need a submit button.
 
     Args:
-        place: where one is.
-        controls: of which those that have a ``name`` are put into the address; an empty value takes the name out.
-        drop: names that leave the address too, such as the number of a page.
+        route: the address now.
+        controls: those with a ``name`` go into the address; an empty value removes the name from it.
+        drop: names that are removed from the address, such as the number of a page.
         attributes: of the form.
     """
     kept = [tags.input(type="hidden", name=name, value=value) for name, value in route.pairs().items()]
@@ -76,25 +76,25 @@ def form(route: Route, *controls: TagChild, drop: Collection[str] = (), **attrib
 
 
 def chosen(shown: Mapping[str, str], *, name: str, label: str, selected: str | None) -> Tag:
-    """A picker in a :func:`form`: a choice leads to the address with it.
+    """A picker in a :func:`form`, which takes effect as soon as something is picked.
 
     Args:
-        shown: what is shown, by value.
+        shown: the text of each option, by value.
         name: of the address's parameter.
         label: what is picked.
-        selected: the value that is picked now.
+        selected: the value now.
     """
     return tags.label(tags.span(label), options(shown, name=name, selected=selected, now=True), class_="picker")
 
 
 def options(shown: Mapping[str, str], *, name: str, selected: str | None = None, now: bool = False) -> Tag:
-    """A list to choose from, without a label.
+    """A list of options without a label.
 
     Args:
-        shown: what is shown, by value.
+        shown: the text of each option, by value.
         name: of the address's parameter.
-        selected: the value that is picked now.
-        now: whether a choice leads on at once.
+        selected: the value now.
+        now: whether a choice takes effect at once.
     """
     return tags.select(
         *(

@@ -1,4 +1,4 @@
-"""A part of a view that could not be had: the rest is shown all the same, and the part says why."""
+"""A part of a view that could not be read: the other parts are shown, and this one says why it is missing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a part is not there, as its error says it."""
+    """Why a part is missing: the text of its error."""
 
     text: str
 
 
 def attempt(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Problem:
-    """What a function gives, or what it says instead; errors that are not for people go through."""
+    """The result of a function, or its PipelineError as a problem; other errors are raised."""
     try:
         return function(*args, **kwargs)
     except PipelineError as error:

@@ -1,4 +1,4 @@
-"""Pictures on the page: a plotly figure, and the sentence that says what it shows to those who do not see it."""
+"""Pictures on the page: a plotly figure, and a sentence that says what it shows, for people who cannot see it."""
 
 from dataclasses import dataclass
 from html import escape
@@ -21,11 +21,11 @@ _PLOTLY = HTMLDependency(
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and its words.
+    """A figure and its description.
 
     Attributes:
-        figure: colours of text, grid and background are the page's own, light or dark: leave them out.
-        says: in a sentence or two, what one sees; read out by screen readers and shown below the picture.
+        figure: without colours of text, grid and background: the page sets them, light or dark.
+        says: what the figure shows, in a sentence or two; shown below it, and read by screen readers.
     """
 
     figure: go.Figure
@@ -33,7 +33,7 @@ class Picture:
 
 
 def plain(text: object) -> str:
-    """A text from data as plotly is to show it, which otherwise takes tags in it for tags.
+    """A text from data, escaped for plotly, which would read tags in it as formatting.
 
     >>> plain("<b>A&B</b>")
     '&lt;b&gt;A&amp;B&lt;/b&gt;'
@@ -42,9 +42,9 @@ def plain(text: object) -> str:
 
 
 def output_picture(output_id: str, height: str = "24rem") -> Tag:
-    """Where :class:`render_picture` of the same name draws.
+    """The output of a :class:`render_picture` of the same name.
 
-    A click on a point that has ``customdata`` sets the input ``<id>_click`` to it.
+    A click on a point that has ``customdata`` sets the input ``<id>_click`` to that value.
     """
     return div(
         TagList(_PLOTLY),
@@ -58,7 +58,7 @@ class render_picture(Renderer[Picture]):  # noqa: N801 - a decorator, as Shiny's
     """Draws what a function returns; ``None`` draws nothing."""
 
     def auto_output_ui(self) -> Tag:
-        """For Shiny Express, which the page is not written in."""
+        """For Shiny Express, which the page does not use."""
         return output_picture(self.output_id)
 
     async def transform(self, value: Picture) -> Jsonifiable:

@@ -1,19 +1,19 @@
-"""Where on the page one is: what the address says, and the address of another place."""
+"""The page's address as a value: the view, task, batch and row that it names, and addresses that differ from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import parse_qsl, urlencode
 
-_ROW_DIGITS = 18  # as many as surely fit a bigint
+_ROW_DIGITS = 18  # a number of so many digits fits a bigint
 
 
 @dataclass(frozen=True)
 class Route:
-    """A place on the page, as ``?view=&task=&batch=&row=`` says it.
+    """What an address ``?view=&task=&batch=&row=`` names.
 
     Attributes:
-        view: name of a view; the shell shows its first one where there is no such.
+        view: name of a view; the page shows the first view where there is no such view.
         task: name of a task.
         batch: name of a batch.
         row: number of a row in its batch, from 0.
@@ -28,7 +28,7 @@ class Route:
 
     @classmethod
     def parse(cls, query: str) -> Self:
-        """From an address's query, whoever wrote it: what makes no sense is left out.
+        """From the query of any address; parts that are not valid are left out.
 
         >>> Route.parse("?view=passport&batch=a%27b&row=12&row=oops&stage=train").more["stage"]
         'train'
@@ -57,7 +57,7 @@ class Route:
         return {**{name: str(value) for name, value in named.items() if value is not None}, **self.more}
 
     def at(self, **changes: str | int | None) -> str:
-        """The query of a place that differs; ``None`` takes a name out.
+        """The query of an address that differs in some names; ``None`` removes a name.
 
         >>> Route("input", "flights", "2013-10", more={"page": "2"}).at(page=None, sort="carrier")
         '?view=input&task=flights&batch=2013-10&sort=carrier'

@@ -1,16 +1,16 @@
-"""How far apart two samples of a column are: the population stability index over bins of the first one.
+"""How much two samples of a column differ: the population stability index (PSI) over bins of the first sample.
 
 ``PSI = Σ (q - p) · ln(q / p)`` over the bins, where ``p`` is the share of the reference (train) in a bin and ``q`` that
 of the others (predict). The bins are made of the reference alone:
 
-- numbers, dates and moments: ten bins of equal count, between the deciles of the reference; where it has at most
-  ten distinct values, a bin a value, and one for values it never had;
-- text and truth values: the reference's twenty most frequent values, a bin each, and one for all others;
-- always: a bin for what is missing.
+- numbers, dates and moments: ten bins of equal count, between the deciles of the reference; if it has at most ten
+  distinct values, one bin per value, and one for values that it does not have;
+- text and truth values: one bin for each of the reference's twenty most frequent values, and one for all others;
+- always: one bin for missing values.
 
-A share below 0.0001 counts as 0.0001, lest an empty bin make the index infinite. By the usual rule of thumb an index
-below 0.1 is no change to speak of, and one from 0.25 on is a large one. Chance alone gives samples of n and m rows
-about ``(bins - 1) · (1/n + 1/m)``.
+A share below 0.0001 counts as 0.0001, because an empty bin would make the index infinite. By the usual rule of thumb an
+index below 0.1 is a small change, and one from 0.25 on is a large one. By chance alone, samples of n and m rows have an
+index of about ``(bins - 1) · (1/n + 1/m)``.
 """
 
 from collections.abc import Sequence
@@ -49,9 +49,9 @@ class Bin:
     """A bin and its share of both samples.
 
     Attributes:
-        low: where a bin of numbers begins; ``None`` where it has no bound, or is none of numbers.
-        high: where it ends, the end itself included.
-        value: of a bin that is one value; ``None`` for missing values and for all others.
+        low: lower bound of a ``range``, not included; ``None`` if there is none, and for other kinds of bins.
+        high: upper bound of a ``range``, included.
+        value: of a bin of one value; ``None`` for missing values and for all others.
         kind: ``range``, ``value``, ``others`` or ``missing``.
     """
 
@@ -118,7 +118,7 @@ def _of_numbers(reference: pa.Array, others: pa.Array) -> list[Bin]:
     missing = Bin("missing", 1 - len(numbers) / len(reference), 1 - len(other_numbers) / len(others))
     if len(distinct) <= _BINS:
         return [*_of_distinct(distinct, numbers, other_numbers, reference, others), missing]
-    # Deciles in whole numbers: numpy's own take 0.3 of 100 rows for 31.
+    # Deciles by integer arithmetic: numpy's quantiles round 0.3 of 100 rows up to row 31.
     ends = -(-np.arange(1, _BINS) * len(numbers) // _BINS)
     edges = np.unique(np.sort(numbers)[ends - 1])
     shares = [
@@ -154,7 +154,7 @@ def _of_distinct(
 
 
 def _numbers(column: pa.Array) -> npt.NDArray[np.float64]:
-    """Values as float64 in the order of the column's own; what is null or no number is left out."""
+    """Values as float64, which order as the column's values do; nulls and NaN are left out."""
     if pa.types.is_date(column.type):
         column = column.cast(pa.date32()).cast(pa.int32())
     elif pa.types.is_temporal(column.type):

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from pipeline_assets.task import sql
-from pipeline_assets.task.names import did_you_mean
+from pipeline_assets.task.names import did_you_mean, listed
 
 # Expressions that DuckDB reads in one statement: a statement costs more than an expression, and a very long one costs
 # more than its expressions do singly.
@@ -153,7 +153,7 @@ def read_all(expressions: Sequence[str], columns: Mapping[str, str]) -> list[Exp
             found.append(ExpressionError(f"{parsed.problem}{_how_to_quote(expression, columns)}"))
         elif unknown is not None:
             hint = _how_to_quote(expression, columns) or did_you_mean(unknown, columns)
-            found.append(ExpressionError(f"no column {unknown}; there are {', '.join(columns) or 'none'}{hint}"))
+            found.append(ExpressionError(f"no column {unknown}; there are {listed(columns)}{hint}"))
         else:
             used = dict.fromkeys(spelling[_folded(name)] for name in parsed.names)
             found.append((expression, tuple((name, columns[name]) for name in used)))

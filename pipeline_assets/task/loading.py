@@ -131,7 +131,7 @@ def read_folder(folder: Path) -> TaskFolder:
             node = loader.get_node()
             documents.append(Document(loader.construct_document(node), node))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _broken(folder, str(error)) from error
+        raise _broken(folder, str(error).replace("<unicode string>", str(file))) from error
     return TaskFolder(folder, text, tuple(one for one in documents if one.value is not None))
 
 
@@ -143,7 +143,7 @@ def tasks_of(found: TaskFolder) -> list[TaskSpec]:
     """
     if not found.documents:
         raise _broken(found.folder, f"{found.file} is empty")
-    tasks = []
+    tasks: list[TaskSpec] = []
     for document in found.documents:
         if not isinstance(document.value, dict) or "type" not in document.value:
             raise _broken(found.folder, f"{found.file}:{_line(document.node)}: no component: it has no type")
@@ -158,6 +158,8 @@ def tasks_of(found: TaskFolder) -> list[TaskSpec]:
         except ValidationError as error:
             said = "\n".join(_sentences(found.file, document, error))
             raise _broken(found.folder, said, task=document.task_name) from error
+        if document.task_name in [task.name for task in tasks[:-1]]:
+            raise _broken(found.folder, f"{found.file}:{_line(document.node)}: a second task of this name in the file")
     return tasks
 
 

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 PREFIX = "pipeline_"
+_LISTED = 50
 
 
 def own_name(name: str, taken: Iterable[str]) -> str:
@@ -23,6 +24,17 @@ def own_name(name: str, taken: Iterable[str]) -> str:
     while name.lower() in used:
         name = f"{PREFIX}{name}"
     return name
+
+
+def listed(known: Iterable[str]) -> str:
+    """Names for a sentence; of very many the first, because a table of a thousand columns is no sentence.
+
+    >>> listed(["carrier", "origin"]), listed([])
+    ('carrier, origin', 'none')
+    """
+    names = list(known)
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED]) or 'none'}{more}"
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, model_validator
 from pipeline_assets.errors import TaskError
 from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.expressions import Expression, ExpressionError, casts, read_all
-from pipeline_assets.task.names import did_you_mean, own_name
+from pipeline_assets.task.names import did_you_mean, listed, own_name
 from pipeline_assets.task.spec import (
     DECISION,
     FEATURE_PREFIX,
@@ -156,8 +156,8 @@ def _key(task: TaskSpec) -> Iterator[Problem]:
     for name in task.key:
         column = task.columns.get(name)
         if column is None:
-            known = ", ".join(task.columns)
-            yield Problem(("key",), f"no column {name}; there are {known}{did_you_mean(name, task.columns)}")
+            near = did_you_mean(name, task.columns)
+            yield Problem(("key",), f"no column {name}; there are {listed(task.columns)}{near}")
         elif column.nullable or column.stage is not None:
             yield Problem(("key",), f"{name} cannot be of the key: a key's column is in both stages and never null")
 
@@ -177,7 +177,7 @@ def _booleans(expressions: Mapping[Keys, str], types: Mapping[str, str]) -> Iter
 def _column_rules(task: TaskSpec) -> Iterator[Problem]:
     """A column's check may use what is there whenever the column is."""
     for stage in (None, *STAGES):
-        checks = {
+        checks: dict[Keys, str] = {
             ("columns", name, "check"): column.check
             for name, column in task.columns.items()
             if column.check is not None and column.stage == stage
@@ -205,7 +205,7 @@ def _not_allowed(value: Any, kind: str) -> str | None:
 
 def _row_rules(task: TaskSpec) -> Iterator[Problem]:
     """A row rule may use columns of one stage alone; then it holds in that stage."""
-    rules = {("checks", name): expression for name, expression in task.checks.items()}
+    rules: dict[Keys, str] = {("checks", name): expression for name, expression in task.checks.items()}
     found = {stage: {one.path: one for one in _booleans(rules, stage_types(task, stage))} for stage in STAGES}
     for path, problem in found["train"].items():
         if path in found["predict"]:
@@ -225,7 +225,7 @@ def _target(task: TaskSpec) -> Iterator[Problem]:
 
 def _features(task: TaskSpec) -> Iterator[Problem]:
     yield from _twice(("features",), task.features.all)
-    expressions = {
+    expressions: dict[Keys, str] = {
         ("features", kind, name): feature.expression
         for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical))
         for name, feature in group.items()
@@ -251,11 +251,9 @@ def _split(task: TaskSpec) -> Iterator[Problem]:
     column = task.training.validation.column
     columns = task.columns_of("train")
     if column is not None and column not in columns:
-        known = ", ".join(columns)
-        yield Problem(
-            ("training", "validation", "column"),
-            f"no column {column}; there are {known}{did_you_mean(column, columns)}",
-        )
+        near = did_you_mean(column, columns)
+        path = ("training", "validation", "column")
+        yield Problem(path, f"no column {column}; there are {listed(columns)}{near}")
 
 
 def _output(task: TaskSpec) -> Iterator[Problem]:
@@ -274,7 +272,9 @@ def _output(task: TaskSpec) -> Iterator[Problem]:
     for name in task.output.select:
         if name.lower() in ROW_ADDRESS:
             yield Problem(("output", "select", name), "the row address is always there; leave it out")
-    expressions = {("output", "select", name): expression for name, expression in task.output.select.items()}
+    expressions: dict[Keys, str] = {
+        ("output", "select", name): expression for name, expression in task.output.select.items()
+    }
     for path, found in _read(expressions, {**raw, **known}).items():
         if isinstance(found, ExpressionError):
             yield Problem(path, str(found))

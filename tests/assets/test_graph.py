@@ -1,11 +1,15 @@
 """The graph of the real task as Dagster has it: keys apart from everything else, so that a change of names is seen."""
 
+from typing import Any
+
 import dagster as dg
 import pytest
 
 from pipeline_assets.assets.definitions import task_definitions
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.demo.truth import demo_task
+from pipeline_assets.task.spec import TaskSpec
+from tests.examples import orders, shop
 from tests.workbench import Workbench
 
 KEYS = {
@@ -62,9 +66,38 @@ def test_columns_are_described_and_traced(specs: dict[str, dg.AssetSpec]) -> Non
     assert {dep.column_name for dep in lineage["label"]} == {"arr_delay"}
 
 
-def test_every_asset_can_be_materialised_by_itself(place: Workbench) -> None:
-    from tests.examples import orders
+TRAIN_PREPARED = {"train_features", "train_input_mart"}
+PREPARED = {*TRAIN_PREPARED, "predict_features", "predict_input_mart"}
 
+
+@pytest.mark.parametrize(
+    ("changes", "stale"),
+    [
+        ({"description": "Who sends it back?", "owners": ["team:other"], "tags": {"a": "b"}}, set()),
+        ({"target": {"expression": "returned", "description": "Came back"}}, set()),
+        ({"checks": {}}, {"train_raw", "predict_raw", *PREPARED}),
+        (
+            {"features": {"numeric": {"price": "price * 100"}, "categorical": {"country": "country"}}},
+            {*PREPARED, "model", "predictions"},
+        ),
+        ({"target": {"expression": "not returned"}}, {*TRAIN_PREPARED, "model", "predictions"}),
+        ({"training": {"seed": 1}}, {"model"}),
+        ({"selection": {"policy": "latest"}}, {"predictions"}),
+        ({"output": {"where": "probability > 0.9"}}, {"predictions", "predict_output_mart"}),
+    ],
+)
+def test_an_edit_makes_stale_what_was_made_under_it_and_nothing_else(changes: dict[str, Any], stale: set[str]) -> None:
+    before, after = code_versions(shop()), code_versions(shop(**changes))
+    assert {asset for asset in before if before[asset] != after[asset]} == stale
+
+
+def code_versions(task: TaskSpec) -> dict[str, str | None]:
+    defs = task_definitions(TaskGraph(task, ""))
+    assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    return {spec.key.path[-1]: spec.code_version for asset in assets for spec in asset.specs}
+
+
+def test_every_asset_can_be_materialised_by_itself(place: Workbench) -> None:
     place.put("train", "b", orders(200))
     place.put("predict", "b", orders(20, stage="predict"))
     order = [

@@ -9,8 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline_assets.cli.run import failures, outcome
+from pipeline_assets.errors import DataError
+from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.registry.registry import Registry
-from tests.examples import orders, shop, with_column
+from pipeline_assets.task.fingerprints import task_fingerprints
+from tests.examples import SHOP, orders, shop, with_column
 from tests.workbench import Workbench
 
 
@@ -195,6 +198,23 @@ def test_a_version_that_does_not_fit_the_task_any_more_is_no_candidate(place: Wo
     place.succeed("predict", "2026-02")
     assert {row["model_version"] for row in place.mart("predict_output")} == {2}
     assert {"feature_weekday", "feature_day"} <= set(place.mart("train_input")[0])
+
+
+def test_a_batch_says_what_it_was_made_under_and_is_not_read_under_another(place: Workbench) -> None:
+    place.put("train", "2026-01", orders(200))
+    place.succeed("train", "2026-01")
+    made_under = task_fingerprints(place.task, "train")
+    assert set(made_under) == {"contract", "features", "target"}
+    assert place.stores["marts"].fingerprints("shop_train_input", "2026-01") == made_under
+    assert place.stores["features"].read(feature_table(place.task, "train"), "2026-01").read_all().num_rows == 200
+    # Only the value of a feature is another one: no column, no type tells.
+    features = SHOP["features"]
+    place.use(shop(features={**features, "numeric": {**features["numeric"], "price": "price * 100"}}))
+    again = "materialise shop/train_features for this batch again"
+    with pytest.raises(DataError, match=rf"(?s)another features than the task has now.*{again}"):
+        place.stores["features"].read(feature_table(place.task, "train"), "2026-01")
+    place.use(shop(description="Another text", target={"expression": "returned", "description": "Came back"}))
+    assert place.stores["features"].read(feature_table(place.task, "train"), "2026-01").read_all().num_rows == 200
 
 
 def statuses(registry: Registry, task: str) -> list[str]:

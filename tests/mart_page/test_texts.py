@@ -9,7 +9,7 @@ import yaml
 
 PAGE = files("pipeline_assets.mart_page")
 FOLDERS = {
-    "shell": PAGE,
+    "frame": PAGE,
     **{
         folder.name: folder
         for folder in sorted(PAGE.joinpath("views").iterdir(), key=lambda folder: folder.name)

@@ -204,6 +204,21 @@ def test_two_loads_of_one_batch_end_as_the_last_that_committed(load_place: Place
     assert load_place.read() == rows(0, 3, "load 0") + rows(10, 3, "load 0")
 
 
+def test_what_one_process_does_alone_replaces_a_load_and_is_replaced_by_one(load_place: Place) -> None:
+    assert load_place.replace(rows(0, 6, "alone")) == 6
+    assert load_place.read() == rows(0, 6, "alone")
+    load = load_place.begin(2)
+    write(load_place, load, 0, rows(0))
+    # Meanwhile, and the load under way is as it was.
+    assert load_place.replace(rows(0, 2, "alone again")) == 2
+    assert load_place.read() == rows(0, 2, "alone again")
+    write(load_place, load, 1, rows(4))
+    assert load.commit() == 8
+    assert load_place.read() == rows(0, 8)
+    assert load_place.replace([]) == 0
+    assert load_place.read() == []
+
+
 def test_features_whose_pieces_lie_in_each_other_are_refused(load_place: Place) -> None:
     if "Feature" not in type(load_place).__name__:
         pytest.skip("only features have an order of their own")

@@ -1,9 +1,11 @@
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_assets.task import sql
-from pipeline_assets.task.expressions import ExpressionError, read
+from pipeline_assets.task import expressions, sql
+from pipeline_assets.task.expressions import Expression, ExpressionError, read, read_all, read_named
 
 COLUMNS = {"dep": "BIGINT", "Delay": "DOUBLE", "carrier": "VARCHAR", "day": "DATE", "stops": "BIGINT[]"}
 
@@ -51,6 +53,71 @@ def test_refuses_what_is_no_expression_over_one_row(expression: str, why: str) -
     with pytest.raises(ExpressionError) as refused:
         read(expression, COLUMNS)
     assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "expression"),
+    [
+        ("education-num", "education-num > 9"),
+        ("default", "default = 1"),
+        ("emp.var.rate", "emp.var.rate > 0"),
+        ("Ставка, %", "Ставка, % > 0"),
+        ("order", "case when order > 1 then 1 end"),
+    ],
+)
+def test_a_name_that_sql_does_not_read_says_how_to_write_it(column: str, expression: str) -> None:
+    with pytest.raises(ExpressionError) as refused:
+        read(expression, {**COLUMNS, column: "BIGINT"})
+    assert f'write "{column}", in double quotes' in str(refused.value)
+    assert read(f'"{column}" > 0', {column: "BIGINT"}).columns == (column,)
+
+
+def test_a_cyrillic_name_in_another_case_is_another_and_says_which_was_meant() -> None:
+    with pytest.raises(ExpressionError, match=r"no column цена; there are Цена; did you mean Цена\?"):
+        read("цена > 0", {"Цена": "DOUBLE"})
+
+
+def test_many_are_read_as_each_alone() -> None:
+    many = ["dep // 100", "carrier + 1", "distanse", "sum(dep)", "delay > 15", "dep // 100"]
+    found = read_all(many, COLUMNS)
+    assert [isinstance(one, ExpressionError) for one in found] == [False, True, True, True, False, False]
+    for expression, one in zip(many, found, strict=True):
+        if isinstance(one, Expression):
+            assert one == read(expression, COLUMNS)
+        else:
+            with pytest.raises(ExpressionError) as alone:
+                read(expression, COLUMNS)
+            assert str(one) == str(alone.value)
+    with pytest.raises(ExpressionError, match="distanse"):
+        read_named({"a": "dep", "b": "distanse"}, COLUMNS)
+
+
+def test_the_work_grows_with_the_number_of_columns_and_not_with_its_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    ask = expressions._ask
+
+    def counting(statement: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        asked.append(len(statement))
+        return ask(statement, parameters)
+
+    monkeypatch.setattr(expressions, "_ask", counting)
+
+    def work(count: int) -> tuple[int, int]:
+        """How many statements DuckDB gets for so many columns, and how long they are together."""
+        asked.clear()
+        columns = {f"c{count}_{at:05}": "DOUBLE" for at in range(count)}
+        read_all([f"{name} * 2" for name in columns], columns)
+        return len(asked), sum(asked)
+
+    statements, characters = work(500)
+    twice_statements, twice_characters = work(1000)
+    assert twice_statements == 2 * statements
+    assert statements <= 500 / 20
+    assert twice_characters < 2.2 * characters
+    asked.clear()
+    columns = {f"c1000_{at:05}": "DOUBLE" for at in range(1000)}
+    read_all([f"{name} * 2" for name in columns], columns)
+    assert not asked, "what was read before is remembered"
 
 
 @given(st.text(min_size=1, max_size=30).filter(lambda name: "\0" not in name and name.strip()))

@@ -64,7 +64,34 @@ def test_all_problems_come_at_once() -> None:
     ("changes", "place", "message"),
     [
         ({"name": "Shop 1"}, ("name",), "1 to 40 of a-z"),
-        ({"columns": columns(batch={"type": "string"})}, ("columns", "batch", "[key]"), "the pipeline's own"),
+        ({"columns": columns(__b={"type": "string"})}, ("columns", "__b", "[key]"), "the pipeline's own"),
+        ({"columns": columns(**{"a\tb": {"type": "string"}})}, ("columns", "a\tb", "[key]"), "use a name without"),
+        ({"columns": columns(**{"a\0b": {"type": "string"}})}, ("columns", "a\0b", "[key]"), "control character"),
+        ({"columns": columns(predicted_at={"type": "date"})}, ("columns", "predicted_at"), "rename it in the file"),
+        ({"columns": columns(choice_reason={"type": "string"})}, ("columns", "choice_reason"), "rename it in the file"),
+        (
+            {"columns": columns(feature_price={"type": "float64"})},
+            ("features", "numeric", "price"),
+            "which is a raw column; call the feature otherwise",
+        ),
+        (
+            {"columns": columns(country={"type": "string", "allowed": ["DE", False]})},
+            ("columns", "country", "allowed"),
+            'quote it, as in "no"',
+        ),
+        (
+            {"columns": columns(country={"type": "string", "allowed": ["DE", None]})},
+            ("columns", "country", "allowed"),
+            "nullable: true allows it",
+        ),
+        (
+            {"features": {"numeric": {"price\nin euros": "price"}}},
+            ("features", "numeric", "price\nin euros", "[key]"),
+            "use a name without",
+        ),
+        ({"features": {"numeric": {"year": "2023"}}}, ("features", "numeric", "year"), "the same in every row"),
+        ({"features": {"categorical": {"de": "'DE'"}}}, ("features", "categorical", "de"), "the same in every row"),
+        ({"features": {"numeric": {"p": "PRICÉ"}}}, ("features", "numeric", "p"), "did you mean price?"),
         ({"columns": columns(price={"type": "flot64"})}, ("columns", "price", "type"), "did you mean float64?"),
         ({"columns": columns(Price={"type": "float64"})}, ("columns", "Price"), "differs from price by case alone"),
         ({"columns": columns(order_id={"type": "int64", "nullable": True})}, ("key",), "never null"),
@@ -91,6 +118,19 @@ def test_all_problems_come_at_once() -> None:
 def test_a_mistake_is_refused_at_its_place(changes: dict[str, Any], place: tuple[str, ...], message: str) -> None:
     found = problems(**changes)
     assert message in found[place]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["label", "reason", "batch", "row_number", "probability", "decision", "run_id", "xmin", "Ставка, %", "очень" * 20],
+)
+def test_a_user_names_columns_and_features_as_they_are_called(name: str) -> None:
+    task = shop(
+        columns=columns(**{name: {"type": "float64"}}),
+        features={"numeric": {name: f'"{name}"'}, "categorical": {"country": "country"}},
+    )
+    assert name in task.columns
+    assert task.features.names[0] == name
 
 
 def test_a_version_alone_pins_it() -> None:

@@ -1,7 +1,7 @@
 """Checks a batch against its contract: one read, every row accepted or rejected with a reason."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_assets.engine.base import CheckedBatch, Progress
-from pipeline_assets.engine.duckdb.failures import computable, failure, text_is_text
+from pipeline_assets.engine.duckdb.failures import computable, failure, space_in, text_is_text
 from pipeline_assets.engine.duckdb.key_spill import KeySpill, key_spill
 from pipeline_assets.engine.duckdb.parquet_types import check_int96
 from pipeline_assets.engine.duckdb.scan import Scan, readable, scan
@@ -52,10 +52,9 @@ def check(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress
         found = files.find(ref)
         fetched = opening.enter_context(files.fetch(found))
         view = opening.enter_context(scan(fetched.paths, spill))
-        with readable(fetched.paths), computable("the check", spill):
-            check_int96(fetched.paths)
         contract = of_file(task, ref.stage, view.columns)
-        with computable("the check", spill), text_is_text(fetched.paths):
+        with _sound(fetched.paths, spill):
+            check_int96(fetched.paths)
             verdict = _judge(view, contract, spill, progress)
         manifest = Manifest(
             ref=ref,
@@ -71,17 +70,24 @@ def check(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress
             fingerprints={"contract": task.fingerprint("contract")},
         )
         view.mark("rejected", verdict.rejected)
-        with computable("the check", spill):
+        with _sound(fetched.paths, spill):
             reader = view.stream(contract.rejected_query() + ("" if len(verdict.rejected) else " limit 0"))
         still_open = opening.pop_all()
 
     def batches() -> Iterator[pa.RecordBatch]:
         # A column that no rule looks at is decoded only here.
-        with still_open, computable("the check", spill), text_is_text(fetched.paths):
+        with still_open, _sound(fetched.paths, spill):
             for batch in reader:
                 yield _with_key_reasons(batch, task, verdict)
 
     return CheckedBatch(manifest, pa.RecordBatchReader.from_batches(reader.schema, batches()))
+
+
+@contextmanager
+def _sound(paths: Sequence[Path], spill: Path) -> Iterator[None]:
+    """What goes wrong while a batch is checked is not a row's fault: those are caught by the check itself."""
+    with computable("the check", spill), readable(paths), space_in(spill), text_is_text(paths):
+        yield
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline_assets.engine.duckdb.scan import Scan
-from pipeline_assets.errors import ContractError, DataError, PipelineError, StoreError
+from pipeline_assets.errors import ContractError, DataError, StoreError
 from pipeline_assets.task.contract import ROW
 from pipeline_assets.task.preparation import AcceptedRows, feature_expressions
 
 _NO_SPACE = ("no space left", "disk quota exceeded", "failed to offload data block", "max_temp_directory_size")
+# DuckDB's errors within a stream come as Arrow's or the system's.
+_COMPLAINTS = (duckdb.Error, pa.ArrowException, OSError)
 _KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
 _ADVICE = re.compile(r"( in expression \(|\. Use TRY|, or SET |[.!]$).*", re.DOTALL)
 _NO_TEXT = ("Invalid string encoding", "Invalid JSON")
@@ -32,29 +34,44 @@ def message(error: BaseException) -> str:
 
 
 @contextmanager
-def computable(doing: str, spill: Path | None = None) -> Iterator[None]:
-    """Turns DuckDB's complaint about a value into a DataError that says what was being done.
+def space_in(spill: Path | None) -> Iterator[None]:
+    """Tells a full disk from every other complaint.
 
     Args:
-        doing: the beginning of "... failed on a row".
-        spill: the folder that DuckDB writes to.
+        spill: the folder that DuckDB and the keys of a batch are written to, where that is known.
 
     Raises:
         StoreError: the folder has no space left.
     """
     try:
         yield
-    except PipelineError:
-        raise
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        text = str(error).lower()
-        if any(each in text for each in _NO_SPACE):
+    except _COMPLAINTS as error:
+        if any(each in str(error).lower() for each in _NO_SPACE):
             raise StoreError(
                 "the scratch folder has no space left",
                 file=spill,
                 found=str(error).splitlines()[0],
                 do="free space there, or set PIPELINE_STATE to a folder on a larger disk",
             ) from error
+        raise
+
+
+@contextmanager
+def computable(doing: str, spill: Path | None = None) -> Iterator[None]:
+    """Turns DuckDB's complaint about a value into a DataError that says what was being done.
+
+    Args:
+        doing: the beginning of "... failed on a row".
+        spill: as :func:`space_in` has it.
+
+    Raises:
+        DataError: a value cannot be computed.
+        StoreError: the folder has no space left.
+    """
+    try:
+        with space_in(spill):
+            yield
+    except _COMPLAINTS as error:
         raise DataError(f"{doing} failed on a row", found=message(error)) from error
 
 
@@ -67,7 +84,7 @@ def text_is_text(paths: Sequence[Path]) -> Iterator[None]:
     """
     try:
         yield
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
+    except _COMPLAINTS as error:
         if any(each in str(error) for each in _NO_TEXT):
             for path in paths:
                 _refuse_bad_text(path)

@@ -121,6 +121,9 @@ def kept_type(came: pa.DataType, given: pa.DataType) -> pa.DataType:
     Args:
         came: as the file has it.
         given: as DuckDB gives it: the same values.
+
+    >>> kept_type(pa.time32("ms"), pa.time64("us")), kept_type(pa.float16(), pa.float32())
+    (Time32Type(time32[ms]), DataType(float))
     """
     if any(_only_in_files(kind) for kind in _kinds(came)):
         return given
@@ -150,8 +153,9 @@ def _uuid_bytes(column: pa.Array) -> pa.Array:
 
 
 def _only_in_files(kind: pa.DataType) -> bool:
-    """Types that DuckDB reads from parquet but not from Arrow; both have exact wider ones."""
-    return bool(pa.types.is_float16(kind) or pa.types.is_decimal256(kind))
+    """Types that DuckDB reads from parquet but not from Arrow, or that Arrow cannot filter; all have exact others."""
+    views = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
+    return bool(views or pa.types.is_float16(kind) or pa.types.is_decimal256(kind))
 
 
 def _kinds(kind: pa.DataType) -> Iterator[pa.DataType]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline_assets.engine.duckdb.parquet_types import as_read, check_columns, found_types, kept_type, restored
-from pipeline_assets.errors import ContractError, PipelineError
+from pipeline_assets.errors import ContractError
 from pipeline_assets.task import sql
 from pipeline_assets.task.contract import FAILURES, REASON, ROW, bits, raw
 from pipeline_assets.task.names import own_name
@@ -170,9 +170,9 @@ def readable(paths: Sequence[Path]) -> Iterator[None]:
     name = paths[0].name if len(paths) == 1 else paths[0].parent.name
     try:
         yield
-    except (pa.ArrowInvalid, OSError, duckdb.IOException, duckdb.InvalidInputException) as error:
-        if isinstance(error, PipelineError):
-            raise
+    except duckdb.OutOfMemoryException:
+        raise
+    except (pa.ArrowInvalid, OSError, duckdb.Error) as error:
         raise ContractError(
             "the file cannot be read as parquet: it is damaged, cut short or something else",
             file=name,

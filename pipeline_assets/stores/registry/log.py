@@ -133,7 +133,7 @@ def register(client: "MlflowClient", run_id: str, task: TaskSpec, trained: Train
         **divided(FEATURES, _json(feature_columns(task.features))),
         FINGERPRINTS: _fingerprints(task),
         DAGSTER_RUN: provenance.dagster_run_id,
-        SPLIT: _json(trained.split.to_json()),
+        **divided(SPLIT, _json(trained.split.to_json())),
         PACKAGE: task.training.package,
         REFIT: _json(trained.refitted),
         READY: "true",
@@ -255,14 +255,15 @@ def _save(model: FittedModel, path: Path, run_id: str, task: TaskSpec, trained: 
     from mlflow.models import Model
 
     saved = Model(artifact_path=path.name, run_id=run_id)
-    importlib.import_module(f"mlflow.{model.flavor}").save_model(
+    flavor = importlib.import_module(f"mlflow.{model.flavor}")
+    flavor.save_model(
         model.native,
         str(path),
         mlflow_model=saved,
         signature=_signature(task),
         input_example=_example(task, trained),
         # Given, because MLflow would otherwise start a second Python to find them out.
-        pip_requirements=_requirements(model.package),
+        pip_requirements=[*_requirements("mlflow", "numpy", "pandas"), *flavor.get_default_pip_requirements()],
     )
     return saved.get_tags_dict()
 
@@ -282,10 +283,10 @@ def _example(task: TaskSpec, trained: Trained) -> "pd.DataFrame":
     return rows.astype(dict.fromkeys(task.features.categorical, object))
 
 
-def _requirements(package: str) -> list[str]:
+def _requirements(*names: str) -> list[str]:
     from importlib.metadata import version
 
-    return [f"{name}=={version(name)}" for name in ("mlflow", package, "numpy", "pandas")]
+    return [f"{name}=={version(name)}" for name in names]
 
 
 def _create_registered_model(client: "MlflowClient", task: TaskSpec) -> None:

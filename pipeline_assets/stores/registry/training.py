@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline_assets.stores.registry.log import IMPORTANCE, INPUT_SHA256, INPUT_URI
-from pipeline_assets.stores.registry.version_tags import BATCH, DAGSTER_RUN, FINGERPRINTS, SPLIT, fields, texts
+from pipeline_assets.stores.registry.version_tags import BATCH, DAGSTER_RUN, FINGERPRINTS, texts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,7 +31,6 @@ class Training:
         metrics: every number of the run by name, the last of each.
         importance: of the features by name, most important first, in the package's own unit.
         fingerprints: of the task's slices that it was made under, by slice.
-        split: the rule by which a row's side can be told again.
     """
 
     run_id: str
@@ -45,7 +44,6 @@ class Training:
     metrics: Mapping[str, float]
     importance: Mapping[str, float]
     fingerprints: Mapping[str, str] | None = None
-    split: Mapping[str, Any] | None = None
 
 
 def training_of(client: "MlflowClient", run_id: str) -> Training:
@@ -68,7 +66,6 @@ def training_of(client: "MlflowClient", run_id: str) -> Training:
         metrics=dict(run.data.metrics),
         importance=_importance(client, run_id),
         fingerprints=texts(tags.get(FINGERPRINTS)),
-        split=fields(tags.get(SPLIT)),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline_assets.ml.selection import Candidate, FeatureColumns
+from pipeline_assets.ml.split import SplitRule
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -59,6 +60,8 @@ def candidate(version: "ModelVersion", holder: int | None) -> Candidate:
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
         champion=int(version.version) == holder,
         fingerprints=texts(tags.get(FINGERPRINTS)),
+        split=_split(_read(joined(SPLIT, tags))),
+        dagster_run=tags.get(DAGSTER_RUN),
     )
 
 
@@ -68,12 +71,6 @@ def texts(text: str | None) -> dict[str, str] | None:
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         return None
     return value
-
-
-def fields(text: str | None) -> dict[str, Any] | None:
-    """A tag's JSON of values by name; ``None`` where it is no such thing."""
-    value = _read(text)
-    return value if isinstance(value, dict) else None
 
 
 def _read(text: str | None) -> Any:
@@ -89,6 +86,13 @@ def _features(value: Any) -> FeatureColumns | None:
     if not all(isinstance(pair, list) and [type(part) for part in pair] == [str, str] for pair in value):
         return None
     return tuple((name, kind) for name, kind in value)
+
+
+def _split(value: Any) -> SplitRule | None:
+    try:
+        return None if value is None else SplitRule.from_json(value)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return None
 
 
 def _numbers(value: Any) -> dict[str, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -213,3 +214,16 @@ def test_a_full_scratch_folder_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="scratch folder has no space left") as refused, computable("it", tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert refused.value.facts["file"] == tmp_path
+
+
+def test_a_file_that_is_damaged_in_the_middle_is_named(tmp_path: Path) -> None:
+    place = tmp_path / "data" / "shop" / "train" / "2026-01.parquet"
+    place.parent.mkdir(parents=True)
+    pq.write_table(orders(5000), place, compression="zstd")
+    content = bytearray(place.read_bytes())
+    content[4:60] = bytes(56)
+    place.write_bytes(content)
+    with pytest.raises(ContractError, match="cannot be read as parquet") as refused:
+        check(LocalFiles(tmp_path / "data"), shop(), REF, tmp_path / "scratch", lambda _: None)
+    assert refused.value.facts["file"] == "2026-01.parquet"
+    assert str(tmp_path) not in str(refused.value.facts["found"])

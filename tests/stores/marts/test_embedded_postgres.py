@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -268,6 +269,28 @@ def test_root_s_server_can_write_nothing_but_its_own(folder: Path) -> None:
         with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="Permission denied"):
             ask(folder, f"COPY (SELECT 1) TO '{place}'")
     assert not (folder.parent / "new").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a plain user's server has what the user has")
+def test_where_root_itself_may_not_read_everything_the_server_gets_nothing() -> None:
+    # As in a container of Docker's; pytest's own folders let nobody pass.
+    if not all(above.stat().st_mode & 0o001 for above in Path(sys.executable).resolve().parents):
+        pytest.skip("Python lies where nobody may pass")
+    if not all(above.stat().st_mode & 0o001 for above in Path(psycopg2.__file__).resolve().parents):
+        pytest.skip("the wheel lies where nobody may pass")
+    above = Path(tempfile.mkdtemp())
+    above.chmod(0o755)
+    folder = above / "server"
+    try:
+        user = User(folder, before=["setpriv", "--bounding-set=-dac_read_search"]).ready()
+        server = (folder / "data" / "postmaster.pid").read_text().split()[0]
+        status = dict(line.split(":\t", 1) for line in Path("/proc", server, "status").read_text().splitlines())
+        assert [int(status[kind], 16) for kind in ("CapEff", "CapPrm", "CapBnd")] == [0, 0, 0]
+        user.end()
+        wait_for_the_reaper(folder)
+    finally:
+        embedded_postgres.stop(folder)
+        shutil.rmtree(above)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user")

@@ -163,7 +163,6 @@ def test_faults_of_the_way_pass(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        wrapped(requests.exceptions.SSLError("certificate")),
         wrapped(answer(404)),
         wrapped(ValueError("a bug")),
         ssl.SSLCertVerificationError("certificate"),
@@ -177,6 +176,12 @@ def test_faults_of_the_way_pass(error: Exception) -> None:
 def test_refusals_stay(error: Exception) -> None:
     with pytest.raises(StoreError, match="MLflow refused to load it") as caught, answers("http://m", "load it"):
         raise error
+    assert not isinstance(caught.value, TransientError)
+
+
+def test_a_certificate_that_is_not_trusted_names_the_variable() -> None:
+    with pytest.raises(StoreError, match="set REQUESTS_CA_BUNDLE") as caught, answers("http://m", "load it"):
+        raise wrapped(requests.exceptions.SSLError("certificate"))
     assert not isinstance(caught.value, TransientError)
 
 

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import zlib
 from pathlib import Path
@@ -45,7 +44,8 @@ def registry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture(scope="session")
 def images() -> dict[str, bytes]:
-    return plots(trainable.trained(), "delays")
+    made = trainable.trained()
+    return plots(made.validation.label, made.prediction, made.fit, "delays")
 
 
 @pytest.fixture
@@ -101,11 +101,22 @@ def test_a_run_that_holds_no_training_says_nothing(registry: Registry, task: Tas
 
 def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Registry, task: TaskSpec) -> None:
     made = trainable.trained()
-    model = registry.load(task.name, publish(registry, task))
-    np.testing.assert_array_equal(model.predict(made.validation.features), made.prediction)
-    rows = made.validation.features.head(20)
-    np.testing.assert_array_equal(model.contributions(rows), made.fit.model.contributions(rows))
-    assert evaluate(model, made.validation) == made.metrics
+    version = publish(registry, task)
+    model, evaluated = registry.load(task.name, version), registry.load_evaluated(task.name, version)
+    rows = made.validation.features
+    np.testing.assert_array_equal(model.predict(rows), made.model.predict(rows))
+    np.testing.assert_array_equal(model.contributions(rows.head(20)), made.model.contributions(rows.head(20)))
+    # The metrics are those of the fit before its refit on all rows, which is kept beside it.
+    np.testing.assert_array_equal(evaluated.predict(rows), made.prediction)
+    assert evaluate(task, evaluated, made.validation) == made.metrics
+    assert not np.array_equal(model.predict(rows), evaluated.predict(rows))
+
+
+def test_a_version_without_a_refit_is_the_one_that_was_evaluated(registry: Registry, task: TaskSpec) -> None:
+    made = train(trainable.task(training=trainable.training(refit=False)), trainable.frame())
+    version = registry.publish(open_run(registry, task), task, made, MADE_FROM, {})
+    for model in (registry.load(task.name, version), registry.load_evaluated(task.name, version)):
+        np.testing.assert_array_equal(model.predict(made.validation.features), made.prediction)
 
 
 def test_the_signature_and_the_example_survive_categories(registry: Registry, task: TaskSpec) -> None:
@@ -121,7 +132,8 @@ def test_the_signature_and_the_example_survive_categories(registry: Registry, ta
     example = model.load_input_example(folder)
     assert isinstance(example, pd.DataFrame)
     assert [str(kind) for kind in example.dtypes] == ["float64", "float64", "object"]
-    expected = trainable.trained().probability[: len(example)] > 0.5
+    made = trainable.trained()
+    expected = made.model.predict(made.validation.features.head(len(example))) > 0.5
     assert mlflow.pyfunc.load_model(folder).predict(example).tolist() == expected.astype(int).tolist()
 
 
@@ -137,9 +149,9 @@ def test_a_run_holds_the_whole_record(registry: Registry, task: TaskSpec, images
     assert run.data.metrics["roc_auc"] == made.metrics["roc_auc"]
     assert run.data.metrics["guess/log_loss"] == made.baseline["log_loss"]
     assert run.data.metrics["unlabelled_rows"] == made.unlabelled
-    curve = registry.client.get_metric_history(run_id, "validation/AUC")
+    curve = registry.client.get_metric_history(run_id, "stopping/AUC")
     points = sorted((point.step, point.value) for point in curve)
-    assert points == list(enumerate(made.fit.curves["validation"]["AUC"]))
+    assert points == list(enumerate(made.fit.curves["stopping"]["AUC"]))
 
     wanted = {
         "task": task.name,
@@ -168,9 +180,9 @@ def test_the_run_lists_its_model_and_the_server_shows_the_versions_signature(
     run_id = open_run(registry, task)
     version = publish(registry, task, run_id)
     run = registry.client.get_run(run_id)
-    [listed] = json.loads(run.data.tags["mlflow.log-model.history"])
-    assert (listed["artifact_path"], listed["run_id"]) == ("model", run_id)
-    assert "catboost" in listed["flavors"]
+    listed = json.loads(run.data.tags["mlflow.log-model.history"])
+    assert [each["artifact_path"] for each in listed] == ["model", "evaluated_model"]
+    assert all(each["run_id"] == run_id and "catboost" in each["flavors"] for each in listed)
     made = registry.client.get_model_version(task.name, str(version))
     assert (made.source, made.run_id) == (f"{run.info.artifact_uri}/model", run_id)
     if registry.tracking_uri.startswith("http"):
@@ -197,28 +209,17 @@ def test_a_step_that_is_tried_again_in_the_same_run_makes_nothing_twice(registry
     assert len(inputs.dataset_inputs) == 1
 
 
-def test_a_version_and_its_run_keep_fingerprints_and_the_rule_of_the_split(registry: Registry, task: TaskSpec) -> None:
-    made_from = dataclasses.replace(MADE_FROM, split={"by": "hash", "columns": ["day"], "boundary": 0.25})
+def test_a_version_says_by_what_description_and_by_which_run_it_was_made_and_how_its_rows_were_shared_out(
+    registry: Registry, task: TaskSpec
+) -> None:
     run_id = open_run(registry, task)
-    registry.publish(run_id, task, trainable.trained(), made_from, {})
+    publish(registry, task, run_id)
     wanted = {which: task.fingerprint(which) for which in ("features", "target", "training")}
     [candidate] = registry.candidates(task.name)
     assert candidate.fingerprints == wanted
-    training = registry.training(run_id)
-    assert (training.fingerprints, training.split) == (wanted, made_from.split)
-
-
-def test_a_version_keeps_the_model_that_was_judged_beside_the_one_that_predicts(
-    registry: Registry, task: TaskSpec
-) -> None:
-    whole, rows = trainable.trained(), trainable.trained().validation.features
-    short = train(trainable.task(training=trainable.training(parameters={"iterations": 2})), trainable.frame())
-    version = registry.publish(open_run(registry, task), task, whole, MADE_FROM, {}, evaluation=short.fit.model)
-    judged = registry.load_evaluated(task.name, version)
-    np.testing.assert_array_equal(judged.probability(rows), short.fit.model.probability(rows))
-    np.testing.assert_array_equal(registry.load(task.name, version).probability(rows), whole.probability)
-    alone = publish(registry, task)
-    np.testing.assert_array_equal(registry.load_evaluated(task.name, alone).probability(rows), whole.probability)
+    assert candidate.split == trainable.trained().split
+    assert candidate.dagster_run == "dagster-1"
+    assert registry.training(run_id).fingerprints == wanted
 
 
 def test_a_version_of_a_thousand_features_says_which(registry: Registry) -> None:
@@ -265,7 +266,8 @@ def test_a_publisher_killed_at_any_call_leaves_a_whole_version_or_none(registry:
         assert versions() == [whole]
     publishers.killed_at(place_of(registry), run_id, task, "after", publishers.CALLS[-1])
     _, made = versions()
-    assert evaluate(registry.load(task.name, made), trainable.trained().validation) == trainable.trained().metrics
+    rows = trainable.trained().validation
+    assert evaluate(task, registry.load_evaluated(task.name, made), rows) == trainable.trained().metrics
     # Tried again, the step finds what it has registered before it died.
     assert publish(registry, task, run_id) == made
     assert versions() == [whole, made]

@@ -1,4 +1,4 @@
-"""Why rows were set aside, as bars."""
+"""Why rows were rejected, as bars."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ _LONGEST = 60
 
 
 def reasons(counts: Mapping[str, int], says: ViewTexts, formats: Formats) -> Picture:
-    """The broken rules of a batch, the one that most rows break first.
+    """The rules that rows of a batch break; the rule with most rows first.
 
     Args:
-        counts: rows by broken rule; one at least.
+        counts: rows by broken rule; at least one rule.
         says: the view's texts.
         formats: of the language.
     """

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from htmltools import Tag, TagChild, TagList, div, h3, p, span, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, req, ui
+from shiny.types import SafeException
 
 from pipeline_assets.errors import PipelineError
 from pipeline_assets.mart_page import parts
@@ -46,7 +47,7 @@ def batches_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every v
 
 
 @module.server
-def batches_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901 - Shiny's way
+def batches_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901, PLR0915 - Shiny's way
     """The files say what came, the marts and the registry what was made of it."""
     says, formats = page.texts("batches"), page.formats
     answer: reactive.Value[tuple[str, Mapping[int, MadeFrom] | Problem] | None] = reactive.value(None)
@@ -58,9 +59,16 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
         return task, await asyncio.to_thread(attempt, versions_made_from, registry, task)
 
     @reactive.effect
-    def _ask_registry() -> None:
-        if page.route().view in (None, "batches"):
-            ask_registry(page.task().name)
+    async def _ask_registry() -> None:
+        if page.route().view not in (None, "batches"):
+            return
+        try:
+            await known()
+            with reactive.isolate():
+                await records()  # first, because loading MLflow slows everything else down
+        except SafeException:
+            return  # an output shows the error
+        ask_registry(page.task().name)
 
     @reactive.effect
     def _keep_answer() -> None:
@@ -74,9 +82,13 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
         return found if task == page.task().name else None
 
     @reactive.calc
+    async def known() -> Record:
+        return await page.ask(record, page.schema, page.task())
+
+    @reactive.calc
     async def records() -> list[BatchRecord]:
-        known, made_from = await page.ask(record, page.schema, page.task()), versions()
-        outcomes = outcomes_of(page.task(), known, made_from if isinstance(made_from, Mapping) else {})
+        made_from = versions()
+        outcomes = outcomes_of(page.task(), await known(), made_from if isinstance(made_from, Mapping) else {})
         return await page.work(batch_records, page.files, page.task(), outcomes)
 
     @reactive.calc
@@ -275,7 +287,7 @@ def _one(
     close = tags.a(says("close"), href=route.at(batch=None, stage=None), class_="btn btn-sm btn-outline-secondary")
     line = f"make run TASK={task.name} STAGE={one.ref.stage} BATCH={one.ref.batch}"
     return div(
-        h3(says("one", batch=one.ref.batch, stage=one.ref.stage)),
+        h3(says("one", batch=one.ref.batch, stage=says(f"stage_{one.ref.stage}"))),
         p(says("run_it"), " ", tags.code(line)) if one.state in _TO_RUN else None,
         records_of.outdated(one.differences, page.texts) if one.differences else None,
         div(*links, close, class_="tools"),

@@ -18,7 +18,7 @@ _LONGEST = 24
 
 
 def indexes(shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) -> Picture:
-    """A bar a column, worst first; a click on one picks the column."""
+    """One bar per column, the worst first; a click on one picks the column."""
     shown = shifts[:_SHOWN]
     places = list(range(len(shown)))
     figure = go.Figure(
@@ -87,7 +87,7 @@ def bins(shift: ColumnShift, train: str, predict: str, says: ViewTexts, formats:
 
 
 def scores(found: Sequence[Scores], says: ViewTexts, formats: Formats) -> Picture:
-    """A box a batch: the middle half of its scores, and whiskers from 5 to 95 %."""
+    """One box per batch: the middle half of its scores, and whiskers from 5 to 95 %."""
     places = list(range(len(found)))
     five, quarter, half, three_quarters, most = zip(*(each.quantiles for each in found), strict=True)
     figure = go.Figure(

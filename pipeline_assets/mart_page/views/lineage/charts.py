@@ -1,4 +1,4 @@
-"""A task's columns and what goes into what, from left to right; the path of a picked column stands out."""
+"""A task's columns and which column each is made of, from left to right; the path of a picked column stands out."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.task.column_lineage import Columns, Edge, Node
 from pipeline_assets.task.spec import DECISION
 
-# Where each kind of column is entered and left, on an axis from left to right: its name stands between.
+# Where lines enter and leave each kind of column on the axis from left to right; its name stands between.
 _SIDES = {"raw": (-1.0, 0.0), "feature": (1.0, 1.9), "label": (1.0, 1.9), "score": (2.9, 3.55)}
 _LAST = (4.2, 4.8)  # the decision stands behind the probability that it is made of
 _SYMBOLS = {"raw": "square", "feature": "circle", "label": "diamond", "score": "star"}
@@ -41,10 +41,10 @@ def lineage(columns: Columns, picked: str | None, says: ViewTexts) -> Picture:
 
 
 def _layers(columns: Columns) -> list[list[Node]]:
-    """Raw columns that go anywhere, ordered by where they go; then features and label; then the scores."""
+    """Raw columns that are used, ordered by where they are used; then features and label; then the scores."""
     nodes = columns.nodes.values()
     middle = [node for node in nodes if node.kind in ("feature", "label")]
-    at = {node.key: route for route, node in enumerate(middle)}
+    at = {node.key: position for position, node in enumerate(middle)}
     goes: dict[str, list[int]] = {}
     for edge in columns.edges:
         goes.setdefault(edge.source, []).append(at.get(edge.target, len(at)))
@@ -61,7 +61,7 @@ def _sides(node: Node) -> tuple[float, float]:
 def _spread(layer: Sequence[Node], rows: int) -> Iterable[tuple[Node, float]]:
     """Even heights for a layer, over the height of the longest one."""
     step = rows / len(layer) if layer else 0
-    return [(node, step * (route + 0.5) - 0.5) for route, node in enumerate(layer)]
+    return [(node, step * (position + 0.5) - 0.5) for position, node in enumerate(layer)]
 
 
 def _lines(edges: Iterable[Edge], columns: Columns, places: dict[str, float], *, on_path: bool) -> go.Scatter:

@@ -1,4 +1,4 @@
-"""The lineage of a task's columns, drawn; a picked column shows its path both ways."""
+"""The lineage of a task's columns as a drawing; a picked column shows what it is made of and where it goes."""
 
 from htmltools import Tag, TagChild, TagList, div, h3, p, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, ui
@@ -27,7 +27,7 @@ def lineage_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every v
 
 @module.server
 def lineage_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001
-    """Everything comes off the task's expressions; no store is asked."""
+    """The lineage is read from the task's expressions; no store is read."""
     says = page.texts("lineage")
 
     @reactive.calc

@@ -14,9 +14,16 @@ from pipeline_assets.mart_page.views.marts import queries as marts
 from pipeline_assets.mart_page.views.marts.distribution import Distribution
 from pipeline_assets.mart_page.views.marts.filters import Filter
 from pipeline_assets.mart_page.views.marts.request import Request, Side
+from pipeline_assets.task.names import PREFIX
 from pipeline_assets.task.spec import STAGES, Stage
 
 _GROUPS = ("address", "score", "technical", "raw", "feature", "label")
+
+
+def describe(column: Column, says: ViewTexts) -> str:
+    """What a column means: the pipeline's own columns in the reader's language, others as the task describes them."""
+    key = f"own_{column.name.removeprefix(PREFIX)}"
+    return says(key) if column.role in ("address", "score", "technical") and key in says else column.description
 
 
 def stage_picker(route: Route, stage: Stage, says: ViewTexts) -> Tag:
@@ -41,7 +48,7 @@ def column_picker(route: Route, seen: Request, says: ViewTexts) -> Tag:
         return tags.label(
             tags.input(type="checkbox", name="show", value=quote(column.name, safe=""), checked=ticked),
             span(column.name),
-            title=column.description or None,
+            title=describe(column, says) or None,
         )
 
     groups = {
@@ -151,7 +158,7 @@ def about(route: Route, column: Column, seen: Distribution, says: ViewTexts, for
     return div(
         tags.h3(column.name),
         tags.a(says("close"), href=route.at(about=None), class_="btn btn-sm btn-outline-secondary close"),
-        tags.p(column.description or says("no_description")),
+        tags.p(describe(column, says) or says("no_description")),
         parts.facts(facts),
         class_="about",
     )

@@ -7,6 +7,7 @@ from htmltools import Tag, div, span, tags
 
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.route import Route
+from pipeline_assets.mart_page.views.marts.controls import describe
 from pipeline_assets.mart_page.views.marts.queries import Rows
 from pipeline_assets.mart_page.views.marts.request import Request
 from pipeline_assets.task.spec import Stage, TaskSpec
@@ -75,7 +76,7 @@ class MartTable:
                 href=self.route.at(about=name),
                 class_="about-link",
                 aria_label=says("about_column", column=name),
-                title=column.description or says("about_column", column=name),
+                title=describe(column, says) or says("about_column", column=name),
             ),
             scope="col",
             aria_sort=way,

@@ -1,4 +1,4 @@
-"""Versions in pictures: the task's metric version by version, and what matters to one of them."""
+"""Versions in pictures: the task's metric of each version, and the feature importance of one."""
 
 from collections.abc import Mapping, Sequence
 
@@ -45,7 +45,7 @@ def metric_by_version(candidates: Sequence[Candidate], metric: str, says: ViewTe
 
 
 def importance(found: Mapping[str, float], version: int, says: ViewTexts, formats: Formats) -> Picture:
-    """A bar a feature, the most important first."""
+    """One bar per feature, the most important first."""
     shown = list(found.items())[:_SHOWN]
     places = list(range(len(shown)))
     figure = go.Figure(
@@ -70,7 +70,7 @@ def importance(found: Mapping[str, float], version: int, says: ViewTexts, format
 
 
 def _around(values: Sequence[float]) -> list[float] | None:
-    """Room above and below, also where all values are one."""
+    """A range with room above and below, also if all values are equal."""
     if not values:
         return None
     room = max((max(values) - min(values)) * 0.4, 0.005)

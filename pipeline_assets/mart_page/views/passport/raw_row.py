@@ -1,4 +1,4 @@
-"""A row as it came: which file, which place in it, its values, and what its contract says of it."""
+"""A row as it came: its file, its position there, its values, and the rules of the contract that it keeps or breaks."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ class RawRow:
     Attributes:
         manifest: of its batch.
         file: the part that has it.
-        row_in_file: its place there, from 0.
+        row_in_file: its number there, from 0.
         reason: why it was rejected; ``None`` if it was accepted.
         values: in the order of the file, or why they cannot be read.
         checks: the task's rules as they are now; or why they cannot be applied.
@@ -102,11 +102,11 @@ class RawRow:
 
 
 def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: Path) -> RawRow | NoRow | NotChecked:
-    """Reads one row of a batch that was checked before: the row group that has it, and no other.
+    """Reads one row of a batch that was checked before; it reads only the row group that holds the row.
 
     Args:
         row: its number in the batch, from 0.
-        scratch: folder for what the checks put down.
+        scratch: folder for the checks' temporary files.
 
     Raises:
         TransientError: the store does not answer.
@@ -120,8 +120,8 @@ def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: 
     if not 0 <= row < manifest.rows:
         return NoRow(manifest.rows)
     starts = [0, *accumulate(manifest.rows_of_parts)]
-    route = bisect_right(starts, row) - 1
-    part, at = manifest.parts[route], row - starts[route]
+    index = bisect_right(starts, row) - 1
+    part, at = manifest.parts[index], row - starts[index]
     rejected = stored.find(stored.schema.names[0], row)
     record = _as_it_came(rejected) if rejected is not None else attempt(lambda: files.part(part).row(at))
     values: tuple[RawValue, ...] | Problem
@@ -159,7 +159,7 @@ def _values(record: pa.RecordBatch, task: TaskSpec, ref: BatchRef) -> tuple[RawV
 
 def _checks(record: pa.RecordBatch, task: TaskSpec, ref: BatchRef, scratch: Path) -> tuple[Check, ...]:
     scratch.mkdir(parents=True, exist_ok=True)
-    # By way of a file, so that the values meet the rules in the types that the pipeline's own scan gives them.
+    # Through a file, so that the rules see the values in the types that the pipeline's own scan gives them.
     with TemporaryDirectory(dir=scratch) as folder:
         file = Path(folder) / "row.parquet"
         pq.write_table(pa.Table.from_batches([record]), file)

@@ -148,7 +148,7 @@ def chosen(
         facts[says("why")] = reasons.reason(choice, page.texts)
         facts[says("policy")] = tags.code(choice.policy)
     if crowning is not None:
-        facts[says("why_champion")] = f"{reasons.reason(crowning, page.texts)} ({formats.moment(crowning.chosen_at)})"
+        facts[says("why_champion")] = f"{formats.moment(crowning.chosen_at)}. {reasons.reason(crowning, page.texts)}"
     looked: ChoiceMade | None = choice or crowning
     outdated = records.outdated(differences, page.texts) if differences else None
     candidates = None if looked is None else records.candidates(looked, page.texts, formats)
