@@ -62,8 +62,8 @@ def settle(
             choice = decide(registry.candidates(task.name))
             continue
         record = _record_id(run_id, ref.stage)
-        if choice.winner not in (choice.previous, now) and not registry.set_champion(
-            task.name, choice.winner, record, expected=choice.previous
+        if choice.winner != choice.previous and not registry.set_champion(
+            task.name, choice.winner, record, expected=now
         ):
             choice = decide(registry.candidates(task.name))
             continue
