@@ -89,20 +89,30 @@ class TaskGraph:
             asset: its name below the task.
             more: further arguments of ``@dg.asset``.
         """
-        metadata = {**more.pop("metadata", {}), **self._source()}
         decorator: Decorator = dg.asset(
-            key=self.key(asset),
-            group_name=self.task.name,
+            **self.attributes(stage, asset, more.pop("metadata", {})),
             partitions_def=self.partitions(stage),
             kinds=set(kinds),
             description=description,
-            owners=list(self.task.owners) or None,
-            tags={"task": self.task.name, "stage": stage, **self.task.tags},
-            code_version=self.code_version(asset),
-            metadata=metadata,
             **more,
         )
         return decorator
+
+    def attributes(self, stage: Stage, asset: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``@dg.asset`` and ``dg.AssetOut`` both take, for one asset of the task.
+
+        Args:
+            asset: its name below the task.
+            metadata: of this asset alone.
+        """
+        return {
+            "key": self.key(asset),
+            "group_name": self.task.name,
+            "owners": list(self.task.owners) or None,
+            "tags": {"task": self.task.name, "stage": stage, **self.task.tags},
+            "code_version": self.code_version(asset),
+            "metadata": {**metadata, **self._source()},
+        }
 
     def _source(self) -> dict[str, Any]:
         if self.file is None:

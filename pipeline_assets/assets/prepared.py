@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -37,29 +36,33 @@ def prepared_assets(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"{graph.task.name}__{stage}_prepared",
         outs={
-            features: _out(
-                graph,
-                stage,
-                features,
+            features: dg.AssetOut(
+                **graph.attributes(
+                    stage,
+                    features,
+                    {
+                        **describe.features_schema(graph.task, stage),
+                        **describe.features_lineage(graph.task, stage, raw_key),
+                    },
+                ),
+                is_required=False,
                 kinds={"tarantool"},
                 description=f"Accepted {stage} rows, prepared for the model; the same expressions in both stages.",
-                metadata={
-                    **describe.features_schema(graph.task, stage),
-                    **describe.features_lineage(graph.task, stage, raw_key),
-                },
                 io_manager_key=graph.resource("features_io"),
             ),
-            mart: _out(
-                graph,
-                stage,
-                mart,
+            mart: dg.AssetOut(
+                **graph.attributes(
+                    stage,
+                    mart,
+                    {
+                        **describe.mart_schema(input_mart(graph.task, stage)),
+                        **describe.input_mart_lineage(graph.task, stage, raw_key),
+                    },
+                ),
+                is_required=False,
                 kinds={"greenplum"},
                 description=f"What the model gets to see in {stage}: accepted rows, raw columns and features side by"
                 " side.",
-                metadata={
-                    **describe.mart_schema(input_mart(graph.task, stage)),
-                    **describe.input_mart_lineage(graph.task, stage, raw_key),
-                },
                 io_manager_key=graph.resource("mart_io"),
             ),
         },
@@ -82,19 +85,6 @@ def prepared_assets(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
                     yield dg.Output(_mart(graph.task, stage, second), output_name=mart)
 
     return prepared
-
-
-def _out(graph: TaskGraph, stage: Stage, asset: str, **more: Any) -> dg.AssetOut:
-    """What :meth:`TaskGraph.asset` gives an asset of its own."""
-    return dg.AssetOut(
-        key=graph.key(asset),
-        is_required=False,
-        group_name=graph.task.name,
-        owners=list(graph.task.owners) or None,
-        tags={"task": graph.task.name, "stage": stage, **graph.task.tags},
-        code_version=graph.code_version(asset),
-        **more,
-    )
 
 
 def _mart(task: TaskSpec, stage: Stage, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:

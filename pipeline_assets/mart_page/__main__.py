@@ -20,7 +20,7 @@ _MLFLOW_UI = "http://127.0.0.1:5000"
     "--defs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     multiple=True,
-    help="Folder of tasks; the package's own by default; may be given again.",
+    help="Folder of tasks, instead of those of PIPELINE_TASKS and the example; may be given again.",
 )
 @click.option("--dagster", default="http://127.0.0.1:3000", show_default=True, help="Dagster's UI, for links to it.")
 @click.option(

@@ -67,7 +67,7 @@ def application(
 
     Args:
         settings: of the stores.
-        defs: folders of tasks; the package's own by default.
+        defs: folders of tasks; those of the settings by default.
         dagster: base of Dagster's UI.
         mlflow: base of MLflow's UI; by default the registry says where a version is.
         names: host names of the page, beside those of this machine. Requests for other names are refused, so that no
@@ -80,7 +80,7 @@ def application(
         database=reading(),
         downloads=reading(downloads.SECONDS, connections=downloads.CONNECTIONS, wait_seconds=_DOWNLOAD_WAITS),
         health=HealthMonitor(reading(connections=1)),
-        tasks=partial(catalog.tasks, tuple(defs)) if defs else catalog.tasks,
+        tasks=partial(catalog.tasks, tuple(defs) or settings.tasks),
         links=Links(dagster=without_credentials(dagster), mlflow=without_credentials(mlflow)),
     )
     app = App(partial(_ui, app_state), partial(_server, app_state), static_assets={"/static": STATIC})

@@ -9,22 +9,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import Identifier
-from pydantic import ValidationError
 
-import pipeline_assets.defs
-from pipeline_assets.errors import TaskError
+from pipeline_assets.settings import PACKAGED_TASKS
 from pipeline_assets.stores.marts import catalog as mart_catalog
+from pipeline_assets.task.loading import FILE, load_tasks, task_folders
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, TaskSpec
 
 Which = Literal["train_input", "predict_input", "predict_output", "model_choices"]
 Role = Literal["address", "score", "technical", "raw", "feature", "label"]
 
-_TYPE = "pipeline_assets.components.MLTask"
-_FOLDERS = (Path(next(iter(pipeline_assets.defs.__path__))),)
 # What most columns of a mart are to the task.
 _USUAL: Mapping[Which, Role] = {
     "train_input": "raw",
@@ -117,42 +113,29 @@ class Mart:
         return tuple(name for name, column in self.columns.items() if column.role == role)
 
 
-def tasks(folders: Sequence[Path] = _FOLDERS) -> Tasks:
-    """Every task of some folders; files that changed are read again.
+def tasks(folders: Sequence[Path] = (PACKAGED_TASKS,)) -> Tasks:
+    """Every task of some folders, read again where a file changed.
 
     Args:
         folders: each sub-folder of one holds a ``defs.yaml``; by default the package's own folder.
     """
-    files = [file for folder in folders for file in sorted(folder.glob("*/defs.yaml"))]
-    return _tasks(tuple((file, file.stat().st_mtime_ns) for file in files))
+    files = [folder / FILE for folder in task_folders(folders)]
+    return _tasks(tuple(folders), tuple((file, file.stat().st_mtime_ns) for file in files))
 
 
 @lru_cache(maxsize=4)
-def _tasks(files: tuple[tuple[Path, int], ...]) -> Tasks:
-    known: dict[str, TaskSpec] = {}
-    files_of: dict[str, Path] = {}
-    broken: dict[str, str] = {}
-    for file, _ in files:
-        try:
-            for task in _of_file(file):
-                _check_single(task, files_of.setdefault(task.name, file), file)
-                known[task.name] = task
-        except (ValidationError, TaskError, yaml.YAMLError) as error:
-            name = file.parent.name
-            broken[name if name not in broken else str(file.parent)] = str(error)
-    return Tasks(known, broken)
-
-
-def _check_single(task: TaskSpec, first: Path, file: Path) -> None:
-    if first != file:
-        raise TaskError("another file describes a task of this name", task=task.name, file=file, found=first)
-
-
-def _of_file(file: Path) -> list[TaskSpec]:
-    documents = [document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document]
-    if not all(isinstance(document, dict) for document in documents):
-        raise TaskError("the YAML is not a mapping", file=file)
-    return [TaskSpec.model_validate(one.get("attributes")) for one in documents if one.get("type") == _TYPE]
+def _tasks(folders: tuple[Path, ...], _files: tuple[tuple[Path, int], ...]) -> Tasks:
+    """The files are in the key of the cache alone: they say when to read again."""
+    found = load_tasks(folders)
+    names = [folder.name for folder in found.broken]
+    return Tasks(
+        found.known,
+        # Two of the folders may each have a sub-folder of this name.
+        {
+            folder.name if names.count(folder.name) == 1 else str(folder): str(error)
+            for folder, error in found.broken.items()
+        },
+    )
 
 
 def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | None:

@@ -44,7 +44,8 @@ class Orders:
             sink.metadata[raw.MANIFEST_KEY] = json.dumps(checked.manifest.to_json())
             for batch in checked.rejected:
                 sink.write(batch)
-        return checked.manifest
+        manifest: Manifest = checked.manifest
+        return manifest
 
     def predict(self, ref: BatchRef, **provenance: str) -> None:
         """Writes an output file that says what it was made from."""

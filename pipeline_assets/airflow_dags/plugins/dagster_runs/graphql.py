@@ -1,5 +1,6 @@
 """Sends one query to Dagster's GraphQL API; whatever is not an answer to it becomes an error that says what it is."""
 
+import logging
 import os
 import ssl
 from collections.abc import Mapping
@@ -15,6 +16,9 @@ _SHOWN = 200  # characters of an answer that is not understood
 _REFUSED = (401, 403)
 _BUSY = 429
 _BROKEN = 500
+
+# httpx logs a line for each request; a wait of hours would fill the task's log with them.
+logging.getLogger("httpx").addFilter(lambda record: "/graphql" not in record.getMessage())
 
 
 class GraphQL:
