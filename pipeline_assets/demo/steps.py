@@ -131,7 +131,7 @@ def _share(value: float | None) -> str:
 
 def _places(console: Console, stores: Any) -> None:
     """Where everything is now."""
-    task, mlflow = demo_task(), Settings.from_env().mlflow
+    task, settings = demo_task(), Settings.from_env()
     console.print("[bold]Where to look[/bold]")
     marts = (lineage(task).name, output_mart(task).name, input_mart(task, "predict").name, model_choices(task).name)
     for what, where in (
@@ -139,11 +139,11 @@ def _places(console: Console, stores: Any) -> None:
         ("rejected rows", f"{stores['files'].uri}/{TASK}/rejected/"),
         *(("mart", stores["marts"].uri(name).rpartition("/")[2]) for name in marts),
         ("the marts", "make sql, then select * from marts.flight_delays_lineage limit 10;"),
-        ("models", stores["registry"].tracking_uri if mlflow else "make mlflow-ui, then http://127.0.0.1:5000"),
+        ("models", settings.mlflow_ui or "make mlflow-ui, then http://127.0.0.1:5000"),
         # Beside servers of the user's own a Dagster of theirs shows it.
         *(
             ()
-            if mlflow
+            if settings.mlflow
             else (
                 ("the whole graph", "make ui, then http://127.0.0.1:3000"),
                 ("the mart page", "make ui, then http://127.0.0.1:8000"),

@@ -197,7 +197,9 @@ class Registry:
                 uri, dst_path=folder, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri
             )
             flavors = Model.load(path).flavors
-            package = self.client.get_model_version(task, str(version)).tags.get(PACKAGE, "")
+            # Versions of the former code do not say their package, but those had the flavor's name.
+            former = next((name for name in plugins.names("trainer") if name in flavors), "")
+            package = self.client.get_model_version(task, str(version)).tags.get(PACKAGE, former)
             known = trainer(package) if package else None
             if known is None or known.flavor not in flavors:
                 raise StoreError(

@@ -112,6 +112,17 @@ def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Regi
     assert not np.array_equal(model.predict(rows), evaluated.predict(rows))
 
 
+def test_a_version_of_the_former_code_is_loaded(registry: Registry, task: TaskSpec) -> None:
+    made = trainable.trained()
+    client = registry.client
+    source = client.get_model_version(task.name, str(publish(registry, task))).source
+    assert source is not None
+    former = client.create_model_version(task.name, source, tags={"ready": "true"})
+    model = registry.load_evaluated(task.name, int(former.version))
+    rows = made.validation.features
+    np.testing.assert_array_equal(model.predict(rows), made.model.predict(rows))
+
+
 def test_a_version_without_a_refit_is_the_one_that_was_evaluated(registry: Registry, task: TaskSpec) -> None:
     made = train(trainable.task(training=trainable.training(refit=False)), trainable.frame())
     version = registry.publish(open_run(registry, task), task, made, MADE_FROM, {})
