@@ -183,6 +183,7 @@ def _broken(folder: str, why: str, says: ViewTexts) -> Tag:
 
 
 def _server(app_state: AppState, input: Inputs, output: Outputs, session: Session) -> None:  # noqa: A002, ARG001 - Shiny's
+    # Shiny's public Session has no request, whose headers and cookies say the language.
     language = language_of(cast("AppSession", session).http_conn)
     says = Texts(language)("frame")
     down: reactive.Value[TransientError | None] = reactive.value(None)

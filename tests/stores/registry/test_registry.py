@@ -90,6 +90,9 @@ def test_a_training_is_told_by_its_run(registry: Registry, task: TaskSpec) -> No
     assert list(training.importance.items()) == list(made.fit.importance.items())
     assert training.metrics["training_rows"] == made.training_rows
     assert training.parameters["depth"] == "3"
+    nothing = open_run(registry, task)
+    inputs = registry.input_sha256(task.name)
+    assert (inputs[run_id], nothing in inputs) == ("ab" * 32, False)
 
 
 def test_a_run_that_holds_no_training_says_nothing(registry: Registry, task: TaskSpec) -> None:

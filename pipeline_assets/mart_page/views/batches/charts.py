@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
+from pipeline_assets.mart_page.rules import rule
 
 _SHOWN = 12
 _LONGEST = 60
@@ -19,7 +20,8 @@ def reasons(counts: Mapping[str, int], says: ViewTexts, formats: Formats) -> Pic
         says: the view's texts.
         formats: of the language.
     """
-    shown = sorted(counts.items(), key=lambda each: -each[1])[:_SHOWN]
+    most = sorted(counts.items(), key=lambda each: -each[1])[:_SHOWN]
+    shown = [(rule(name, says), count) for name, count in most]
     places = list(range(len(shown)))
     figure = go.Figure(
         go.Bar(
@@ -28,16 +30,16 @@ def reasons(counts: Mapping[str, int], says: ViewTexts, formats: Formats) -> Pic
             orientation="h",
             text=[formats.number(count) for _, count in shown],
             textposition="auto",
-            hovertext=[f"{plain(rule)}: {formats.number(count)}" for rule, count in shown],
+            hovertext=[f"{plain(name)}: {formats.number(count)}" for name, count in shown],
             hoverinfo="text",
         )
     )
     figure.update_layout(
         title={"text": says("reasons")},
-        yaxis={"autorange": "reversed", "tickvals": places, "ticktext": [plain(_short(rule)) for rule, _ in shown]},
+        yaxis={"autorange": "reversed", "tickvals": places, "ticktext": [plain(_short(name)) for name, _ in shown]},
         xaxis={"title": {"text": says("rows_axis")}, "rangemode": "tozero"},
     )
-    words = "; ".join(f"{rule}: {formats.number(count)}" for rule, count in shown)
+    words = "; ".join(f"{name}: {formats.number(count)}" for name, count in shown)
     return Picture(figure, f"{says('reasons')}: {words}")
 
 

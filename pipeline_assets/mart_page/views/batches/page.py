@@ -110,7 +110,7 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
             output is None
             or inputs is None
             or trains is None
-            or not set(task.key) <= {*inputs.columns, *trains.columns}
+            or not set(task.key) <= set(inputs.columns) & set(trains.columns)
         ):
             return None
         return await page.ask(truth, task, one.ref.batch, output=output, inputs=inputs, trains=trains)

@@ -14,8 +14,8 @@ from pipeline_assets.mart_page.choices import ChoiceMade, choices_where
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import TaskSpec
 
-_SCORES = ("probability", "predicted_label", "decision")
-_OF_PREDICTION = ("model_version", "run_id", "predicted_at")
+_PREDICTION = ("probability", "model_version", "run_id", "predicted_at")
+_SOMETIMES = ("predicted_label", "decision")  # columns that a task's mart need not have
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def mart_rows(cursor: Cursor, schema: str, task: TaskSpec, ref: BatchRef, row: i
 def _prediction(cursor: Cursor, mart: Mart | None, batch: str, row: int) -> Prediction | None:
     if mart is None:
         return None
-    names = [name for name in (*_SCORES, *_OF_PREDICTION) if name in mart.columns]
+    names = [*_PREDICTION, *(name for name in _SOMETIMES if name in mart.columns)]
     found = _row(cursor, mart, names, batch, row)
     return None if found is None else Prediction(**dict(zip(names, found, strict=True)))
 

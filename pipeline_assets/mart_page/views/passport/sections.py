@@ -8,9 +8,10 @@ from htmltools import Tag, TagChild, TagList, h3, p, tags
 from pipeline_assets.mart_page import parts, reasons
 from pipeline_assets.mart_page import training_facts as records
 from pipeline_assets.mart_page.choices import ChoiceMade
-from pipeline_assets.mart_page.language import Formats, ViewTexts
+from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem
+from pipeline_assets.mart_page.rules import rule
 from pipeline_assets.mart_page.views.passport import charts as pictures
 from pipeline_assets.mart_page.views.passport.queries import MartRows
 from pipeline_assets.mart_page.views.passport.raw_row import Check, RawRow, RawValue
@@ -92,13 +93,17 @@ def verdict(says: ViewTexts, found: RawRow) -> TagChild:
 
 
 def _rules(says: ViewTexts, checks: tuple[Check, ...]) -> Tag:
+    batches = Texts(says.language)("batches")
     broken = [each for each in checks if each.broken is not None]
     summary = says("rules_broken", n=len(broken)) if broken else says("rules_kept")
     return tags.details(
         tags.summary(f"{says('rules', n=len(checks))}. {summary}"),
         parts.table(
             [says("rule"), says("verdict")],
-            [[each.rule, says("kept") if each.broken is None else says("broken", why=each.broken)] for each in checks],
+            [
+                [rule(each.rule, batches), says("kept") if each.broken is None else says("broken", why=each.broken)]
+                for each in checks
+            ],
             says("verdict"),
         ),
     )
