@@ -14,6 +14,7 @@ from pipeline_assets.task.preparation import (
     features_schema,
     input_mart_query,
     input_mart_schema,
+    prepared_query,
 )
 from pipeline_assets.task.spec import Column, Feature, Features, TaskSpec
 from tests.examples import orders, shop, with_column
@@ -70,6 +71,7 @@ def test_the_pipelines_own_columns_step_aside_and_the_users_keep_their_names(tmp
 def test_features_taken_out_of_the_marts_rows_are_those_of_their_own_query(tmp_path: Path, task: TaskSpec) -> None:
     files, _ = checked(tmp_path, task, REF, given())
     batch = load(files, task, REF, tmp_path / "scratch")
-    (mart,) = batch.stream(input_mart_query)
+    # The prepared rows hold what a split needs as well, which the mart does not show.
+    (prepared,) = batch.stream(prepared_query)
     (features,) = batch.stream(features_query)
-    assert features_of(task, "train", mart).equals(features)
+    assert features_of(task, "train", prepared).equals(features)
