@@ -135,12 +135,20 @@ def failures(result: dg.ExecuteInProcessResult, *, traces: bool = False) -> list
             said = data.user_failure_data.description if data.user_failure_data and not traces else None
             text = said or (_text(data.error, traces=traces) if data.error else "failed")
             steps.setdefault(text, []).append(str(event.step_key))
-    checks = [
-        f"check {found.check_name} of {found.asset_key.to_user_string()}: {found.description}"
+    failed = [
+        found
         for found in result.get_asset_check_evaluations()
         if not found.passed and found.severity == dg.AssetCheckSeverity.ERROR
     ]
-    return [*(f"{', '.join(names)}: {text}" if names else text for text, names in steps.items()), *checks]
+    # A step that fails because of its check says the same as the check.
+    said_by_checks = {str(found.description) for found in failed}
+    texts = [
+        f"{', '.join(names)}: {text}" if names else text
+        for text, names in steps.items()
+        if traces or text not in said_by_checks
+    ]
+    checks = [f"check {each.check_name} of {each.asset_key.to_user_string()}: {each.description}" for each in failed]
+    return [*texts, *checks]
 
 
 def _text(error: SerializableErrorInfo, *, traces: bool) -> str:
