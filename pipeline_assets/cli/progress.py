@@ -89,7 +89,8 @@ def shown(location: dg.Definitions, stream: TextIO) -> Iterator[dg.Definitions]:
         stream: a terminal gets one moving line per step, anything else plain lines.
     """
     made = location.resolve_asset_graph().assets_defs
-    steps = {each.op.name: " + ".join(key.path[-1] for key in each.keys) for each in made if each.is_executable}
+    # A step of checks alone has no keys.
+    steps = {each.op.name: " + ".join(sorted(key.path[-1] for key in each.keys)) for each in made if each.keys}
     with _moving(steps, stream) if stream.isatty() else _plain(steps, stream) as handler:
 
         @dg.logger

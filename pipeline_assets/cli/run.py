@@ -135,10 +135,15 @@ def failures(result: dg.ExecuteInProcessResult, *, traces: bool = False) -> list
             said = data.user_failure_data.description if data.user_failure_data and not traces else None
             text = said or (_text(data.error, traces=traces) if data.error else "failed")
             steps.setdefault(text, []).append(str(event.step_key))
-    checks = [
-        f"check {found.check_name} of {found.asset_key.to_user_string()}: {found.description}"
+    failed = [
+        found
         for found in result.get_asset_check_evaluations()
         if not found.passed and found.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    if not traces:  # a check's own step may fail with the words of the check
+        steps = {text: names for text, names in steps.items() if text not in {found.description for found in failed}}
+    checks = [
+        f"check {found.check_name} of {found.asset_key.to_user_string()}: {found.description}" for found in failed
     ]
     return [*(f"{', '.join(names)}: {text}" if names else text for text, names in steps.items()), *checks]
 
