@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,7 +5,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_assets.engine.duckdb import raw_batch as raw
+from pipeline_assets.engine.duckdb.check import check
+from pipeline_assets.engine.record import to_metadata
 from pipeline_assets.monitoring.batch_status import (
     BatchRecord,
     MadeFrom,
@@ -39,13 +39,12 @@ class Orders:
         return path
 
     def check(self, ref: BatchRef) -> Manifest:
-        checked = raw.check(self.files, TASK, ref, self.root / "scratch", lambda _: None)
+        checked = check(self.files, TASK, ref, self.root / "scratch", lambda _: None)
         with self.files.sink(Area.REJECTED, ref, checked.rejected.schema) as sink:
-            sink.metadata[raw.MANIFEST_KEY] = json.dumps(checked.manifest.to_json())
+            sink.metadata.update(to_metadata(checked.manifest))
             for batch in checked.rejected:
                 sink.write(batch)
-        manifest: Manifest = checked.manifest
-        return manifest
+        return checked.manifest
 
     def predict(self, ref: BatchRef, **provenance: str) -> None:
         """Writes an output file that says what it was made from."""

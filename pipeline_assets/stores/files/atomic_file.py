@@ -44,9 +44,14 @@ def atomic_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def writable(uri: str) -> Iterator[None]:
-    """Turns the system's refusal to write into a StoreError that names the file."""
+    """Turns the system's refusal to write into a StoreError that names the file.
+
+    A connection that breaks is the business of whoever reads from it, and passes.
+    """
     try:
         yield
+    except ConnectionError:
+        raise
     except OSError as error:
         raise StoreError(
             "the file cannot be written",

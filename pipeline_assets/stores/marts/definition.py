@@ -35,7 +35,7 @@ def shortened(name: str) -> str:
     """A name of at most 63 bytes: a longer one keeps its start, and a hash stands for the rest.
 
     >>> shortened("carrier"), shortened("Расстояние между аэропортами, километров")
-    ('carrier', 'Расстояние между аэропортами_fae27f15')
+    ('carrier', 'Расстояние между аэропортами_8aeae285')
     """
     if len(name.encode()) <= NAME_BYTES:
         return name
