@@ -14,9 +14,9 @@ AIRFLOW_PLUGINS := pipeline_assets/airflow_dags/plugins
 # What Airflow runs is tested where Airflow is, in each of its versions.
 AIRFLOW_TEST := -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/airflow_dags \
 	$(AIRFLOW_PLUGINS) tests/airflow_dags
-# Tests over one costly fixture stay together, and the longest come first: see tests/conftest.py.
+# Tests over one costly fixture stay together, and the longest come first: tests/conftest.py says how.
 JOBS ?= 2
-PARALLEL := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # The type checker looks at these in make check; what Airflow runs is checked where Airflow is.
 CHANGED = { git diff --name-only --diff-filter=d HEAD -- '*.py'; git ls-files --others --exclude-standard '*.py'; } \
 	| grep -E '^(pipeline_assets|tests|benchmarks)/' | grep -v airflow_dags/
