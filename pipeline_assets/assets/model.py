@@ -171,7 +171,7 @@ def _metadata(trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
         "unlabelled_rows": trained.unlabelled,
         "refitted_on_rows": trained.labelled_rows if trained.refitted else 0,
         **_rounded(trained.metrics),
-        **{f"{name}_of_constant_guess": value for name, value in _rounded(trained.baseline).items()},
+        **{f"{name}_of_constant_baseline": value for name, value in _rounded(trained.baseline).items()},
         "iterations": trained.fit.iterations,
         "best_iteration": trained.fit.best_iteration,
         **{name: describe.picture(png, name.replace("_", " ")) for name, png in plots.items()},

@@ -17,7 +17,7 @@ def with_labels(labels: pa.Array | pa.ChunkedArray) -> pa.Table:
     return table.set_column(table.schema.get_field_index("label"), "label", labels.cast(pa.int8()))
 
 
-def test_a_model_beats_the_guess_and_says_what_it_was_made_of() -> None:
+def test_a_model_beats_the_baseline_and_says_what_it_was_made_of() -> None:
     made = trainable.trained()
     assert made.metrics["roc_auc"] > 0.85 > made.baseline["roc_auc"] == 0.5
     assert made.metrics["log_loss"] < made.baseline["log_loss"]

@@ -204,7 +204,7 @@ def _points(trained: Trained) -> Iterator[tuple[str, float, int]]:
                 yield f"{side}/{_key(name)}", value, step
     best = trained.fit.best_iteration
     yield from ((name, value, best) for name, value in _metrics(trained).items())
-    yield from ((f"guess/{name}", value, best) for name, value in trained.baseline.items())
+    yield from ((f"baseline/{name}", value, best) for name, value in trained.baseline.items())
     counts = {
         "best_iteration": best,
         "iterations": trained.fit.iterations,

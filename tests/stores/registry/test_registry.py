@@ -161,7 +161,7 @@ def test_a_run_holds_the_whole_record(registry: Registry, task: TaskSpec, images
     assert run.data.params["validation.column"] == "day"
     assert run.data.params["effective.l2_leaf_reg"] == "3"
     assert run.data.metrics["roc_auc"] == made.metrics["roc_auc"]
-    assert run.data.metrics["guess/log_loss"] == made.baseline["log_loss"]
+    assert run.data.metrics["baseline/log_loss"] == made.baseline["log_loss"]
     assert run.data.metrics["unlabelled_rows"] == made.unlabelled
     curve = registry.client.get_metric_history(run_id, "stopping/AUC")
     points = sorted((point.step, point.value) for point in curve)

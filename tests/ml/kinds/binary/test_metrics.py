@@ -21,7 +21,7 @@ def test_scores_are_those_worked_out_by_hand() -> None:
     assert tuple(found) == metrics.METRICS
 
 
-def test_the_constant_guess_ranks_nothing() -> None:
+def test_the_constant_baseline_ranks_nothing() -> None:
     found = metrics.constant_baseline(np.array([0, 0, 0, 1], np.int8), share=0.25)
     assert found["roc_auc"] == 0.5
     assert found["average_precision"] == 0.25
