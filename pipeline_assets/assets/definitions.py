@@ -30,7 +30,7 @@ def task_definitions(graph: TaskGraph) -> dg.Definitions:
         graph.resource("raw_io"): raw_io_manager(graph.task),
         graph.resource("features_io"): features_io_manager(graph.task),
         graph.resource("mart_io"): mart_io_manager(graph.task),
-        graph.resource("predictions_io"): predictions_io_manager(),
+        graph.resource("predictions_io"): predictions_io_manager(graph.task),
         graph.resource("mlflow"): mlflow_run(graph.task.name),
     }
     assets = {

@@ -10,7 +10,7 @@ from pipeline_assets.assets.champion import settle
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.duckdb.accepted import RawBatch
 from pipeline_assets.io_managers.errors import translate_errors
-from pipeline_assets.io_managers.predictions import ScoredBatch
+from pipeline_assets.io_managers.predictions import FINGERPRINT, MADE_UNDER, ScoredBatch
 from pipeline_assets.ml.dataset import scoring_frame
 from pipeline_assets.ml.scoring import Scorer, scores_schema
 from pipeline_assets.ml.selection import Choice, choose
@@ -73,7 +73,7 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                 "input_uri": raw.manifest.uri,
                 "input_sha256": raw.manifest.sha256,
                 "model_version": str(choice.winner),
-                "output_fingerprint": task.fingerprint("output"),
+                **{f"{FINGERPRINT}{which}": task.fingerprint(which) for which in MADE_UNDER},
                 "run_id": context.run.run_id,
             }
             scored = ScoredBatch(

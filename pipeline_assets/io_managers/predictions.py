@@ -13,8 +13,13 @@ from pipeline_assets.io_managers.progress import Progress
 from pipeline_assets.ml.scoring import ScoredRows
 from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.fingerprints import Slice
+from pipeline_assets.task.spec import TaskSpec
 
 PREFIX = "pipeline_assets."
+# What the files say of the task that they were made under: one fingerprint per slice.
+FINGERPRINT = "fingerprint_"
+MADE_UNDER: tuple[Slice, ...] = ("contract", "features", "target", "output")
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class ScoredBatch:
         output_schema: of the output file.
         scores_schema: of the scores.
         provenance: what the files say of themselves: input uri and sha256, task, batch, model version, run id, and
-            the fingerprint of the task's output.
+            the fingerprints of the task.
         expected: how many rows will be scored.
     """
 
@@ -48,8 +53,8 @@ class StoredScores:
 class PredictionsIOManager(dg.IOManager):
     """Writes the output file and the scores; each appears whole or not at all, the output last."""
 
-    def __init__(self, files: FileStore) -> None:
-        self._files = files
+    def __init__(self, task: TaskSpec, files: FileStore) -> None:
+        self._task, self._files = task, files
 
     def handle_output(self, context: dg.OutputContext, obj: ScoredBatch) -> None:
         """Scores while it writes."""
@@ -87,10 +92,11 @@ class PredictionsIOManager(dg.IOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> StoredScores:
-        """The scores of the last run."""
+        """The scores of the last run; refused if they were made under another description of the output."""
         ref = ref_of(context)
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             scores = read_scores(self._files, ref)
+            check_output(self._task, ref, scores.provenance)
 
         def rows() -> Iterator[pa.RecordBatch]:
             yield from scores.rows
@@ -115,6 +121,22 @@ def read_scores(files: FileStore, ref: BatchRef) -> StoredScores:
     return StoredScores(stored.batches(), provenance)
 
 
+def check_output(task: TaskSpec, ref: BatchRef, provenance: dict[str, str]) -> None:
+    """Refuses scores whose decision and columns are not those of the task as it is now.
+
+    Raises:
+        DataError: names the fingerprint that was found and the one expected.
+    """
+    found, expected = provenance.get(f"{FINGERPRINT}output"), task.fingerprint("output")
+    if found != expected:
+        raise DataError(
+            "the batch was scored under another output than the task has now",
+            found=f"fingerprint of output: {found or 'none, the scores are of an earlier version of the pipeline'}",
+            expected=expected,
+            do=f"materialise {ref.task}/predictions for this batch again",
+        )
+
+
 def check_still_those_of(files: FileStore, ref: BatchRef, provenance: dict[str, str]) -> None:
     """Refuses to go on once another run has put its scores of the batch in place of these.
 
@@ -131,8 +153,9 @@ def check_still_those_of(files: FileStore, ref: BatchRef, provenance: dict[str, 
         )
 
 
-def predictions_io_manager() -> dg.IOManagerDefinition:
-    """The IO manager over the code location's file store."""
+def predictions_io_manager(task: TaskSpec) -> dg.IOManagerDefinition:
+    """The IO manager of one task, over the code location's file store."""
     return dg.IOManagerDefinition(
-        resource_fn=lambda context: PredictionsIOManager(context.resources.files), required_resource_keys={"files"}
+        resource_fn=lambda context: PredictionsIOManager(task, context.resources.files),
+        required_resource_keys={"files"},
     )

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline_assets.cli.run import failures
 from pipeline_assets.errors import TransientError
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
 from pipeline_assets.stores.registry.registry import Registry
@@ -63,7 +64,28 @@ def test_a_task_without_a_rule_gives_scores_and_decides_nothing(place: Workbench
     assert first["predicted_label"] == (first["probability"] >= 0.5)
     assert place.mart("lineage")[0]["probability"] == first["probability"]
     footer = pq.read_metadata(place.root / "data/shop/predictions/2026-02.parquet").metadata
-    assert footer[b"pipeline_assets.output_fingerprint"].decode() == place.task.fingerprint("output")
+    assert footer[b"pipeline_assets.fingerprint_output"].decode() == place.task.fingerprint("output")
+
+
+def test_scores_of_another_rule_do_not_reach_the_output_mart(place: Workbench) -> None:
+    place.put("train", "2026-01", orders(400))
+    place.put("predict", "2026-02", orders(30, stage="predict"))
+    place.succeed("train", "2026-01")
+    place.succeed("predict", "2026-02")
+    before = place.mart("predict_output")
+    place.use(shop(output={"where": "probability > 0.9"}))
+    result = place.defs.resolve_job_def("shop_predict").execute_in_process(
+        instance=place.instance,
+        partition_key="2026-02",
+        asset_selection=[dg.AssetKey(["shop", "predict_output_mart"])],
+        raise_on_error=False,
+    )
+    said = "\n".join(failures(result))
+    assert "scored under another output" in said
+    assert f"fingerprint of output: {shop().fingerprint('output')}" in said
+    assert place.task.fingerprint("output") in said
+    assert "materialise shop/predictions for this batch again" in said
+    assert place.mart("predict_output") == before
 
 
 def test_champion_and_challenger_are_compared_on_rows_that_neither_learned(place: Workbench) -> None:
