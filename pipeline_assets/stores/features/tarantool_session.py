@@ -26,7 +26,7 @@ _ANSWER_SECONDS = 90.0
 _GREATER_OR_EQUAL, _GREATER = 5, 6
 
 # Codes of the server's errors, from its errcode.h: what went wrong and what to do.
-_PASSING = {
+_TRANSIENT = {
     **dict.fromkeys((6, 7), ("{where} is read-only", "if it stays so, point TARANTOOL_HOST at the master")),
     # Time-out, conflict, still starting, roll-back in progress, vinyl's quota, lost quorum, shutting down; and the
     # code of tarantool.lua for a lease that is not there.
@@ -159,8 +159,8 @@ def to_store_error(settings: TarantoolSettings, facts: dict[str, str]) -> Iterat
 
 def _refused(settings: TarantoolSettings, facts: dict[str, str], error: DatabaseError) -> StoreError:
     words = {"where": f"Tarantool at {_address(settings)}", "login": settings.login}
-    if error.code in _PASSING:
-        what, do = _PASSING[error.code]
+    if error.code in _TRANSIENT:
+        what, do = _TRANSIENT[error.code]
         return TransientError(what.format(**words), **facts, found=error.message, do=do)
     if error.code in _REFUSED:
         what, do = _REFUSED[error.code]

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 # Dagster's retry policy covers longer failures.
 _ATTEMPTS = 3
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
-_PASSING = {
+_TRANSIENT = {
     "NoSuchUpload",  # another process has removed it
     "OperationAborted",
     "RequestTimeout",
@@ -269,7 +269,7 @@ class Bucket:
             )
         if code in _GONE:
             return TransientError("the object was replaced while it was being read", **facts, do="run the step again")
-        if code in _PASSING or status >= 500:  # noqa: PLR2004  # the server's own failures
+        if code in _TRANSIENT or status >= 500:  # noqa: PLR2004  # the server's own failures
             return TransientError("S3 cannot answer now", **facts)
         return StoreError(
             "S3 refuses", **{**facts, "found": f"{facts['found']}: {error.response['Error'].get('Message')}"}

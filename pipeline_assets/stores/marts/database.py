@@ -34,7 +34,7 @@ SET LOCAL lock_timeout = '30min';
 """
 # Classes and codes of SQLSTATE after which asking again may help: connection lost; shutting or starting up;
 # lock time-out, deadlock and serialisation; too many connections; Greenplum's interconnect.
-_PASSING = re.compile("08...|57P0[123]|55P03|40P01|40001|53300|58M01")
+_TRANSIENT = re.compile("08...|57P0[123]|55P03|40P01|40001|53300|58M01")
 # Errors of connecting carry no SQLSTATE. These words, in the server's English or Russian, mean a final refusal.
 _FINAL = re.compile(
     "authentication|no password|does not exist|pg_hba|permission denied|not permitted|could not translate host"
@@ -150,13 +150,13 @@ def to_store_error(error: psycopg2.Error, doing: str, *, lost: bool, **facts: ob
     """
     advice = None
     if error.pgcode is not None:
-        passing = _PASSING.fullmatch(error.pgcode) is not None
+        transient = _TRANSIENT.fullmatch(error.pgcode) is not None
     else:
         advice = next((do for said, do in _TLS.items() if lost and re.search(said, str(error))), None)
-        passing = lost and advice is None and _FINAL.search(str(error)) is None
+        transient = lost and advice is None and _FINAL.search(str(error)) is None
     said = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint, error.diag.context)
     found = "\n".join(text for text in said if text) or str(error).strip()
-    if passing:
+    if transient:
         return TransientError(f"{doing}: the server did not answer", found=found, **facts)
     if advice is not None:
         facts = {**facts, "do": advice}

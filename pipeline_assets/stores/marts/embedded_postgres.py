@@ -76,7 +76,7 @@ def use(folder: Path) -> dict[str, str]:
     folder = folder.resolve()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.geteuid() and not _may_read_and_pass():
+        if not os.geteuid() and not _may_read_all():
             folder.chmod(0o711)  # the server's user must enter it
         with _guard:
             # Waits while the reaper is stopping the server.
@@ -154,7 +154,7 @@ def _owner(data: Path) -> tuple[int, int]:
     return uid, gid
 
 
-def _may_read_and_pass() -> bool:
+def _may_read_all() -> bool:
     """Whether root has the capability to read and enter every folder."""
     sets = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
     return bool(int(sets["CapBnd"], 16) & _READ_ALL_BIT)
@@ -168,7 +168,7 @@ def _as_another_user(data: Path) -> list[str]:
             do=f"install util-linux, or {_ADVICE}",
         )
     uid, gid = _owner(data)
-    capability = f"-all,+{_READ_ALL}" if _may_read_and_pass() else "-all"
+    capability = f"-all,+{_READ_ALL}" if _may_read_all() else "-all"
     return [
         setpriv,
         f"--reuid={uid}",
@@ -186,7 +186,7 @@ def _start(folder: Path) -> None:
     if not data.exists():
         _make_database(data)
     for lock in ("postmaster.pid", f"{_SOCKET}.lock"):
-        _forget_the_dead(data / lock)
+        _remove_stale_lock(data / lock)
     log = folder / "log"
     log.touch(mode=0o600)
     hand_over(log, data)
@@ -204,7 +204,7 @@ def _start(folder: Path) -> None:
     _run(command("pg_ctl", *go, data=data), folder, TransientError)
 
 
-def _forget_the_dead(lock: Path) -> None:
+def _remove_stale_lock(lock: Path) -> None:
     """Removes the lock file of a killed server if its process number now belongs to a zombie or another program.
 
     PostgreSQL takes any process with that number for a running server, and refuses to start. Zombies stay in

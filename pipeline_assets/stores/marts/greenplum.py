@@ -250,7 +250,7 @@ class MartStore:
         schema = mart_catalog.schema_state(cursor, self._schema)
         readers = schema.reader_exists or schema.may_create_roles
         if not readers:
-            self._say_no_readers()
+            self._warn_no_readers()
         changes = mart_sql.prepare_schema(self._schema, schema)
         for table in (*tables, LOADS):
             changes += self._changes_of(cursor, table.stored, readers=readers)
@@ -285,7 +285,7 @@ class MartStore:
         renamed = SQL("ALTER VIEW {} RENAME TO {}")
         cursor.execute(renamed.format(Identifier(self._schema, _CANDIDATE), Identifier(view.name)))
 
-    def _say_no_readers(self) -> None:
+    def _warn_no_readers(self) -> None:
         if not self._said_no_readers:
             _log.warning(
                 "there is no role %s and our login may not make it: marts are readable only by us. "

@@ -72,7 +72,7 @@ def reader_role(schema: str) -> str:
 
 
 def prepare_schema(schema: str, state: SchemaState) -> list[Composed]:
-    """Makes the schema and gives the readers' role access. Without the right to create roles there may be no such role."""
+    """Makes the schema and the readers' role (if we may create roles), and gives the role access."""
     role = Identifier(reader_role(schema))
     statements = []
     if not state.exists:

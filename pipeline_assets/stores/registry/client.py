@@ -22,8 +22,8 @@ _HABITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-_PASSING_STATUS = (408, 429, 500, 502, 503, 504)
-_PASSING_CODES = (
+_TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
+_TRANSIENT_CODES = (
     "TEMPORARILY_UNAVAILABLE",
     "REQUEST_LIMIT_EXCEEDED",
     "RESOURCE_EXHAUSTED",
@@ -31,7 +31,7 @@ _PASSING_CODES = (
 )
 _FORBIDDEN_STATUS = (401, 403)
 # Where many files are downloaded at once MLflow keeps only the text of what went wrong.
-_PASSING_TEXT = re.compile(
+_TRANSIENT_TEXT = re.compile(
     r"could not connect|connection (refused|reset|aborted|was closed)|max retries exceeded|timed? ?out",
     re.IGNORECASE,
 )
@@ -99,7 +99,7 @@ def answers(address: str, to: str) -> Iterator[None]:
         yield
     except _foreign_errors() as error:
         said = str(error).strip().partition("\n")[0].rpartition("Caused by ")[2][:_LONGEST]
-        if _passes(error):
+        if _is_transient(error):
             raise TransientError(
                 f"MLflow could not {to}",
                 found=f"no answer from {address}: {said}",
@@ -171,22 +171,22 @@ def _untrusted(error: BaseException) -> str | None:
     return "REQUESTS_CA_BUNDLE" if "CERTIFICATE_VERIFY_FAILED" in str(error) else None
 
 
-def _passes(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     """Whether a retry may help, by the error and by those it was raised from, outermost first."""
     from mlflow.exceptions import MlflowException
 
     if _untrusted(error) is not None:
         return False
     for each in _chain(error):
-        verdict = _verdict(each)
-        if verdict is not None:
-            return verdict
+        answer = _retry_helps(each)
+        if answer is not None:
+            return answer
     return isinstance(error, MlflowException) and (
-        error.error_code in _PASSING_CODES or _PASSING_TEXT.search(str(error)) is not None
+        error.error_code in _TRANSIENT_CODES or _TRANSIENT_TEXT.search(str(error)) is not None
     )
 
 
-def _verdict(error: BaseException) -> bool | None:
+def _retry_helps(error: BaseException) -> bool | None:
     """Whether a retry may help by this one error; ``None`` where it does not say."""
     from botocore import exceptions as boto
     from requests import exceptions as http
@@ -203,4 +203,4 @@ def _verdict(error: BaseException) -> bool | None:
         status = error.response.status_code
     elif isinstance(error, boto.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return None if status is None else status in _PASSING_STATUS
+    return None if status is None else status in _TRANSIENT_STATUS
