@@ -77,14 +77,14 @@ def examples_of(record: CheckRecord, rules: int) -> dict[str, tuple[int, str]]:
     for batch in record.stored.batches(record.stored.schema.names[:ADDED_COLUMNS]):
         for row, reason in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
             for rule in wanted:
-                if rule not in found and _says(reason, rule):
+                if rule not in found and _is_reason_of(reason, rule):
                     found[rule] = (row, reason)
             if len(found) == len(wanted):
                 return found
     return found
 
 
-def _says(reason: str, rule: str) -> bool:
+def _is_reason_of(reason: str, rule: str) -> bool:
     """Whether a reason is of a rule: between the rule's name and its text the reason has the value that was found."""
     of, _, text = rule.partition(": ")
     known = {"not allowed": " is not one of "}

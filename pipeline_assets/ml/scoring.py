@@ -140,16 +140,16 @@ class Scorer:
         """Which expression fails, and its first failing row: found by bisection, because DuckDB does not say."""
         for key, expression in expressions.items():
             query = f"select (\n{expression}\n) as value from ({typed})"
-            said = self._says(scored, query)
+            said = self._error_of(scored, query)
             if said is None:
                 continue
             first, count = 0, scored.num_rows
             while count > 1:
                 half = count // 2
-                if self._says(scored.slice(first, half), query) is None:
+                if self._error_of(scored.slice(first, half), query) is None:
                     first, half = first + half, count - half
                 count = half
-            said = self._says(scored.slice(first, 1), query) or said
+            said = self._error_of(scored.slice(first, 1), query) or said
             return DataError(
                 f"the expression {key} fails on a row",
                 column=key,
@@ -163,7 +163,7 @@ class Scorer:
         output = self._task.output
         return str(output.where) if key == "output.where" else (output.select or {})[key.removeprefix("output.select.")]
 
-    def _says(self, scored: pa.RecordBatch, query: str) -> str | None:
+    def _error_of(self, scored: pa.RecordBatch, query: str) -> str | None:
         try:
             self._query(scored, query)
         except duckdb.Error as error:
