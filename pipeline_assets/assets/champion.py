@@ -34,7 +34,7 @@ def settle(
     decide: Callable[[Sequence[Candidate]], Choice],
     keep: Callable[[Choice], None] = lambda _: None,
 ) -> Choice:
-    """Decides, records the choice in the mart, then moves the alias if nobody has moved it meanwhile.
+    """Decides, records the choice in the mart, then moves the alias if no other process has moved it.
 
     A run that finds the choice of another run in between decides or records again, until the last record of choice
     names the version that has the alias: two simultaneous runs end with one champion. If a run stops between record

@@ -30,7 +30,7 @@ class Node:
 
     @property
     def key(self) -> str:
-        """See above."""
+        """The address of the column, as described above."""
         return f"{self.kind}:{self.name}"
 
 

@@ -347,7 +347,7 @@ def _column_rules(name: str, column: Column, how: Cast, came: str) -> list[Rule]
     if lossy is not None:
         rules.append(Rule(f"{name}: not {column.type}", lossy, _with_value(name, came, f"is no {column.type}")))
     if how.found in ("VARCHAR", "JSON"):
-        # Neither PostgreSQL nor C programs can hold it.
+        # Neither PostgreSQL nor C programs can store it.
         sentence = f"{name}: holds a NUL character"
         rules.append(Rule(sentence, f"coalesce(contains({came}, chr(0)), false)", sql.text(sentence), quiet=True))
     if not column.nullable:

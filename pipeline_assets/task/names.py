@@ -1,4 +1,4 @@
-"""Names: of the pipeline's own columns where users have the same names, and suggestions for misspelt names."""
+"""Names of the pipeline's own columns that avoid users' names, and suggestions for misspelt names."""
 
 import difflib
 from collections.abc import Iterable

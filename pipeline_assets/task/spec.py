@@ -182,7 +182,7 @@ AnyFeature = Annotated[
 
 
 class Features(SpecModel):
-    """The prepared columns a model sees, numeric (float64, null is missing) and categorical (string, no null)."""
+    """The model's input columns: numeric (float64, null is missing) and categorical (string, no null)."""
 
     numeric: dict[ColumnName, AnyFeature] = Field(default_factory=dict)
     categorical: dict[ColumnName, AnyFeature] = Field(default_factory=dict)

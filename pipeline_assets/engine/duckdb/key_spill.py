@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
 
-# With 64 parts, each part of 10 million rows takes about 1.25 MB.
+# With 64 parts, 10 million rows take about 1.25 MB per part.
 PARTS = 64
 _BITS = np.uint64(58)
 # Bytes that a part may hold in memory; a batch of two million rows needs no file.

@@ -20,7 +20,7 @@ _MODEL, _OTHER, _BASELINE = "#2563a8", "#d9822b", "#8a8f98"
 _INK, _GRID = "#24292f", "#e4e7eb"
 _INCHES = (6.4, 4.2)
 _DPI = 110
-_MOST_POINTS = 1000  # of a curve; more cannot be told apart at this size
+_MOST_POINTS = 1000  # of a curve; more cannot be distinguished at this size
 _MOST_FEATURES = 20
 _BINS = 10
 
