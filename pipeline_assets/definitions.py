@@ -1,4 +1,4 @@
-"""What Dagster loads: every task of the folders that the environment names, over the stores that it names."""
+"""What Dagster loads: every task of the folders that the environment names, with the stores that it names."""
 
 import os
 import warnings
@@ -9,7 +9,7 @@ from pipeline_assets.components.tasks import load_task_definitions, load_tasks
 from pipeline_assets.resources import resources
 from pipeline_assets.settings import Settings
 
-# Dagster says this of what it does itself whenever it puts checks and assets together; no user can act on it.
+# Dagster warns about its own code whenever it combines checks and assets; no user can act on it.
 warnings.filterwarnings("ignore", "Parameter `execution_type` of function `AssetsDefinition", dg.BetaWarning)
 
 
@@ -17,8 +17,8 @@ warnings.filterwarnings("ignore", "Parameter `execution_type` of function `Asset
 def defs() -> dg.Definitions:
     """The code location.
 
-    A broken task is marked and leaves the others alone, but for those who ask for the truth: ``dg check defs``
-    sets ``DAGSTER_IS_DEFS_VALIDATION_CLI``, and a CI may set ``PIPELINE_STRICT``.
+    A broken task is marked and the others work. In a strict check it is an error instead: ``dg check defs`` sets
+    ``DAGSTER_IS_DEFS_VALIDATION_CLI``, and a CI may set ``PIPELINE_STRICT``.
     """
     settings = Settings.from_env()
     strict = any(os.environ.get(name) == "1" for name in ("PIPELINE_STRICT", "DAGSTER_IS_DEFS_VALIDATION_CLI"))
@@ -26,15 +26,15 @@ def defs() -> dg.Definitions:
 
 
 def defs_of(task: str) -> dg.Definitions:
-    """The code location with one task alone, for who runs one: the others are not built.
+    """The code location with one task only, to run that task: the others are not built.
 
     Raises:
-        TaskError: there is no such task, or it is broken; then what is wrong with it.
+        TaskError: there is no such task, or it is broken (the error says why).
     """
     settings = Settings.from_env()
     return load_task_definitions(settings.tasks, task, _shared(settings))
 
 
 def _shared(settings: Settings) -> dg.Definitions:
-    """What tasks share."""
+    """The definitions that all tasks share: resources and executor."""
     return dg.Definitions(resources=dict(resources(settings)), executor=dg.in_process_executor)

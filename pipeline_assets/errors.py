@@ -8,9 +8,8 @@ from contextlib import contextmanager
 class PipelineError(Exception):
     """A problem that a person can act on.
 
-    The message starts with one sentence and goes on with a line for each fact that is known, in the order
-    task, stage, batch, file, column, found, expected, available, do. Where ``found`` is close to something
-    ``available``, the message asks "did you mean".
+    The message is one sentence, then one line per known fact, in the order task, stage, batch, file, column, found,
+    expected, available, do. Where ``found`` is close to something ``available``, the message asks "did you mean".
 
     Args:
         what: the problem in one sentence.
@@ -47,7 +46,7 @@ class PipelineError(Exception):
         return "\n".join(lines)
 
     def located(self, facts: Mapping[str, object]) -> "PipelineError":
-        """The same error with more facts, such as the task and batch that the raiser did not know."""
+        """The same error with more facts, such as the task and batch, which the raising code did not know."""
         return type(self)(self.what, **{**facts, **self.facts})
 
 
@@ -62,11 +61,11 @@ def located(facts: Mapping[str, object]) -> Iterator[None]:
 
 @contextmanager
 def needs_extra(extra: str, what: str) -> Iterator[None]:
-    """Names the extra of this package that brings a library which is imported inside and is not installed.
+    """If a library imported inside is not installed, names the extra of this package that installs it.
 
     Args:
         extra: of ``pip install 'pipeline-assets[...]'``.
-        what: needs it, such as ``the mart page``.
+        what: the part that needs it, such as ``the mart page``.
 
     Raises:
         SettingsError: a library is not installed.
@@ -96,19 +95,19 @@ class TaskError(PipelineError):
 
 
 class ContractError(PipelineError):
-    """A file as a whole breaks its contract; nothing of it is used."""
+    """A file as a whole breaks its contract; none of its rows is used."""
 
 
 class DataError(PipelineError):
-    """A batch cannot be processed: an expression fails on it, or what is stored of it does not fit together."""
+    """A batch cannot be processed: an expression fails on it, or its stored parts do not fit together."""
 
 
 class StoreError(PipelineError):
-    """A store refused what was asked of it; asking again will not help."""
+    """A store refused a request; a retry will not help."""
 
 
 class TransientError(StoreError):
-    """A store did not answer (network, restart, lock); asking again may help."""
+    """A store did not answer (network, restart, lock); a retry may help."""
 
 
 class SelectionError(PipelineError):

@@ -1,4 +1,4 @@
-"""The stores behind the assets, as the environment decides; building them connects to nothing."""
+"""The stores of the assets, by the environment; building them connects to nothing."""
 
 from pathlib import Path
 from typing import TypedDict
@@ -15,14 +15,14 @@ from pipeline_assets.stores.registry.registry import Registry
 
 
 class Resources(TypedDict):
-    """The code location's resources, by the keys that assets ask for.
+    """The code location's resources, by the keys that assets use.
 
     Attributes:
         files: inputs, outputs and rejected rows.
         features: prepared rows.
         marts: tables for people.
         registry: models.
-        scratch: folder for what a step puts down while it works.
+        scratch: folder for temporary files of a step.
     """
 
     files: FileStore
@@ -33,17 +33,17 @@ class Resources(TypedDict):
 
 
 def file_store(settings: Settings) -> FileStore:
-    """The files that the environment names; nothing is asked of them yet."""
+    """The file store that the environment names; it is not accessed yet."""
     if settings.s3 is None:
         return LocalFiles(Path(settings.data_uri))
     return S3Files(settings.data_uri, settings.s3, settings.state / "downloads")
 
 
 def resources(settings: Settings) -> Resources:
-    """Servers where the environment names them, embedded stores under ``settings.state`` elsewhere.
+    """Servers where the environment names them, otherwise embedded stores under ``settings.state``.
 
     Raises:
-        SettingsError: a server is named whose client is not installed.
+        SettingsError: the client of a named server is not installed.
     """
     return Resources(
         files=file_store(settings),

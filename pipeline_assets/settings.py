@@ -1,4 +1,4 @@
-"""Which servers the pipeline works with: the environment decides, and unset means embedded."""
+"""Which servers the pipeline works with: environment variables name them; a system without them runs embedded."""
 
 import os
 import re
@@ -15,7 +15,7 @@ PACKAGED_TASKS = Path(__file__).resolve().parent / "defs"
 
 @dataclass(frozen=True)
 class S3Settings:
-    """An S3 endpoint; credentials left out come from boto's own chain (profile, instance role)."""
+    """An S3 endpoint; missing credentials come from boto's own chain (profile, instance role)."""
 
     endpoint: str | None
     access_key: str | None = field(repr=False)
@@ -51,7 +51,7 @@ class MlflowSettings:
 
     Attributes:
         url: of its API, without credentials.
-        login: ``None`` where the server asks for none.
+        login: ``None`` where the server needs none.
         password: of that login.
     """
 
@@ -62,14 +62,14 @@ class MlflowSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything the environment says. A system that is ``None`` runs embedded, under :attr:`state`.
+    """The settings from the environment. A system that is ``None`` runs embedded, under :attr:`state`.
 
     Attributes:
         data_uri: ``s3://bucket/prefix`` or a folder.
-        state: folder of whatever runs embedded.
+        state: folder of the embedded systems.
         schema: of the marts.
-        mlflow_ui: where people open MLflow, without credentials; the server's own address unless the environment
-            says otherwise, ``None`` where neither is known.
+        mlflow_ui: where people open MLflow, without credentials: from the environment, else the server's address;
+            ``None`` where neither is known.
         tasks: folders whose sub-folders are tasks: the packaged example's, then those of ``PIPELINE_TASKS``.
     """
 
@@ -85,14 +85,14 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, root: Path | None = None) -> Self:
-        """Reads the variables that docs name.
+        """Reads the variables that the docs describe.
 
         Args:
             env: the environment; the process's own by default.
-            root: what relative folders start from; the working directory by default.
+            root: base of relative folders; the working directory by default.
 
         Raises:
-            SettingsError: a server is half-set (the missing variables are named) or a value cannot be one.
+            SettingsError: only some variables of a server are set (the missing ones are named), or a value is invalid.
         """
         values = {name: value for name, value in (os.environ if env is None else env).items() if value}
         root = Path.cwd() if root is None else root
@@ -120,7 +120,7 @@ class Settings:
 
 
 def _check_authority(values: Mapping[str, str], variable: str) -> None:
-    """The clients themselves read these variables, and say little of a file that is not there."""
+    """Checks a variable that the clients read themselves: their errors say little about a missing file."""
     given = values.get(variable)
     if given is not None and not (variable == "PGSSLROOTCERT" and given == "system") and not Path(given).exists():
         raise SettingsError(
@@ -147,7 +147,7 @@ def _tasks(values: Mapping[str, str], root: Path) -> tuple[Path, ...]:
 def _server(
     values: Mapping[str, str], prefix: str, names: tuple[str, ...], defaults: Mapping[str, str]
 ) -> dict[str, str] | None:
-    """The variables of one server: none set is ``None``, some but not all an error."""
+    """The variables of one server: ``None`` if none is set; an error if only some are."""
     given = {name: values[f"{prefix}_{name}"] for name in names if f"{prefix}_{name}" in values}
     if not given:
         return None
@@ -214,14 +214,14 @@ def _http(variable: str, url: str) -> tuple[str, str | None, str | None]:
     """An HTTP address without its credentials, then its login and its password.
 
     Raises:
-        SettingsError: it is none. What is shown of it has no credentials.
+        SettingsError: it is no HTTP address. The error shows it without credentials.
     """
     shown = re.sub(r"^([a-z][\w+.-]*://)?.*@", r"\1", url, flags=re.IGNORECASE | re.DOTALL)
     shown = re.split(r"[?#]", shown, maxsplit=1)[0]
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:  # no port, or no address at all: as of a password that holds a slash
+    except ValueError:  # an invalid port or address, for example where the password has a slash
         good = False
     if not good or "@" in parts.path + parts.query + parts.fragment:
         raise SettingsError(
@@ -238,7 +238,7 @@ def _s3(values: Mapping[str, str]) -> S3Settings:
     if (access is None) != (secret is None):
         missing = "AWS_ACCESS_KEY_ID" if access is None else "AWS_SECRET_ACCESS_KEY"
         raise SettingsError("S3 is half-set", found="DATA_URI", expected=f"{missing} as well")
-    # Without a key of its own boto's chain finds keys and token together; a token alone belongs to no key of ours.
+    # Without our key boto's chain finds both keys and token; a token without our key is not ours.
     token = values.get("AWS_SESSION_TOKEN") if access else None
     return S3Settings(
         endpoint=values.get("AWS_ENDPOINT_URL"),

@@ -1,1 +1,1 @@
-"""The Dagster graph of one task: a batch's way from file to mart, read down this folder."""
+"""The Dagster graph of one task: from a batch's file to the marts."""

@@ -1,4 +1,4 @@
-"""Makes a choice hold: its record first, then the alias, until the last record names the version that has the alias."""
+"""Applies a choice: writes its record, then moves the alias, until the last record names the version with the alias."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ _LAST = ("run_id", "stage", "model_version", "previous_version", "chosen_at")
 
 
 def made_by(candidates: Sequence[Candidate], run: dg.DagsterRun) -> Candidate | None:
-    """The finished version that a run made, or the run that it goes on from; the newest where there are several."""
+    """The finished version made by a run or by the run that it continues; the newest if there are several."""
     runs = {run.run_id, run.parent_run_id, run.root_run_id} - {None}
     made = [each for each in candidates if each.ready and each.dagster_run in runs]
     return max(made, key=lambda each: each.version, default=None)
@@ -34,17 +34,17 @@ def settle(
     decide: Callable[[Sequence[Candidate]], Choice],
     keep: Callable[[Choice], None] = lambda _: None,
 ) -> Choice:
-    """Decides, records the choice in the mart, then moves the alias if nobody has moved it meanwhile.
+    """Decides, records the choice in the mart, then moves the alias if no other process has moved it.
 
-    Whoever finds that another run came in between decides again, or records again, until the last record of choice
-    names the version that holds the alias: two runs at once end in one champion. A run that stopped between record
-    and alias is finished by the next one.
+    A run that finds the choice of another run in between decides or records again, until the last record of choice
+    names the version that has the alias: two simultaneous runs end with one champion. If a run stops between record
+    and alias, the next run moves the alias.
 
     Args:
         ref: the batch of the run.
         run_id: of the Dagster run.
-        decide: from the versions as they are now; called again after another run's choice.
-        keep: puts the record elsewhere too, before the alias moves.
+        decide: chooses from the present versions; called again after another run's choice.
+        keep: stores the record in another place too, before the alias moves.
 
     Raises:
         SelectionError: as :func:`pipeline_assets.ml.selection.choose`.
@@ -79,9 +79,9 @@ def settle(
 
 
 def finish_interrupted(registry: Registry, marts: MartStore, task: TaskSpec) -> None:
-    """Moves the alias where the last record says so and its run was stopped before it could.
+    """Moves the alias as the last record says, if its run was stopped before it did so.
 
-    Where the record was followed once, an alias that is elsewhere by now was moved by a person, and stays.
+    If the alias was already moved by that record and is elsewhere now, a person has moved it, and it stays.
     """
     last = _last_record(marts, task)
     if last is None or last["model_version"] == last["previous_version"]:

@@ -1,4 +1,4 @@
-"""Asset checks: no row vanishes from file to mart, keys are unique, limits hold. They ask the stores, not the run."""
+"""Asset checks: no row is lost from file to mart, keys are unique, limits hold. They read the stores, not the run."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,7 +22,7 @@ from pipeline_assets.task.spec import DECISION, Stage, TaskSpec
 
 Check = dg.AssetChecksDefinition
 
-# Of the rules that are broken, how many an error names.
+# How many of the broken rules an error names.
 _TOP_RULES = 3
 
 
@@ -72,7 +72,7 @@ def _check(
 
 
 def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
-    """All that is asked of a raw batch, in one step: the record of its check is read once."""
+    """All checks of a raw batch in one step, so that the record of its check is read once."""
     key, task = graph.key(f"{stage}_raw"), graph.task
     specs = [
         dg.AssetCheckSpec(
@@ -113,7 +113,7 @@ def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
         for name in asked:
             yield found[name]._replace(asset_key=key, check_name=name)
         if "rejected_share" in asked and not share.passed:
-            # Instead of Dagster's own error, which says that a check failed and not what is wrong.
+            # Instead of Dagster's own error, which says that a check failed but not what is wrong.
             raise dg.Failure(description=share.description, allow_retries=False)
 
     return [raw_checks]
@@ -125,7 +125,7 @@ def _rows_of(record: CheckRecord) -> dg.AssetCheckResult:
 
 
 def rejected_share(record: CheckRecord, task: TaskSpec) -> dg.AssetCheckResult:
-    """Passes up to the task's limit; beyond it says which rules are broken most, by which rows, and where they are."""
+    """Passes up to the task's limit; above it says which rules are broken most, by which rows, and where they are."""
     found, uri = record.manifest, record.stored.uri
     share, limit = found.rejected / found.rows, task.limits.rejected_share
     said = f"{found.rejected} of {found.rows} rows rejected ({share:.2%}); the limit is {limit:.2%}"

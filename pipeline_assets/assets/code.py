@@ -11,7 +11,7 @@ _CHECKOUT = Path(__file__).parents[2]
 
 @cache
 def code_commit() -> str | None:
-    """``PIPELINE_COMMIT`` where an image sets it, else what git says of the checkout; ``+`` if it was changed."""
+    """``PIPELINE_COMMIT`` if an image sets it, else the commit of the checkout, with ``+`` if files were changed."""
     if "PIPELINE_COMMIT" in os.environ:
         return os.environ["PIPELINE_COMMIT"]
     if not (_CHECKOUT / ".git").exists():

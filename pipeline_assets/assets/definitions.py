@@ -1,4 +1,4 @@
-"""All of one task for Dagster: assets, checks, jobs, sensors. The stores are the code location's resources."""
+"""The Dagster definitions of one task: assets, checks, jobs, sensors. The stores are the code location's resources."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -58,8 +58,8 @@ def task_definitions(graph: TaskGraph) -> dg.Definitions:
 def _with_own(asset: Asset, own: Mapping[str, dg.ResourceDefinition]) -> Asset:
     """An asset or check with the task's own resources bound to it.
 
-    Among the code location's resources Dagster would hold every asset against the resources of every task: with 200
-    tasks that takes half a minute. ``AssetsDefinition.with_resources`` wants the shared ones bound as well.
+    If these were resources of the code location, Dagster would compare every asset with the resources of every task:
+    half a minute with 200 tasks. ``AssetsDefinition.with_resources`` needs the shared ones bound as well.
     """
     return type(asset)(**{**asset.get_attributes_dict(), "resource_defs": own})
 
@@ -74,6 +74,6 @@ def _job(graph: TaskGraph, stage: Stage, assets: list[dg.AssetsDefinition]) -> U
         selection=dg.AssetSelection.assets(*assets),
         description=f"{graph.task.name}, {stage}: {what[stage]}. {graph.task.description}",
         tags={"task": graph.task.name, "stage": stage},
-        # Steps of one batch follow each other and start in seconds this way; a process a step costs ten times that.
+        # Steps of a batch run one after another in one process; one process per step would start ten times as slowly.
         executor_def=dg.in_process_executor,
     )

@@ -32,7 +32,7 @@ LINEAGE = "dagster/column_lineage"
 
 
 def column_schema(task: TaskSpec, stage: Stage) -> dict[str, Any]:
-    """The contract's columns with what it demands of them."""
+    """The contract's columns with their types and rules."""
     return {
         SCHEMA: dg.TableSchema(
             columns=[
@@ -118,7 +118,7 @@ def _lineage(sources: Mapping[str, Iterable[str]], key: dg.AssetKey) -> dict[str
 
 
 def features_lineage(task: TaskSpec, stage: Stage, raw: dg.AssetKey) -> dict[str, Any]:
-    """Raw column to feature, read off the expressions."""
+    """Raw column to feature, read from the expressions."""
     sources = feature_sources(task)
     if stage == "train":
         sources[own_name(LABEL, task.features.names)] = label_sources(task)
@@ -211,7 +211,7 @@ def reasons(counts: Mapping[str, int]) -> dg.TableMetadataValue:
 
 
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
-    """A plot that the UI shows where it stands."""
+    """A plot that the UI shows inline."""
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 

@@ -15,8 +15,8 @@ from pipeline_assets.task.spec import Stage, TaskSpec
 
 Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
-# The slices of a task's description that each asset is made under. How a champion is chosen makes no model stale:
-# a prediction chooses anew.
+# The slices of a task's description that each asset depends on. A change in how a champion is chosen makes no model
+# stale: a prediction chooses again.
 _RESTS_ON: Mapping[str, tuple[Slice, ...]] = {
     "train_raw": ("contract",),
     "train_features": ("contract", "features", "target"),
@@ -36,8 +36,8 @@ class TaskGraph:
 
     Attributes:
         task: what the YAML says.
-        yaml: the YAML itself; a model version carries the text it was made from.
-        file: where the YAML is, so that the UI can lead to it; ``None`` where Dagster itself knows.
+        yaml: the YAML's text; a model version keeps the text it was made from.
+        file: path of the YAML, so that the UI can link to it; ``None`` where Dagster itself knows.
     """
 
     task: TaskSpec
@@ -70,11 +70,11 @@ class TaskGraph:
 
     @cached_property
     def fingerprints(self) -> dict[Slice, str]:
-        """Of every slice of the task's description."""
+        """The fingerprints of every slice of the task's description."""
         return {which: self.task.fingerprint(which) for which in SLICES}
 
     def code_version(self, asset: str) -> str:
-        """Changes with what an asset is made of, so that Dagster shows what was made from an older description.
+        """Changes with the slices that an asset depends on: Dagster then shows what an older description made.
 
         Args:
             asset: its name below the task.
@@ -103,7 +103,7 @@ class TaskGraph:
 
         Args:
             asset: its name below the task.
-            metadata: of this asset alone.
+            metadata: of this asset only.
         """
         return {
             "key": self.key(asset),

@@ -1,4 +1,4 @@
-"""The MLflow run of a training: opened by dagster-mlflow when it is asked for, closed as Dagster's run went."""
+"""The MLflow run of a training: dagster-mlflow opens it on first use; it gets the status of Dagster's run."""
 
 import os
 import warnings
@@ -13,7 +13,7 @@ from pipeline_assets.stores.registry.client import answers
 from pipeline_assets.stores.registry.registry import Registry
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
-_PART = 500  # Dagster runs looked up at once
+_PART = 500  # Dagster runs per look-up
 
 Ending = Literal["FAILED", "KILLED", "FINISHED"]
 _ENDINGS: dict[dg.DagsterRunStatus, Ending] = {
@@ -43,11 +43,11 @@ def mlflow_run(task: str) -> dg.ResourceDefinition:
 class MlflowRun:
     """The MLflow run of one Dagster run, in the experiment named after the task.
 
-    It is opened by the first step that asks for it, not when Dagster starts: there, a server that does not answer
-    is a reason to try the step again. A step that is tried again goes on in the same MLflow run.
+    The first step that uses it opens it, not the start of Dagster: within a step, a server that does not answer
+    leads to a retry of the step. A retried step continues in the same MLflow run.
 
-    dagster-mlflow ends a run by an exception that is gone by then, or by a hook whose memory ``dagster job
-    execute`` starts anew, so with MLflow 3 neither marks a failed run. The stored step events do.
+    dagster-mlflow finds the status by an exception that is no longer there, or by a hook whose state ``dagster job
+    execute`` resets; so with MLflow 3 neither marks a failed run. We use the stored step events instead.
     """
 
     def __init__(self, task: str, registry: Registry, context: Any) -> None:
@@ -63,7 +63,7 @@ class MlflowRun:
             StoreError: it refuses.
         """
         if self._opened is None:
-            # First, because an embedded experiment keeps its artifacts where the registry says.
+            # First, because the registry decides where an embedded experiment keeps its artifacts.
             self._registry.experiment(self._task)
             heal(self._task, self._registry, self._context.instance, self._context.run.run_id)
             with answers(self._registry.tracking_uri, f"open the run of {self._task}"):
@@ -84,7 +84,7 @@ class MlflowRun:
     def _open(self) -> Any:
         before = os.environ.get(_TRACKING_URI)
         with warnings.catch_warnings():
-            # It says that it is beta on every use; the lock file is our answer to that.
+            # It warns on every use that it is beta; the lock file fixes its version.
             warnings.simplefilter("ignore", BetaWarning)
             # Imported here: MLflow takes seconds, and only trainings need it.
             from dagster_mlflow.resources import MlFlow
@@ -92,22 +92,22 @@ class MlflowRun:
             try:
                 return MlFlow(_Configured(self._task, self._registry.tracking_uri, self._context))  # type: ignore[no-untyped-call]  # it has no types
             finally:
-                # MlFlow leaves its address in the environment, where the next reader would take it for the user's.
+                # MlFlow leaves its address in the environment, where later code would take it for the user's setting.
                 os.environ.pop(_TRACKING_URI, None)
                 if before is not None:
                     os.environ[_TRACKING_URI] = before
 
 
 def heal(task: str, registry: Registry, instance: dg.DagsterInstance, this: str) -> list[str]:
-    """Ends the MLflow runs that Dagster runs have left open, such as those that were killed.
+    """Ends the MLflow runs that Dagster runs have left open, for example because they were killed.
 
-    A run of a Dagster run that this Dagster does not know stays open: another Dagster may be in the middle of it.
+    If this Dagster does not know the Dagster run, the MLflow run stays open: another Dagster may be running it.
 
     Args:
         task: its name.
         registry: where the runs are.
-        instance: knows which Dagster runs are over.
-        this: the Dagster run that asks, which goes on.
+        instance: knows which Dagster runs have ended.
+        this: the present Dagster run, whose MLflow run stays open.
 
     Returns:
         The MLflow run ids that were ended.
@@ -125,7 +125,7 @@ def heal(task: str, registry: Registry, instance: dg.DagsterInstance, this: str)
 
 
 class _Configured:
-    """A resource's context with the config that ``MlFlow`` looks for, which a resource without a schema lacks."""
+    """A resource's context with the config that ``MlFlow`` needs; a resource without a schema has none."""
 
     def __init__(self, task: str, tracking_uri: str, context: Any) -> None:
         self.resource_config = {"experiment_name": task, "mlflow_tracking_uri": tracking_uri}

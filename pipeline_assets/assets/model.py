@@ -1,4 +1,4 @@
-"""Model: features in; a version in the registry, and the record of choice that says whether it is champion."""
+"""Model: turns features into a version in the registry, and records the choice whether it is champion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ from pipeline_assets.task.spec import TaskSpec
 
 @dataclass(frozen=True)
 class _Made:
-    """The version of a run: what a comparison needs of it, and what the run shows of it.
+    """The version of a run, with what the comparison and the run's metadata need.
 
     Attributes:
         model: the one that was evaluated.
-        split: by which its batch was shared out.
+        split: the rule that divided its batch.
         validation: the rows that evaluated it.
         shown: metadata of the materialisation.
     """
@@ -60,7 +60,7 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         required_resource_keys={"files", "marts", "registry", mlflow},
     )
     def model(context: dg.AssetExecutionContext, features: pa.RecordBatchReader) -> dg.MaterializeResult[None]:
-        # By key, because the MLflow run is the task's own and Dagster does not mix keys with arguments.
+        # By key, because each task has its own MLflow run resource, and Dagster does not mix keys with arguments.
         files: FileStore = context.resources.files
         marts: MartStore = context.resources.marts
         registry: Registry = context.resources.registry
@@ -108,7 +108,7 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
 
 
 def _finished(registry: Registry, task: TaskSpec, run: dg.DagsterRun, raw: Manifest) -> Candidate | None:
-    """The version that an earlier attempt of this run made of the same file by the same description."""
+    """The version that an earlier attempt of this run made from the same file by the same description."""
     done = made_by(registry.candidates(task.name), run)
     wanted = {which: task.fingerprint(which) for which in ("features", "target", "training")}
     if done is None or done.fingerprints != wanted or done.split is None or done.split.sha256 != raw.sha256:
@@ -148,7 +148,7 @@ def _progress(at: Progress) -> str:
 
 
 def _decide(registry: Registry, task: TaskSpec, made: _Made, candidates: Sequence[Candidate]) -> Choice:
-    """Challenger and champion on the same rows."""
+    """Chooses, with challenger and champion compared on the same rows."""
     challenger = Contestant(made.version, made.model, made.split)
     champion = fitting_champion(task, candidates)
     if champion is None or champion.version == made.version:

@@ -1,4 +1,4 @@
-"""Output mart: every scored row beside its row address, score, version and run."""
+"""Output mart: every scored row with its row address, score, version and run."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Predictions: the champion is chosen by the stated algorithm and scores the batch into the output file."""
+"""Predictions: chooses the version by the task's algorithm, scores the batch with it and writes the output file."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
             "raw": dg.AssetIn(key=graph.key("predict_raw")),
             "features": dg.AssetIn(key=graph.key("predict_features")),
         },
-        # The newest training counts, whichever batch it was of; and predictions go stale when one lands.
+        # Depends on the newest training, of any batch; so predictions become stale when a model is trained.
         deps=[dg.AssetDep(graph.key("model"), partition_mapping=dg.LastPartitionMapping())],
         io_manager_key=graph.resource("predictions_io"),
     )

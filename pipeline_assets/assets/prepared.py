@@ -1,4 +1,4 @@
-"""Features and input mart: accepted rows prepared for a model and for people, made in one pass over the file."""
+"""Features and input mart: prepares accepted rows for a model and for people, in one pass over the file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +25,10 @@ from pipeline_assets.task.spec import Stage, TaskSpec
 
 
 def prepared_assets(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
-    """``<task>/<stage>_features`` and ``<task>/<stage>_input_mart``; either can be made alone.
+    """``<task>/<stage>_features`` and ``<task>/<stage>_input_mart``; each can be made alone.
 
-    The columns of the features are among those of the mart, so one query gives both and each expression is computed
-    once. The features are written first, while the rows for the mart wait in a file.
+    The mart has the columns of the features too, so one query gives both, and each expression is computed once. The
+    features are written first; a temporary file keeps the rows for the mart.
     """
     features, mart = f"{stage}_features", f"{stage}_input_mart"
     raw_key = graph.key(f"{stage}_raw")

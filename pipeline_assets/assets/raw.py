@@ -1,4 +1,4 @@
-"""Raw: the file as it came, fingerprinted and held to its contract; rejected rows set aside with their reasons."""
+"""Raw: fingerprints the file, checks it against its contract, and stores rejected rows with their reasons."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def raw_asset(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
         progress = Progress(context.log.info, f"check of {ref.batch}")
         with translate_errors(context.retry_number):
             checked = check(files, graph.task, ref, scratch, progress)
-        # A run started by CLI or GraphQL may name a batch that nobody registered; its file is here, so it is one.
+        # A run started by CLI or GraphQL may name a batch that is no partition yet; its file exists, so we add it.
         context.instance.add_dynamic_partitions(graph.partitions_name(stage), [ref.batch])
         context.set_data_version(context.asset_key, dg.DataVersion(checked.manifest.sha256))
         return dg.Output(checked, metadata={**progress.metadata(), **describe.manifest(checked.manifest)})

@@ -13,7 +13,7 @@ from pipeline_assets.errors import PipelineError
 from pipeline_assets.stores.files.base import FileStore, Found
 from pipeline_assets.task.spec import Stage
 
-# Runs asked for in one tick; the rest follow in the next, so a folder of a thousand files does not flood the queue.
+# Runs requested per tick; the rest follow in the next ticks, so that a thousand files do not overload the queue.
 RUNS_PER_TICK = 25
 
 
@@ -22,9 +22,9 @@ class Seen:
     """What a sensor remembers between ticks.
 
     Attributes:
-        batches: fingerprint of each batch a run was asked for, by name.
-        asked: how many ticks asked for runs: part of the run keys, so that content which comes back after it was
-            gone runs again, while a tick repeated after a crash asks for nothing twice.
+        batches: by name, the fingerprint of each batch for which a run was requested.
+        asked: how many ticks requested runs. It is part of the run keys: content that was removed and comes back
+            runs again, but a tick repeated after a crash requests no run twice.
     """
 
     batches: Mapping[str, str]
@@ -32,29 +32,29 @@ class Seen:
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> "Seen":
-        """From what :meth:`to_cursor` gave; nothing seen before the first tick."""
+        """The value from a cursor of :meth:`to_cursor`; empty before the first tick."""
         if cursor is None:
             return cls({}, 0)
         data = json.loads(cursor)
         return cls(data["batches"], data["asked"])
 
     def to_cursor(self) -> str:
-        """As the sensor's cursor."""
+        """The value as the sensor's cursor."""
         return json.dumps({"batches": dict(self.batches), "asked": self.asked})
 
 
 def fingerprint(found: Found) -> str:
-    """Changes when a part is added, removed or written again; read off the listing, not off the data."""
+    """Changes when a part is added, removed or written again; made from the listing, not from the data."""
     parts = "\n".join(f"{part.uri} {part.size} {part.stamp}" for part in found.parts)
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def look(found: Mapping[str, Found], seen: Seen) -> tuple[list[str], Seen]:
-    """Compares a listing with what was seen.
+    """Compares a listing with what was seen before.
 
     Returns:
-        The batches to run, by name, at most :data:`RUNS_PER_TICK`; and what is seen now: the others stay unseen,
-        and batches that are gone are forgotten.
+        The batches to run, by name, at most :data:`RUNS_PER_TICK`; and the new state, without the other new batches
+        and without removed ones.
     """
     now = {batch: fingerprint(files) for batch, files in found.items()}
     changed = [batch for batch in sorted(now) if seen.batches.get(batch) != now[batch]][:RUNS_PER_TICK]
@@ -64,7 +64,7 @@ def look(found: Mapping[str, Found], seen: Seen) -> tuple[list[str], Seen]:
 
 
 def files_sensor(graph: TaskGraph, stage: Stage, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
-    """``<task>_<stage>_files``: off until it is switched on, in the UI or by the CLI."""
+    """``<task>_<stage>_files``: off until a person switches it on, in the UI or by the CLI."""
 
     @dg.sensor(
         name=f"{graph.task.name}_{stage}_files",

@@ -1,4 +1,4 @@
-"""MLTask: one machine-learning problem as a Dagster component; a ``defs.yaml`` is the whole description of it."""
+"""MLTask: one machine-learning problem as a Dagster component, fully described by a ``defs.yaml``."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pipeline_assets.task.validation import CheckedTask
 
 
 class MLTask(dg.Component):
-    """A parquet file in, a parquet file out: the assets, checks, jobs and sensors of one task.
+    """The assets, checks, jobs and sensors of one task: from a parquet file to a parquet file.
 
     Args:
         task: the attributes of the YAML, read and checked.
@@ -31,7 +31,7 @@ class MLTask(dg.Component):
 
     @classmethod
     def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "MLTask":
-        """From a ``defs.yaml`` that Dagster has read; its errors carry the lines."""
+        """The component of a ``defs.yaml`` that Dagster has read; errors name its lines."""
         if attributes is None:
             raise dg.DagsterInvalidDefinitionError("the task has no attributes; see TaskSpec for what they are")
         return cls(attributes, (Path(context.path) / "defs.yaml").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Loads every task folder by itself: a broken one becomes a marked asset with its error, the others stay alive."""
+"""Loads every task folder separately: a broken one becomes a marked asset with its error, the others work."""
 
 import hashlib
 import logging
@@ -31,7 +31,7 @@ def load_tasks(roots: Iterable[Path], base: dg.Definitions, *, strict: bool) -> 
     """Merges all tasks of some folders into one code location.
 
     Args:
-        roots: whose sub-folders hold a ``defs.yaml`` each.
+        roots: folders whose sub-folders hold one ``defs.yaml`` each.
         base: what the tasks share: resources and executor.
         strict: raise for the first broken task instead of marking it.
 
@@ -62,7 +62,7 @@ def load_tasks(roots: Iterable[Path], base: dg.Definitions, *, strict: bool) -> 
 
 
 def load_task_definitions(roots: Iterable[Path], name: str, base: dg.Definitions) -> dg.Definitions:
-    """The code location with one task alone; the others are not built.
+    """The code location with one task only; the others are not built.
 
     Args:
         roots: as for :func:`load_tasks`.
@@ -76,30 +76,30 @@ def load_task_definitions(roots: Iterable[Path], name: str, base: dg.Definitions
 
 
 def _loadable(found: TaskFolder, base: dg.Definitions) -> dg.Definitions:
-    """A folder's definitions, which Dagster can load over what tasks share.
+    """A folder's definitions, which Dagster can load together with the shared ones.
 
     Raises:
         TaskError: they cannot be made or loaded.
     """
     try:
         with warnings.catch_warnings():
-            # Dagster warns of what is done here: pointing from an asset to its YAML is beta.
+            # Dagster warns that a reference from an asset to its YAML is beta.
             warnings.simplefilter("ignore", dg.BetaWarning)
-            # What Dagster refuses of a checked task (an owner, a tag), it refuses as the assets are made; to resolve
-            # the jobs as well would take as long again.
+            # If Dagster refuses something of a checked task (an owner, a tag), it does so when the assets are made;
+            # resolving the jobs too would take as long again.
             return _tasks(found) if found.tasks_alone else _components(found.folder, base)
     except (ComponentTreeException, dg.DagsterError, ValidationError) as error:
         raise _broken(found.folder, _reason(error), found.names) from error
 
 
 def _tasks(found: TaskFolder) -> dg.Definitions:
-    """As the component tree would build them; it takes thirty times as long to read a YAML."""
+    """The same definitions as from the component tree, which takes thirty times as long to read a YAML."""
     graphs = [TaskGraph(task, found.yaml, found.file) for task in tasks_of(found)]
     return dg.Definitions.merge(*(task_definitions(graph) for graph in graphs))
 
 
 def _components(folder: Path, base: dg.Definitions) -> dg.Definitions:
-    """Any components of Dagster's, as a tree of their own: in a common one, one broken YAML takes all down."""
+    """Other Dagster components, as a separate tree: in a shared tree, one broken YAML breaks all."""
     module = ModuleType(f"task_{_digest(folder)}")
     module.__file__ = str(folder / "__init__.py")
     module.__path__ = [str(folder)]
@@ -109,7 +109,7 @@ def _components(folder: Path, base: dg.Definitions) -> dg.Definitions:
 
 
 def _names(defs: dg.Definitions) -> set[str]:
-    """What no two folders may both define; tasks of different names cannot meet, other components may."""
+    """Names that only one folder may define. Tasks with different names never share one; other components may."""
     return {
         *(f"asset {key.to_user_string()}" for asset in defs.assets or () for key in _keys(asset)),
         *(f"job {job.name}" for job in defs.jobs or ()),
@@ -137,7 +137,7 @@ def _broken(folder: Path, found: str, names: Sequence[str] = ()) -> TaskError:
 
 
 def _reason(error: BaseException) -> str:
-    """What is wrong, a line a problem: file, line, key, sentence, what was given."""
+    """What is wrong, one line per problem: file, line, key, sentence, given value."""
     innermost = error
     while innermost.__cause__ is not None and not isinstance(innermost, ValidationError):
         innermost = innermost.__cause__
@@ -152,7 +152,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _marks(problems: Mapping[Path, TaskError]) -> dg.Definitions:
-    """Stand where the assets of broken tasks would be."""
+    """Assets that take the place of broken tasks."""
     names = [folder.name for folder in problems]
     return dg.Definitions(
         assets=[
@@ -172,7 +172,7 @@ def _mark(folder: str, digest: str, problem: TaskError) -> dg.AssetsDefinition:
         description=f"This task could not be loaded.\n\n```\n{problem}\n```",
     )
 
-    # Dagster would make the names of step and output of the key, and a folder may be called what they cannot be.
+    # Dagster would derive the names of step and output from the key, but a folder's name may not be valid for them.
     @dg.multi_asset(name=f"broken_{digest}", outs={"broken": asset})
     def broken() -> None:
         raise dg.Failure(description=str(problem), allow_retries=False)

@@ -1,1 +1,1 @@
-"""Who does row work over the pieces of a batch."""
+"""Engines: they do the row work over the pieces of a batch."""

@@ -1,4 +1,4 @@
-"""What an engine does, whichever it is: it checks a batch once, and streams its accepted rows to those who ask."""
+"""What every engine does: it checks a batch once, and streams its accepted rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from pipeline_assets.task.contract import Contract
 from pipeline_assets.task.preparation import AcceptedRows
 from pipeline_assets.task.spec import TaskSpec
 
-# Told the number of rows done so far.
+# Called with the number of rows done so far.
 Progress = Callable[[int], None]
-# One of :mod:`pipeline_assets.task.preparation`: SQL over the accepted rows.
+# A function of :mod:`pipeline_assets.task.preparation`: SQL over the accepted rows.
 Query = Callable[[AcceptedRows], str]
 
 
 @dataclass(frozen=True)
 class CheckedBatch:
-    """What a check found: the counts, and the rejected rows (``row_number``, ``reason``, the row as it came)."""
+    """The result of a check: the counts, and the rejected rows (``row_number``, ``reason``, the raw row)."""
 
     manifest: Manifest
     rejected: pa.RecordBatchReader
 
 
 class CheckedRows(Protocol):
-    """A batch that was checked before: its manifest, and the way to its accepted rows."""
+    """A batch that was checked before: its manifest and its accepted rows."""
 
     @property
     def manifest(self) -> Manifest:
@@ -36,7 +36,7 @@ class CheckedRows(Protocol):
         ...
 
     def open(self, query: Query) -> tuple[Contract, pa.RecordBatchReader]:
-        """The contract as it lies over the file, and the rows of a query, in file order, a batch of rows at a time.
+        """The contract as applied to the file, and the rows of a query, in file order, as a stream.
 
         Raises:
             ContractError: the file is not the one that was checked.
@@ -49,9 +49,9 @@ class Engine(Protocol):
     """Does the row work of batches."""
 
     def check(self, files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress: Progress) -> CheckedBatch:
-        """Reads a batch once, fingerprints it and holds every row to the contract."""
+        """Reads a batch once, computes its fingerprint and checks every row against the contract."""
         ...
 
     def load(self, files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path) -> CheckedRows:
-        """A batch as its last check left it."""
+        """A batch with the result of its last check."""
         ...

@@ -1,4 +1,4 @@
-"""The record of a batch's check: a manifest in the footer of the file of its rejected rows, written with it, whole."""
+"""The record of a batch's check: a manifest in the footer of the file of rejected rows, written together with it."""
 
 import json
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from pipeline_assets.stores.files.base import Area, FileStore, StoredFile
 from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.spec import TaskSpec
 
-# Under this key the rejected file's footer carries the manifest.
+# The key of the manifest in the footer of the rejected file.
 MANIFEST_KEY = "pipeline_assets.manifest"
-# What the rejected file has before the row as it came: where the row is, and why it was rejected.
+# The columns of the rejected file before the raw row: where the row is, and why it was rejected.
 ADDED_COLUMNS = 2
 
 
 @dataclass(frozen=True)
 class CheckRecord:
-    """What is on file of a check."""
+    """The stored result of a check."""
 
     manifest: Manifest
     stored: StoredFile
@@ -48,7 +48,7 @@ def record_of(files: FileStore, ref: BatchRef) -> CheckRecord:
 
 
 def current_record(files: FileStore, task: TaskSpec, ref: BatchRef) -> CheckRecord:
-    """As :func:`record_of`, of a check by the contract that the task has now.
+    """As :func:`record_of`, but only of a check by the task's present contract.
 
     Raises:
         DataError: it was not checked yet, or by another contract.
@@ -68,24 +68,24 @@ def current_record(files: FileStore, task: TaskSpec, ref: BatchRef) -> CheckReco
 
 
 def examples_of(record: CheckRecord, rules: int) -> dict[str, tuple[int, str]]:
-    """For the rules that are broken most, a row that breaks each, with the reason that it was given.
+    """For each of the rules that are broken most: a row that breaks it, with its reason.
 
-    Looks through the rejected rows until each rule has one.
+    Reads the rejected rows until each rule has one.
     """
     wanted = list(record.manifest.reasons)[:rules]
     found: dict[str, tuple[int, str]] = {}
     for batch in record.stored.batches(record.stored.schema.names[:ADDED_COLUMNS]):
         for row, reason in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
             for rule in wanted:
-                if rule not in found and _says(reason, rule):
+                if rule not in found and _is_reason_of(reason, rule):
                     found[rule] = (row, reason)
             if len(found) == len(wanted):
                 return found
     return found
 
 
-def _says(reason: str, rule: str) -> bool:
-    """Whether a row's reason is of a rule: it has the value that was found between the rule's name and its text."""
+def _is_reason_of(reason: str, rule: str) -> bool:
+    """Whether a reason is of a rule: between the rule's name and its text the reason has the value that was found."""
     of, _, text = rule.partition(": ")
     known = {"not allowed": " is not one of "}
     text = known.get(text, f" is no {text[4:]}" if text.startswith("not ") else text)
@@ -93,7 +93,7 @@ def _says(reason: str, rule: str) -> bool:
 
 
 def manifest_of(files: FileStore, ref: BatchRef) -> Manifest:
-    """What the batch's last check found, by whatever contract.
+    """The result of the batch's last check, by any contract.
 
     Raises:
         DataError: it was not checked yet.
@@ -107,5 +107,5 @@ def raw_asset(ref: BatchRef) -> str:
 
 
 def key_rule(task: TaskSpec) -> str:
-    """What the counts of reasons call a repeated key."""
+    """The name of a repeated key among the counts of reasons."""
     return f"key ({', '.join(task.key)}): repeats"

@@ -1,1 +1,1 @@
-"""Arrow streams in and out of the stores, a batch at a time, as Dagster's IO managers."""
+"""Dagster IO managers: they write and read Arrow streams in the stores, one batch at a time."""

@@ -1,4 +1,4 @@
-"""What an error means to Dagster: passing faults are tried again, the others fail at once with their message."""
+"""Errors for Dagster: transient errors are retried, the others fail at once with their message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,20 @@ import dagster as dg
 
 from pipeline_assets.errors import PipelineError, TransientError
 
-# 1, 2, 4, 8 seconds: a restarting database is back by then, and a run does not hang on one that is gone.
+# 1, 2, 4, 8 seconds: enough for a database to restart, and a run does not wait long for one that is gone.
 MAX_RETRIES = 4
 
 
 @contextmanager
 def translate_errors(retry_number: int | None) -> Iterator[None]:
-    """Hands a PipelineError to Dagster.
+    """Turns a PipelineError into an exception of Dagster.
 
     Args:
         retry_number: how often this step was tried before; ``None`` where Dagster knows no retry, as in resources.
 
     Raises:
-        dagster.RetryRequested: for a passing fault of a store.
-        dagster.Failure: for every other PipelineError, with its message as the failure's own.
+        dagster.RetryRequested: for a transient error of a store.
+        dagster.Failure: for every other PipelineError, with its message.
     """
     try:
         yield

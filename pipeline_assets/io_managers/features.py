@@ -1,4 +1,4 @@
-"""Features: a stream of prepared rows into the feature store, and out of it."""
+"""Features: writes a stream of prepared rows to the feature store, and reads it."""
 
 import dagster as dg
 import pyarrow as pa
@@ -13,13 +13,13 @@ from pipeline_assets.task.spec import TaskSpec
 
 
 class FeaturesIOManager(dg.IOManager):
-    """Swaps a batch of features in, whole or not at all."""
+    """Replaces a batch of features, whole or not at all."""
 
     def __init__(self, task: TaskSpec, features: FeatureStore) -> None:
         self._task, self._features = task, features
 
     def handle_output(self, context: dg.OutputContext, obj: pa.RecordBatchReader) -> None:
-        """Writes the stream; what goes wrong in it leaves the former batch in place."""
+        """Writes the stream; after an error the former batch stays."""
         ref = ref_of(context)
         table = self._table(ref)
         progress = Progress(context.log.info, f"features of {ref.batch} to {table.name}")

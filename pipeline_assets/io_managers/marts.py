@@ -1,4 +1,4 @@
-"""Marts: a stream of rows into a mart table, a batch replaced in one transaction."""
+"""Marts: writes a stream of rows to a mart; one transaction replaces a batch."""
 
 from collections.abc import Callable
 
@@ -16,13 +16,13 @@ from pipeline_assets.task.spec import TaskSpec
 
 
 class MartIOManager(dg.IOManager):
-    """Swaps a batch of mart rows in, whole or not at all, and keeps the task's lineage view up to date."""
+    """Replaces a batch of mart rows, whole or not at all, and keeps the task's lineage view up to date."""
 
     def __init__(self, task: TaskSpec, marts: MartStore) -> None:
         self._task, self._marts = task, marts
 
     def handle_output(self, context: dg.OutputContext, obj: pa.RecordBatchReader) -> None:
-        """Writes the stream; what goes wrong in it leaves the former batch in place."""
+        """Writes the stream; after an error the former batch stays."""
         ref = ref_of(context)
         table = mart_of(self._task, context.asset_key.path[-1])
         progress = Progress(context.log.info, f"rows of {ref.batch} to {table.name}")

@@ -1,4 +1,4 @@
-"""Which batch an IO manager is asked for: asset key and partition, read back."""
+"""Which batch an IO manager works on, by asset key and partition."""
 
 from typing import cast
 
@@ -9,7 +9,7 @@ from pipeline_assets.task.spec import Stage
 
 
 def ref_of(context: dg.OutputContext | dg.InputContext) -> BatchRef:
-    """The batch behind ``<task>/<stage>_...`` and its partition; ``predictions`` belong to predict."""
+    """The batch of an asset ``<task>/<stage>_...`` and a partition; ``predictions`` belong to predict."""
     task, asset = context.asset_key.path
     stage = asset.split("_", 1)[0]
     if stage not in ("train", "predict"):

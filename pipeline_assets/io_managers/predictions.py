@@ -1,4 +1,4 @@
-"""Predictions: out, the output file and beside it the scores of all rows; in, those scores."""
+"""Predictions: writes the output file and, beside it, the scores of all rows; reads those scores."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,14 +24,14 @@ MADE_UNDER: tuple[Slice, ...] = ("contract", "features", "target", "output")
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """A batch on its way out.
+    """A batch to be written.
 
     Attributes:
         rows: scored, a few at a time, in file order.
         output_schema: of the output file.
         scores_schema: of the scores.
-        provenance: what the files say of themselves: input uri and sha256, task, batch, model version, run id, and
-            the fingerprints of the task.
+        provenance: metadata of the files: input uri and sha256, task, batch, model version, run id, and the
+            fingerprints of the task.
         expected: how many rows will be scored.
     """
 
@@ -44,20 +44,20 @@ class ScoredBatch:
 
 @dataclass(frozen=True)
 class StoredScores:
-    """The scores of a batch's rows, all of them, and what the file says of itself."""
+    """The scores of all rows of a batch, and the provenance in the file's metadata."""
 
     rows: pa.RecordBatchReader
     provenance: dict[str, str]
 
 
 class PredictionsIOManager(dg.IOManager):
-    """Writes the output file and the scores; each appears whole or not at all, the output last."""
+    """Writes the scores and then the output file; each appears whole or not at all."""
 
     def __init__(self, task: TaskSpec, files: FileStore) -> None:
         self._task, self._files = task, files
 
     def handle_output(self, context: dg.OutputContext, obj: ScoredBatch) -> None:
-        """Scores while it writes."""
+        """Scores the rows while it writes them."""
         ref = ref_of(context)
         progress = Progress(context.log.info, f"scores of {ref.batch}", obj.expected)
         metadata = {f"{PREFIX}{name}": value for name, value in obj.provenance.items()}
@@ -76,8 +76,8 @@ class PredictionsIOManager(dg.IOManager):
                 written += rows.output.num_rows
                 progress(progress.rows + rows.scores.num_rows)
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
-            # The two files change one after the other. Whoever wrote the output last finds here whether the scores
-            # beside it are its own; if not, it writes both again, so that two runs at once end as one of them.
+            # The two files change one after the other. The run that wrote the output last checks here that the scores
+            # are its own; if not, it writes both again, so that two simultaneous runs end as one of them.
             check_still_those_of(self._files, ref, obj.provenance)
         context.add_output_metadata(
             {
@@ -100,7 +100,7 @@ class PredictionsIOManager(dg.IOManager):
 
         def rows() -> Iterator[pa.RecordBatch]:
             yield from scores.rows
-            # Before the reader commits what it made of them: the mart ends at the scores that are on file.
+            # Checked before the reader commits, so that the mart ends with the scores that are stored.
             check_still_those_of(self._files, ref, scores.provenance)
 
         return StoredScores(pa.RecordBatchReader.from_batches(scores.rows.schema, rows()), scores.provenance)
@@ -138,7 +138,7 @@ def check_output(task: TaskSpec, ref: BatchRef, provenance: dict[str, str]) -> N
 
 
 def check_still_those_of(files: FileStore, ref: BatchRef, provenance: dict[str, str]) -> None:
-    """Refuses to go on once another run has put its scores of the batch in place of these.
+    """Refuses to go on once another run has replaced these scores of the batch.
 
     Raises:
         TransientError: names the other run.

@@ -1,4 +1,4 @@
-"""How far a long step is, in its log: a line each hundred thousand rows, or each tenth of more than a million."""
+"""Logs the progress of a long step: one line per 100,000 rows, or per tenth of more than a million rows."""
 
 import time
 from collections.abc import Callable
@@ -7,12 +7,12 @@ import dagster as dg
 
 
 class Progress:
-    """Counts rows and logs now and then.
+    """Counts rows and logs from time to time.
 
     Args:
-        log: told ``<doing>: <rows> of <total> rows``.
+        log: called with ``<doing>: <rows> of <total> rows``.
         doing: what is being done.
-        total: rows to come, where that is known.
+        total: expected rows; ``None`` if not known.
     """
 
     def __init__(self, log: Callable[[str], None], doing: str, total: int | None = None) -> None:

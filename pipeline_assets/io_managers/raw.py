@@ -1,4 +1,4 @@
-"""Raw batches: out, the rejected rows and the record of the check; in, the batch as that check left it."""
+"""Raw batches: writes the rejected rows and the record of the check; reads the batch with that result."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from pipeline_assets.task.spec import TaskSpec
 
 
 class RawIOManager(dg.IOManager):
-    """Keeps what a check of a batch found beside the batch; the file itself stays as it came."""
+    """Stores the result of a batch's check beside the batch; the file itself stays unchanged."""
 
     def __init__(self, task: TaskSpec, files: FileStore, scratch: Path) -> None:
         self._task, self._files, self._scratch = task, files, scratch
 
     def handle_output(self, context: dg.OutputContext, obj: CheckedBatch) -> None:
-        """Writes the rejected rows; fails the batch if no row is left, once they are safe."""
+        """Writes the rejected rows; then fails the batch if no row was accepted."""
         ref = obj.manifest.ref
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             with self._files.sink(Area.REJECTED, ref, obj.rejected.schema) as sink:
@@ -40,7 +40,7 @@ class RawIOManager(dg.IOManager):
                 )
 
     def load_input(self, context: dg.InputContext) -> RawBatch:
-        """The batch as its last check left it."""
+        """The batch with the result of its last check."""
         with translate_errors(context.step_context.previous_attempt_count):
             return load(self._files, self._task, ref_of(context), self._scratch)
 

@@ -1,4 +1,4 @@
-"""One stream for two readers, one after the other: what the first has read waits in a file for the second."""
+"""One stream for two readers, one after the other: a file keeps what the first has read for the second."""
 
 import tempfile
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from pipeline_assets.stores.files.prefetch import prefetch
 
 @contextmanager
 def twice(rows: pa.RecordBatchReader, folder: Path) -> Iterator[tuple[pa.RecordBatchReader, pa.RecordBatchReader]]:
-    """Gives two readers of a stream that can be read once: memory stays flat, and the stream is made once.
+    """Gives two readers of a stream that can be read only once; memory use is constant.
 
-    The first passes the rows on as they come; the second must start when the first has come to its end. Each is an
-    ordinary stream to a store of its own, so each store takes the batch as a whole or leaves it as it was.
+    The first passes the rows on; the second must start after the first has ended. To a store each is an ordinary
+    stream, so each store replaces the batch whole or not at all.
 
     Args:
         rows: the stream.
-        folder: for the file, which has no name and is gone with the process that holds it.
+        folder: for the file, which has no name and disappears with the process.
 
     Raises:
         StoreError: there is no space left in the folder. The first reader raises it.

@@ -1,4 +1,4 @@
-"""Champion and challenger on the same rows: on those that neither has learned from, as long as there are enough."""
+"""Compares champion and challenger on the same rows: if there are enough, on rows that neither has learned from."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.ml.training import evaluate
 from pipeline_assets.task.spec import TaskSpec
 
-ENOUGH = 100  # rows; fewer tell two models apart by chance
+ENOUGH = 100  # rows; with fewer the difference may be chance
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A version in a comparison, by the model that was evaluated: a refit has learned from every row of its batch.
+    """A version in a comparison, with its evaluated model: a refit has learned from every row of its batch.
 
     Attributes:
         model: the evaluated fit.
-        split: its rule; ``None`` where the version does not say.
+        split: its rule; ``None`` if unknown.
     """
 
     version: int
@@ -33,8 +33,8 @@ class Contestant:
 def compare(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: LabelledRows) -> Comparison:
     """Scores both versions on the challenger's validation rows that the champion has not learned from.
 
-    Where too few of those are left, both are scored on all of the challenger's validation rows, and the sentence
-    says of how many the champion has learned: that favours the champion, and a reader should know.
+    If there are too few of those, both are scored on all validation rows of the challenger. The sentence then says
+    how many of them the champion has learned from, because that favours the champion.
 
     Args:
         rows: the challenger's validation rows.

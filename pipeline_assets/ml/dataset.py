@@ -1,4 +1,4 @@
-"""Arrow record batches as the pandas frames that models take: strings by code, numbers without copies."""
+"""Arrow record batches as pandas frames for models: strings as category codes, numbers without copies."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,8 @@ class LabelledRows:
     Attributes:
         features: one column per feature, as :func:`scoring_frame` makes them.
         label: one value per row; int8, 0 or 1, for the kind ``binary``.
-        split_hash: int64 in [0, 2**53), one value per row: of the row's key, or of its address without one.
-        split_by: the values that a split by time orders, one per row; ``None`` where the task has none.
+        split_hash: int64 in [0, 2**53), one value per row: a hash of the row's key, or of its address without a key.
+        split_by: the values by which a split by time orders rows, one per row; ``None`` where the task has none.
     """
 
     features: "pd.DataFrame"
@@ -49,11 +49,11 @@ class LabelledRows:
 
 @dataclass(frozen=True)
 class TrainingFrame:
-    """A batch ready to train on, by row number, whatever order the store gave it in.
+    """A batch ready to train on, ordered by row number, whatever the order of the store.
 
     Attributes:
         rows: the labelled rows.
-        unlabelled: rows left out, for they have no label.
+        unlabelled: number of rows left out because they have no label.
     """
 
     rows: LabelledRows
@@ -63,9 +63,9 @@ class TrainingFrame:
 def scoring_frame(batch: pa.RecordBatch | pa.Table, features: Features) -> "pd.DataFrame":
     """The features of one batch, in the order of ``features.names``.
 
-    Numeric columns are float64 with NaN for null, categorical ones are categories by code: CatBoost then
-    hashes each distinct string once, not each cell, and predictions stay those of plain strings, to the bit.
-    50 to 100 thousand rows a batch keep the fixed cost of a call small and the memory flat.
+    Numeric columns are float64 with NaN for null; categorical ones are pandas categories: CatBoost then hashes each
+    distinct string once instead of each cell, and predictions are bit-identical to those for plain strings.
+    50 to 100 thousand rows per batch keep the fixed cost of a call and the memory use small.
 
     Raises:
         DataError: a feature is missing, has another type, or is categorical and null somewhere.
@@ -82,7 +82,7 @@ def scoring_frame(batch: pa.RecordBatch | pa.Table, features: Features) -> "pd.D
 
 
 def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFrame:
-    """Reads a whole feature stream of the stage train; strings are coded batch by batch and never pile up.
+    """Reads a whole feature stream of the stage train; strings become codes batch by batch, to save memory.
 
     Args:
         stream: ``row_number``, the features, ``label``, the split's hash and, where the task splits by time,
@@ -115,7 +115,7 @@ def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFram
 
 
 def _by_row_number(table: pa.Table) -> pa.Table:
-    """A model depends on the order of its rows; the order of a store must not show in it."""
+    """Orders rows by number: a model depends on the order of its rows, and must not depend on a store's order."""
     numbers = table.column(_ROW_NUMBER).to_numpy()
     return table if bool(np.all(numbers[1:] > numbers[:-1])) else table.take(np.argsort(numbers, kind="stable"))
 

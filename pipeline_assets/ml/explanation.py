@@ -1,4 +1,4 @@
-"""Why a row got its score: what each feature adds to it, by the version that gave it."""
+"""Why a row got its score: what each feature adds to it, by the version that scored it."""
 
 from dataclasses import dataclass
 from math import exp
@@ -15,7 +15,7 @@ class Contribution:
     """What one feature adds to the score of a row.
 
     Attributes:
-        value: as the model saw it; ``None`` is missing.
+        value: the model's input; ``None`` is missing.
         log_odds: its exact SHAP value.
     """
 
@@ -26,12 +26,12 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A score as the sum of a base and the contributions of the features, in log-odds.
+    """A score as the sum of a base and of the features' contributions, in log-odds.
 
     Attributes:
         version: of the model.
         base: the expected score, before any feature is known.
-        contributions: of every feature, the largest first by size, whatever its sign.
+        contributions: of every feature, the largest absolute value first.
     """
 
     version: int

@@ -1,4 +1,4 @@
-"""Reasons of a choice as data: a code and its values, which are an English sentence here and another on the page."""
+"""Reasons of a choice as data: a code and its values. Here they become an English sentence; the page has its own."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +38,7 @@ SENTENCES = {
     "better": (
         "version {winner} becomes champion: it is better than {previous}, {metric} {new:.4f} against {old:.4f} on {on}"
     ),
-    # before scoring, and by the other policies
+    # before scoring, and with the other policies
     "champion": "version {winner} is champion",
     "no_champion": "no version is champion, and version {winner} is the newest that can predict",
     "champion_cannot": (
@@ -56,7 +56,7 @@ class Reason:
 
     Args:
         code: a key of :data:`SENTENCES`.
-        values: what its sentence names; a value may be a reason itself.
+        values: of the sentence's fields; a value may be a reason itself.
     """
 
     code: str
@@ -68,11 +68,11 @@ class Reason:
 
     @property
     def sentence(self) -> str:
-        """In English."""
+        """The reason as an English sentence."""
         shown = {name: each.sentence if isinstance(each, Reason) else each for name, each in self.values.items()}
         return SENTENCES[self.code].format(**shown)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values: ``code`` and ``values``, a value that is a reason likewise."""
+        """As plain values: ``code`` and ``values``; a value that is a reason is converted too."""
         values = {name: each.to_json() if isinstance(each, Reason) else each for name, each in self.values.items()}
         return {"code": self.code, "values": values}

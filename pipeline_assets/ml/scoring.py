@@ -1,4 +1,4 @@
-"""Scoring: accepted rows and their features side by side, in; scores and the rows of the output file, out."""
+"""Scoring: turns accepted rows and their features into scores and the rows of the output file."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def scores_schema(task: TaskSpec) -> pa.Schema:
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """Scores of some rows (:func:`scores_schema`), and those of the rows that the output file takes."""
+    """Scores of some rows (:func:`scores_schema`), and the rows for the output file."""
 
     scores: pa.RecordBatch
     output: pa.RecordBatch
@@ -41,9 +41,9 @@ class Scorer:
     """Scores a batch with one model version.
 
     Args:
-        contract: laid over the raw file: it says how the rows as they came get the types that ``where`` sees.
+        contract: applied to the raw file: it says how raw rows get the types that ``where`` uses.
         batch: its name, for the row address.
-        predict: the model: features of n rows to n predictions.
+        predict: the model: takes features of n rows and gives n predictions.
         model_version: for the column of that name.
     """
 
@@ -58,7 +58,7 @@ class Scorer:
         self._connection: duckdb.DuckDBPyConnection = sql.connect()
 
     def output_schema(self, raw: pa.Schema) -> pa.Schema:
-        """The output file's columns, given those of the rows as they came (the row number first)."""
+        """The output file's columns, by those of the raw rows (the row number first)."""
         nothing = pa.RecordBatch.from_pylist([], schema=raw)
         return self._rows(nothing, np.empty(0)).output.schema
 
@@ -66,7 +66,7 @@ class Scorer:
         """Scores the rows of both streams, which must hold the same rows in the same order.
 
         Raises:
-            DataError: they do not; or an expression of the output fails on a row.
+            DataError: the rows differ, or an expression of the output fails on a row.
         """
         for raw_rows, feature_rows in aligned(raw, features):
             yield self._rows(raw_rows, self._predict(feature_rows))
@@ -85,7 +85,7 @@ class Scorer:
         return ScoredRows(scores, self._output(kept, own))
 
     def _output(self, kept: pa.RecordBatch, own: Mapping[str, pa.Array]) -> pa.RecordBatch:
-        """The file's own columns, then what the task appends, then the row address: the link is never lost."""
+        """The file's columns, then the columns that the task appends, then always the row address."""
         output = self._task.output
         if output.select is None:
             names = list(self._contract.raw)
@@ -109,9 +109,9 @@ class Scorer:
         """The values of expressions over the typed raw columns and the pipeline's own, in the order given.
 
         Args:
-            raw: rows as they came, the row number first.
+            raw: the raw rows, the row number first.
             own: the pipeline's own columns by their usual names.
-            expressions: SQL by the key that the task has it under.
+            expressions: SQL by its key in the task.
         """
         places = {name: f"__own_{place}" for place, name in enumerate(own)}
         scored = pa.RecordBatch.from_arrays(
@@ -137,19 +137,19 @@ class Scorer:
     def _failure(
         self, raw: pa.RecordBatch, scored: pa.RecordBatch, typed: str, expressions: Mapping[str, str]
     ) -> DataError:
-        """Which expression fails, and on which row first: found by halves, since DuckDB does not say."""
+        """Which expression fails, and its first failing row: found by bisection, because DuckDB does not say."""
         for key, expression in expressions.items():
             query = f"select (\n{expression}\n) as value from ({typed})"
-            said = self._says(scored, query)
+            said = self._error_of(scored, query)
             if said is None:
                 continue
             first, count = 0, scored.num_rows
             while count > 1:
                 half = count // 2
-                if self._says(scored.slice(first, half), query) is None:
+                if self._error_of(scored.slice(first, half), query) is None:
                     first, half = first + half, count - half
                 count = half
-            said = self._says(scored.slice(first, 1), query) or said
+            said = self._error_of(scored.slice(first, 1), query) or said
             return DataError(
                 f"the expression {key} fails on a row",
                 column=key,
@@ -163,7 +163,7 @@ class Scorer:
         output = self._task.output
         return str(output.where) if key == "output.where" else (output.select or {})[key.removeprefix("output.select.")]
 
-    def _says(self, scored: pa.RecordBatch, query: str) -> str | None:
+    def _error_of(self, scored: pa.RecordBatch, query: str) -> str | None:
         try:
             self._query(scored, query)
         except duckdb.Error as error:

@@ -1,4 +1,4 @@
-"""Which model version predicts, by the algorithm the task states, and the record of each choice."""
+"""Chooses the model version that predicts, by the task's algorithm, and records each choice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.task.fingerprints import Slice
 from pipeline_assets.task.spec import Features, Stage, TaskSpec
 
-# A version predicts only features of the very values that it was fitted on, for the very target.
+# A version predicts only if features and target are defined exactly as when it was fitted.
 MUST_AGREE: tuple[Slice, ...] = ("features", "target")
 
 FeatureKind = Literal["numeric", "categorical"]
@@ -20,7 +20,7 @@ FeatureColumns = tuple[tuple[str, FeatureKind], ...]
 
 
 def feature_columns(features: Features) -> FeatureColumns:
-    """What a version's columns must equal: names and kinds in the order that the model sees them."""
+    """Names and kinds of the features in the order of the model's input: a version must have the same."""
     return (
         *((name, "numeric") for name in features.numeric),
         *((name, "categorical") for name in features.categorical),
@@ -29,19 +29,19 @@ def feature_columns(features: Features) -> FeatureColumns:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A registered version, as the registry knows it.
+    """A registered version, from the registry.
 
     Attributes:
         version: its number; later is newer.
         run_id: the MLflow run that made it.
-        ready: its making was finished.
-        features: the columns it was fitted on; ``None`` where the version does not say.
+        ready: its registration was finished.
+        features: the columns it was fitted on; ``None`` if unknown.
         metrics: on its own validation rows.
         created: when, with a time zone.
-        champion: it holds the alias.
-        fingerprints: of the task that made it, by slice; ``None`` where the version does not say.
-        split: how its batch was shared out; ``None`` where the version does not say.
-        dagster_run: the Dagster run that made it; ``None`` where the version does not say.
+        champion: whether it has the alias.
+        fingerprints: of the task that made it, by slice; ``None`` if unknown.
+        split: the rule that divided its batch; ``None`` if unknown.
+        dagster_run: the Dagster run that made it; ``None`` if unknown.
     """
 
     version: int
@@ -62,7 +62,7 @@ class JudgedOn:
 
     Attributes:
         rows: how many.
-        learned: how many of them the champion fitted or stopped on, or may have.
+        learned: how many of them fitted or stopped the champion, or may have done so.
         sentence: what they are, for the record of choice.
     """
 
@@ -73,11 +73,11 @@ class JudgedOn:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores on one and the same set of rows.
+    """Scores on the same set of rows.
 
     Attributes:
         challenger: the version just trained.
-        scores: metrics by version: the challenger's and, if one fits, the champion's.
+        scores: metrics by version: the challenger's and, if the champion can predict, the champion's.
         judged_on: the rows; ``None`` where there was no champion to compare with.
     """
 
@@ -91,8 +91,8 @@ class EvaluatedCandidate:
     """A candidate in a record of choice.
 
     Attributes:
-        reason: why it cannot predict; ``None`` where it can.
-        same_rows: its metric on the rows on which champion and challenger were compared, where it was.
+        reason: why it cannot predict; ``None`` if it can.
+        same_rows: its metric on the rows of the comparison; ``None`` if it was not compared.
     """
 
     version: int
@@ -104,12 +104,12 @@ class EvaluatedCandidate:
 
     @property
     def eligible(self) -> bool:
-        """It can predict."""
+        """Whether it can predict."""
         return self.reason is None
 
     @property
     def why_not(self) -> str | None:
-        """Why it cannot predict, as a sentence."""
+        """Why it cannot predict, as a sentence; ``None`` if it can."""
         return None if self.reason is None else self.reason.sentence
 
     def to_json(self) -> dict[str, Any]:
@@ -132,10 +132,10 @@ class Choice:
 
     Attributes:
         stage: of the run that chose.
-        minimum_gain: asked of a challenger, in the metric's unit.
+        minimum_gain: that a challenger needs, in the metric's unit.
         winner: the version that predicts.
-        previous: the version that held the alias before.
-        gain: the challenger's over the champion on the same rows; ``None`` where they were not compared.
+        previous: the version that had the alias before.
+        gain: of the challenger over the champion on the same rows; ``None`` if they were not compared.
         because: the reason, as a code and its values.
         judged_on: the rows of the comparison, where there was one.
     """
@@ -177,7 +177,7 @@ class Choice:
 
 
 def fitting_champion(task: TaskSpec, candidates: Sequence[Candidate]) -> Candidate | None:
-    """The version that holds the alias, if it can predict: the one that a challenger is compared with."""
+    """The version that has the alias, if it can predict: challengers are compared with it."""
     return next((each for each in candidates if each.champion and _why_not(task, each) is None), None)
 
 
@@ -185,17 +185,17 @@ def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparis
     """Chooses the version that predicts.
 
     Args:
-        task: whose ``selection`` and ``limits`` say how.
-        candidates: every registered version, fit or not.
-        comparison: at the end of a training, the challenger beside the champion; ``None`` when predicting.
+        task: its ``selection`` and ``limits`` say how.
+        candidates: every registered version, whether or not it can predict.
+        comparison: of challenger and champion at the end of a training; ``None`` when predicting.
 
     Raises:
-        SelectionError: no version can predict, or not the one that the task names.
+        SelectionError: no version can predict, or the one that the task names cannot.
     """
     ordered = sorted(candidates, key=lambda each: each.version)
     holder = next((each for each in ordered if each.champion), None)
     metric = task.training.metric
-    looked_at = tuple(
+    evaluated = tuple(
         EvaluatedCandidate(
             version=each.version,
             run_id=each.run_id,
@@ -206,20 +206,20 @@ def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparis
         )
         for each in ordered
     )
-    _check_any(task, looked_at)
+    _check_any(task, evaluated)
     policy = task.selection.policy
     difference = None
     if policy == "champion" and comparison:
-        winner, difference, because = _challenge(task, looked_at, holder, comparison)
+        winner, difference, because = _challenge(task, evaluated, holder, comparison)
     elif policy == "champion":
-        winner, because = _champion_or_newest(looked_at, holder)
+        winner, because = _champion_or_newest(evaluated, holder)
     elif policy == "best_metric":
-        winner, because = _best(task, looked_at)
+        winner, because = _best(task, evaluated)
     elif policy == "latest":
-        winner = _newest(looked_at)
+        winner = _newest(evaluated)
         because = Reason("newest", winner=winner)
     else:
-        winner = _named(task, looked_at)
+        winner = _named(task, evaluated)
         because = Reason("named", winner=winner)
     return Choice(
         task=task.name,
@@ -227,7 +227,7 @@ def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparis
         policy=policy,
         metric=metric,
         minimum_gain=task.selection.minimum_gain,
-        candidates=looked_at,
+        candidates=evaluated,
         winner=winner,
         previous=holder.version if holder else None,
         gain=difference,
@@ -237,7 +237,7 @@ def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparis
 
 
 def _why_not(task: TaskSpec, candidate: Candidate) -> Reason | None:
-    """Why a version cannot predict for the task as it is now."""
+    """Why a version cannot predict for the present task; ``None`` if it can."""
     if not candidate.ready:
         return Reason("unfinished")
     if candidate.features is None or candidate.fingerprints is None:
@@ -252,7 +252,7 @@ def _why_not(task: TaskSpec, candidate: Candidate) -> Reason | None:
 
 
 def _below(task: TaskSpec, candidate: Candidate) -> Reason | None:
-    """Why a version that fits is not good enough."""
+    """Why a version with the right features and target is not good enough; ``None`` if it is."""
     metric, limit, kind = task.training.metric, task.limits.metric, kind_of(task)
     value = candidate.metrics.get(metric)
     if value is None and (limit is not None or task.selection.policy == "best_metric"):
@@ -275,10 +275,10 @@ def _differences(was_columns: FeatureColumns, wanted: FeatureColumns) -> str | N
     return "; ".join(parts) or "another order"
 
 
-def _check_any(task: TaskSpec, looked_at: Sequence[EvaluatedCandidate]) -> None:
-    if any(each.eligible for each in looked_at):
+def _check_any(task: TaskSpec, evaluated: Sequence[EvaluatedCandidate]) -> None:
+    if any(each.eligible for each in evaluated):
         return
-    listed = "; ".join(f"version {each.version}: {each.why_not}" for each in looked_at)
+    listed = "; ".join(f"version {each.version}: {each.why_not}" for each in evaluated)
     raise SelectionError(
         f"no model version of {task.name} can predict",
         task=task.name,
@@ -288,18 +288,18 @@ def _check_any(task: TaskSpec, looked_at: Sequence[EvaluatedCandidate]) -> None:
     )
 
 
-def _newest(looked_at: Sequence[EvaluatedCandidate]) -> int:
-    return max(each.version for each in looked_at if each.eligible)
+def _newest(evaluated: Sequence[EvaluatedCandidate]) -> int:
+    return max(each.version for each in evaluated if each.eligible)
 
 
 def _challenge(
-    task: TaskSpec, looked_at: Sequence[EvaluatedCandidate], holder: Candidate | None, comparison: Comparison
+    task: TaskSpec, evaluated: Sequence[EvaluatedCandidate], holder: Candidate | None, comparison: Comparison
 ) -> tuple[int, float | None, Reason]:
-    by_version = {each.version: each for each in looked_at}
+    by_version = {each.version: each for each in evaluated}
     challenger = by_version[comparison.challenger]
     champion = None if holder is None else by_version[holder.version]
     if champion is None or champion.reason is not None:
-        winner, because = _without_champion(looked_at, challenger, champion)
+        winner, because = _without_champion(evaluated, challenger, champion)
         return winner, None, because
     if champion.version == challenger.version:
         return champion.version, None, Reason("champion", winner=champion.version)
@@ -320,46 +320,46 @@ def _challenge(
 
 
 def _without_champion(
-    looked_at: Sequence[EvaluatedCandidate], challenger: EvaluatedCandidate, before: EvaluatedCandidate | None
+    evaluated: Sequence[EvaluatedCandidate], challenger: EvaluatedCandidate, before: EvaluatedCandidate | None
 ) -> tuple[int, Reason]:
-    """Who becomes champion where there is none that can predict."""
+    """Which version becomes champion if the present champion cannot predict or there is none."""
     was = {} if before is None else {"previous": before.version, "why_not": before.reason}
     if challenger.reason is None:
         code = "first_champion" if before is None else "champion_unfit"
         return challenger.version, Reason(code, winner=challenger.version, **was)
-    newest = _newest(looked_at)
+    newest = _newest(evaluated)
     code = "challenger_unfit_no_champion" if before is None else "challenger_and_champion_unfit"
     also = {"challenger": challenger.version, "challenger_why_not": challenger.reason}
     return newest, Reason(code, winner=newest, **was, **also)
 
 
-def _champion_or_newest(looked_at: Sequence[EvaluatedCandidate], holder: Candidate | None) -> tuple[int, Reason]:
+def _champion_or_newest(evaluated: Sequence[EvaluatedCandidate], holder: Candidate | None) -> tuple[int, Reason]:
     if holder is None:
-        winner = _newest(looked_at)
+        winner = _newest(evaluated)
         return winner, Reason("no_champion", winner=winner)
-    champion = next(each for each in looked_at if each.version == holder.version)
+    champion = next(each for each in evaluated if each.version == holder.version)
     if champion.reason is None:
         return champion.version, Reason("champion", winner=champion.version)
-    winner = _newest(looked_at)
+    winner = _newest(evaluated)
     return winner, Reason("champion_cannot", winner=winner, previous=champion.version, why_not=champion.reason)
 
 
-def _best(task: TaskSpec, looked_at: Sequence[EvaluatedCandidate]) -> tuple[int, Reason]:
+def _best(task: TaskSpec, evaluated: Sequence[EvaluatedCandidate]) -> tuple[int, Reason]:
     metric = task.training.metric
-    values = {each.version: each.metrics[metric] for each in looked_at if each.eligible}
+    values = {each.version: each.metrics[metric] for each in evaluated if each.eligible}
     winner = best(kind_of(task), metric, values)
     return winner, Reason("best", winner=winner, metric=metric, value=values[winner], count=len(values))
 
 
-def _named(task: TaskSpec, looked_at: Sequence[EvaluatedCandidate]) -> int:
+def _named(task: TaskSpec, evaluated: Sequence[EvaluatedCandidate]) -> int:
     wanted = task.selection.version
-    named = next((each for each in looked_at if each.version == wanted), None)
+    named = next((each for each in evaluated if each.version == wanted), None)
     if named is None:
         raise SelectionError(
             "there is no such model version",
             task=task.name,
             found=wanted,
-            available=[each.version for each in looked_at],
+            available=[each.version for each in evaluated],
             do="name one of these under selection, or choose another policy",
         )
     if named.why_not is not None:
@@ -367,7 +367,7 @@ def _named(task: TaskSpec, looked_at: Sequence[EvaluatedCandidate]) -> int:
             "the model version that the task names cannot predict",
             task=task.name,
             found=f"version {named.version}: {named.why_not}",
-            available=[each.version for each in looked_at if each.eligible],
+            available=[each.version for each in evaluated if each.eligible],
             do="name one of these under selection, or choose another policy",
         )
     return named.version

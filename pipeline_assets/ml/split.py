@@ -1,7 +1,6 @@
-"""Which labelled rows fit a model, which stop its fit and which evaluate it: the latest values, or a hash of the key.
+"""Which labelled rows fit a model, stop its fit or evaluate it: by the latest values or by a hash of the key.
 
-The rule of a split is a value that a version keeps: by it the side of any row can be told later, without the data
-that the version was made of.
+A version keeps the rule of its split. The rule gives the side of any row later, without the data of the training.
 """
 
 import datetime as dt
@@ -22,7 +21,8 @@ TRAINING, STOPPING, VALIDATION = 0, 1, 2
 SIDES = ("training", "stopping", "validation")
 
 _SPAN = float(2**53)  # hashes are below it
-# A label with fewer rows than this on its smallest side is shared out by count: chance would leave a side empty.
+# If a label has fewer rows than this on its smallest side, its rows are divided by count: chance might leave a side
+# empty.
 _FEW = 30
 _VALUES = 3  # a split by time needs one value per side
 
@@ -31,23 +31,23 @@ Side = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How the rows of one batch were shared out.
+    """How the rows of one batch were divided into sides.
 
     Attributes:
         by: ``share``: by a hash of the key or row address; ``time``: by the values of a column.
-        batch: whose rows they were.
+        batch: that had the rows.
         sha256: of that batch's file.
-        key: the task's key columns; empty where a row is told by its address.
+        key: the task's key columns; empty if rows are identified by their address.
         seed: mixed into the hash.
-        fraction: asked for the validation rows.
-        stopping_fraction: asked for the stopping rows, of the others.
+        fraction: wanted share of validation rows.
+        stopping_fraction: wanted share of stopping rows among the others.
         cuts: by label: rows whose mixed hash, in [0, 1), is below the first number are validation rows, below the
             second stopping rows, the others training rows. Empty in a split by time.
-        column: that a split by time orders by.
+        column: by which a split by time orders rows.
         column_type: its Arrow type.
-        first: the smallest value of that column in the batch, as text; so the other two.
-        stopping_from: the first value that stops.
-        validation_from: the first value that evaluates.
+        first: the smallest value of that column in the batch, as text like the next two.
+        stopping_from: the first value of the stopping rows.
+        validation_from: the first value of the validation rows.
     """
 
     by: Literal["share", "time"]
@@ -70,21 +70,21 @@ class SplitRule:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SplitRule":
-        """From what :meth:`to_json` gave.
+        """The inverse of :meth:`to_json`.
 
         Raises:
-            TypeError, ValueError, KeyError: it is something else.
+            TypeError, ValueError, KeyError: the data is not from :meth:`to_json`.
         """
         cuts = {str(name): (float(first), float(second)) for name, (first, second) in data["cuts"].items()}
         return cls(**{**data, "key": tuple(data["key"]), "cuts": cuts})
 
     def side_of(self, rows: LabelledRows, strata: NDArray[np.int64]) -> Side:
-        """The side of each row, as if it were of this rule's batch: 0 training, 1 stopping, 2 validation.
+        """The side of each row, as if it were in this rule's batch: 0 training, 1 stopping, 2 validation.
 
         Args:
-            rows: in a split by time, with what they are split by.
-            strata: the group of each row, as the kind gives it; a group that the batch did not have is shared out
-                by the fractions.
+            rows: in a split by time, with ``split_by``.
+            strata: the group of each row, from the kind; a group that the batch did not have is divided by the
+                fractions.
         """
         side = np.full(len(rows), TRAINING, dtype=np.int8)
         if self.by == "time":
@@ -100,12 +100,12 @@ class SplitRule:
         return side
 
     def may_have_learned(self, rows: LabelledRows, strata: NDArray[np.int64], of: "SplitRule") -> NDArray[np.bool_]:
-        """Which rows of another version's batch this version fitted or stopped on, or may have: true where unsure.
+        """Which rows of another version's batch this version learned from, or may have: true if unsure.
 
         Args:
             rows: of the other version's batch.
             strata: their groups.
-            of: the other version's rule: it says which batch they are of, and how rows are told apart there.
+            of: the other version's rule: it says which batch has the rows, and how they are identified there.
         """
         everything = np.ones(len(rows), dtype=bool)
         if self.by == "time":
@@ -118,15 +118,15 @@ class SplitRule:
         if self.sha256 == of.sha256 and (self.key or same_batch):
             return np.asarray(self.side_of(rows, strata) != VALIDATION)
         if not self.key:
-            # Rows are told by their address: those of another batch are other rows, as far as anyone can tell.
+            # Rows are identified by their address: rows of another batch count as other rows.
             return everything if same_batch or self.sha256 == of.sha256 else ~everything
-        # The same key may have had another label there.
+        # The same key may have had another label in that batch.
         safe = min((cut for cut, _ in self.cuts.values()), default=self.plain_cut[0])
         return np.asarray(_mixed(rows.split_hash, self.seed) >= safe)
 
     @property
     def plain_cut(self) -> tuple[float, float]:
-        """The cuts of a label that has rows enough for chance to share them out."""
+        """The cuts of a label that has enough rows to divide them by hash."""
         return self.fraction, self.fraction + (1 - self.fraction) * self.stopping_fraction
 
     def _at_least(self, rows: LabelledRows, text: str | None) -> NDArray[np.bool_]:
@@ -137,19 +137,19 @@ class SplitRule:
 
 
 def split_rule(rows: LabelledRows, task: TaskSpec, strata: NDArray[np.int64], *, batch: str, sha256: str) -> SplitRule:
-    """The rule that shares out the labelled rows of a batch as the task says; no side of it is empty.
+    """The rule that divides the labelled rows of a batch as the task says; no side is empty.
 
-    By time, rows of equal value stay together, so that a day is never on two sides; a cut is the one between two
-    values that comes nearest to the fraction. By share, a row's hash decides, so that a key is on the same side in
-    every batch; of a label that has few rows, each side gets its share by count.
+    By time, rows of equal value stay together, so that a day is never on two sides; each cut is between the two
+    values where the share is nearest to the fraction. By share, a row's hash decides, so that a key is on the same
+    side in every batch; if a label has few rows, each side gets its share of them by count.
 
     Args:
-        strata: the group of each row of which every side should have some, as the kind gives it.
+        strata: the group of each row, from the kind; every side should have rows of each group.
         batch: its name.
         sha256: of its file.
 
     Raises:
-        DataError: there are too few rows or values for three sides, or a labelled row has no value to order by.
+        DataError: there are too few rows or values for three sides, or a labelled row has no value in ``column``.
     """
     validation = task.training.validation
     rule = SplitRule(
@@ -177,7 +177,7 @@ def split_rule(rows: LabelledRows, task: TaskSpec, strata: NDArray[np.int64], *,
 
 
 def _mixed(hashes: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
-    """Hashes as even numbers in [0, 1), other ones for another seed (SplitMix64's finaliser, Steele et al. 2014)."""
+    """Hashes as uniform numbers in [0, 1) that depend on the seed (SplitMix64's finaliser, Steele et al. 2014)."""
     value = hashes.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -210,7 +210,7 @@ def _counted(own: NDArray[np.float64], plain: tuple[float, float], stratum: np.i
 
 
 def _bounds(values: pa.ChunkedArray, validation: Validation) -> tuple[str, str, str]:
-    """The first value of all, the first that stops and the first that evaluates, as text."""
+    """The first value of all, of the stopping rows and of the validation rows, as text."""
     ranks = _ranks(values, str(validation.column))
     counts = np.bincount(ranks)
     if len(counts) < _VALUES:
@@ -231,14 +231,14 @@ def _bounds(values: pa.ChunkedArray, validation: Validation) -> tuple[str, str, 
 
 
 def _cut(counts: NDArray[np.int64], fraction: float, keep: int) -> int:
-    """The first value of the later side: rows before each possible cut against those asked for; the earlier of two."""
+    """The first value of the later side: the cut with the row count nearest to the wanted one; of two, the earlier."""
     up_to = np.cumsum(counts)
     wanted = up_to[-1] * (1 - fraction)
     return int(np.argmin(np.abs(up_to[keep - 1 : -1] - wanted))) + keep
 
 
 def _ranks(values: pa.ChunkedArray, column: str) -> NDArray[np.int64]:
-    """The values' places among the distinct values, from 0."""
+    """The positions of the values among the sorted distinct values, from 0."""
     missing = pc.is_null(values, nan_is_null=True)
     if pc.any(missing).as_py():
         raise DataError(

@@ -1,4 +1,4 @@
-"""One training: labelled rows in; a model out, evaluated on rows that neither fitted it nor stopped its fit."""
+"""One training: makes a model from labelled rows, evaluated on rows that neither fitted it nor stopped its fit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,21 +16,21 @@ from pipeline_assets.task.spec import TaskSpec
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted model and how it does.
+    """A fitted model and its evaluation.
 
     Attributes:
-        fit: the evaluated model, its parameters, curves and importance: all numbers here are its own.
+        fit: the evaluated model, its parameters, curves and importance. All numbers here are of this fit.
         model: the one to register: ``fit.model``, or a refit of it on all labelled rows.
-        refitted: whether it is a refit.
-        split: the rule by which the rows were shared out.
+        refitted: whether ``model`` is a refit.
+        split: the rule that divided the rows.
         validation: the rows that evaluated ``fit``.
         prediction: of ``fit.model``, one value per validation row.
         metrics: on the validation rows, every metric of the kind.
-        baseline: the same of a prediction that knows nothing but the labels of the training rows.
-        details: further numbers of the kind.
-        training_rows: that ``fit`` learned from.
-        stopping_rows: that stopped it.
-        unlabelled: rows of the batch left out.
+        baseline: the same metrics of a prediction that knows only the labels of the training rows.
+        details: more numbers of the kind.
+        training_rows: how many ``fit`` learned from.
+        stopping_rows: how many stopped it.
+        unlabelled: rows of the batch that were left out.
         share: mean label of the training rows.
     """
 
@@ -50,7 +50,7 @@ class Trained:
 
     @property
     def labelled_rows(self) -> int:
-        """The rows of all three sides, from which a refit learned."""
+        """Number of rows of all three sides; a refit learns from all of them."""
         return self.training_rows + self.stopping_rows + len(self.validation)
 
 
@@ -65,14 +65,14 @@ def train(
     """Splits, fits, evaluates and, where the task says so, refits on all labelled rows.
 
     Args:
-        task: whose ``training`` says how.
+        task: its ``training`` says how.
         frame: the batch.
-        on_progress: as :meth:`pipeline_assets.ml.trainers.base.Trainer.fit` has it.
+        on_progress: as in :meth:`pipeline_assets.ml.trainers.base.Trainer.fit`.
         batch: its name, which the split's rule keeps.
-        sha256: of its file, likewise.
+        sha256: of its file, which the rule keeps too.
 
     Raises:
-        DataError: there are no labelled rows, one label only, or a side of the split lacks rows or a label.
+        DataError: there are no labelled rows, only one label, or a side of the split lacks rows or a label.
         TaskError: the package refuses a parameter.
     """
     rows, kind = frame.rows, kind_of(task)
@@ -108,7 +108,7 @@ def train(
 
 
 def validation_rows(task: TaskSpec, frame: TrainingFrame, rule: SplitRule) -> LabelledRows:
-    """The rows of a version's batch that evaluated it, found again by its rule."""
+    """The validation rows of a version, found in its batch by its rule."""
     rows = frame.rows
     return rows.take(np.flatnonzero(rule.side_of(rows, kind_of(task).strata(rows.label)) == VALIDATION))
 

@@ -1,4 +1,4 @@
-"""The batches of a task: which files there are, what their check found, and whether their outcome is current."""
+"""The batches of a task: their files, the results of their checks, and whether their outcomes are current."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,23 +18,23 @@ State = Literal["done", "waiting", "changed", "unfinished", "outdated", "unverif
 Compared = Literal["contract", "features", "target", "output"]
 Difference = Literal["content", "run", "contract", "features", "target", "output"]
 
-# Batches of a stage. Each costs two file footers, and people look at the latest.
+# Batches per stage. For each one two file footers are read, and people look at the latest.
 SHOWN = 100
 _AT_ONCE = 8
 # A version stays valid when a parameter of the next training changes, so ``training`` makes no batch outdated.
 _COMPARED: tuple[Compared, ...] = ("contract", "features", "target", "output")
-# How the files of predictions name what they were made from.
+# The keys by which files of predictions say what they were made from.
 _PREFIX, _FINGERPRINT = "pipeline_assets.", "fingerprint_"
 
 
 @dataclass(frozen=True)
 class MadeFrom:
-    """What an outcome was made from, as its carrier says: the version's tags, or the footer of the output file.
+    """What an outcome was made from, by the version's tags or the footer of the output file.
 
     Attributes:
         sha256: of the input's content.
         fingerprints: of the slices of the task's description, by name.
-        run_id: the Dagster run that wrote it; ``None`` where the carrier does not say.
+        run_id: the Dagster run that wrote it; ``None`` where they do not say.
     """
 
     sha256: str
@@ -44,14 +44,14 @@ class MadeFrom:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run made of a batch.
+    """The outcome of a run for a batch.
 
     Attributes:
-        version: trained from the batch, or that predicted it.
+        version: the one trained from the batch, or the one that predicted it.
         finished: when.
         run_id: the Dagster run.
         metric: of a version, on its own validation rows.
-        made_from: of a version; ``None`` if it is not known. The output file says it of predictions.
+        made_from: of a version; ``None`` if not known. For predictions the output file says it.
     """
 
     version: int
@@ -66,17 +66,16 @@ class BatchRecord:
     """One batch, from file to mart.
 
     Attributes:
-        state: ``done`` is trained or predicted from the file as it is now; ``waiting`` was never checked;
-            ``changed`` since its check; ``unfinished`` was checked and no more; ``outdated`` has an outcome that was
-            made from other content or under another description of the task; ``unverified`` has an outcome of which it
-            is not known what it was made from; ``gone`` has an outcome but no file; ``damaged`` has a record that
-            cannot be read.
+        state: ``done``: trained or predicted from the present file; ``waiting``: never checked; ``changed``: the
+            file changed after its check; ``unfinished``: checked, but without outcome; ``outdated``: the outcome was
+            made from other content or by another description of the task; ``unverified``: it is not known what the
+            outcome was made from; ``gone``: there is an outcome but no file; ``damaged``: the record cannot be read.
         manifest: the record of its check; ``None`` if there is none.
         written: rows of the output file; ``None`` in train, and where there is none.
-        outcome: of the last run that finished; ``None`` if there is none. It need not belong to the manifest:
-            see :attr:`current`.
-        differences: what makes an outcome outdated.
-        problem: what is wrong, where it is damaged.
+        outcome: of the last finished run; ``None`` if there is none. It may belong to another check than the
+            manifest, see :attr:`current`.
+        differences: what makes the outcome outdated.
+        problem: what is wrong, if the batch is damaged.
     """
 
     ref: BatchRef
@@ -89,7 +88,7 @@ class BatchRecord:
 
     @property
     def current(self) -> Outcome | None:
-        """The outcome; ``None`` if it is known to belong to something else than the last check."""
+        """The outcome; ``None`` if it is known not to belong to the last check."""
         return None if self.state in ("outdated", "unfinished", "waiting") else self.outcome
 
 
@@ -99,7 +98,7 @@ def batch_records(files: FileStore, task: TaskSpec, outcomes: Mapping[BatchRef, 
     Args:
         files: where inputs and records are.
         task: whose batches.
-        outcomes: what the marts and the registry know of its batches.
+        outcomes: of its batches, from the marts and the registry.
 
     Raises:
         TransientError: the store does not answer.
@@ -115,9 +114,9 @@ def batch_records(files: FileStore, task: TaskSpec, outcomes: Mapping[BatchRef, 
 
 
 def differences(task: TaskSpec, manifest: Manifest, outcome: Outcome, made_from: MadeFrom) -> tuple[Difference, ...]:
-    """In what an outcome differs from the last check of its batch and from the task; empty if it is current.
+    """How an outcome differs from the last check of its batch and from the task; empty if it is current.
 
-    Fingerprints that a carrier does not have are not compared: former versions of the pipeline wrote none.
+    Missing fingerprints are not compared: older versions of the pipeline wrote none.
     """
     found: list[Difference] = []
     if made_from.sha256 != manifest.sha256:

@@ -1,7 +1,7 @@
 """How much two samples of a column differ: the population stability index (PSI) over bins of the first sample.
 
 ``PSI = Σ (q - p) · ln(q / p)`` over the bins, where ``p`` is the share of the reference (train) in a bin and ``q`` that
-of the others (predict). The bins are made of the reference alone:
+of the others (predict). The bins are made from the reference only:
 
 - numbers, dates and moments: ten bins of equal count, between the deciles of the reference; if it has at most ten
   distinct values, one bin per value, and one for values that it does not have;
@@ -154,7 +154,7 @@ def _of_distinct(
 
 
 def _numbers(column: pa.Array) -> npt.NDArray[np.float64]:
-    """Values as float64, which order as the column's values do; nulls and NaN are left out."""
+    """Values as float64 in the same order as the column's values; nulls and NaN are left out."""
     if pa.types.is_date(column.type):
         column = column.cast(pa.date32()).cast(pa.int32())
     elif pa.types.is_temporal(column.type):

@@ -1,1 +1,1 @@
-"""One module an outside system; each swaps a batch in whole or not at all. No Dagster."""
+"""Stores: one module per outside system. Each one replaces a batch whole or not at all. No Dagster."""

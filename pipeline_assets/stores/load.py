@@ -1,13 +1,13 @@
 """The staged writing of one batch into one store: begun, written piece by piece from any process, committed once.
 
-Every store's ``begin`` returns a :class:`Load`, a small value that pickles, so that one process begins, any number of
-others write pieces, and one commits. What is staged is seen by no reader.
+Every store's ``begin`` returns a :class:`Load`, a small value that can be pickled: one process begins, any number of
+others write pieces, and one commits. No reader sees staged rows.
 
-Who is alive: a load is renewed by its beginning and by every piece that is begun or written, and whoever writes a piece
-holds it besides where the store can tell (a lock, a session). A load without a sign of life for :data:`STALE_AFTER` is
-dead, and the next load of its table or file collects what it left. An abandoned one is collected at once. A process
-that does all by itself uses the store's ``replace`` (files: ``sink``): a load of one piece without staging, whose
-writer's death is known at once.
+When a load is dead: beginning a load and beginning or writing a piece are signs of life; where the store supports it
+(a lock, a session), the writer of a piece also holds the load. A load without a sign of life for :data:`STALE_AFTER`
+is dead, and the next load of its table or file removes what it left. An abandoned load is removed at once. A process
+that does everything itself uses the store's ``replace`` (files: ``sink``): a load of one piece without staging, where
+the death of the writer is noticed at once.
 """
 
 from collections.abc import Callable, Collection
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline_assets.errors import StoreError
 
-# No writer of one piece works longer without a sign.
+# No writer works longer than this on one piece without a sign of life.
 STALE_AFTER = timedelta(days=1)
 # How many missing pieces an error names.
 _NAMED = 10
@@ -39,7 +39,7 @@ class Piece:
 
 
 class Load(Protocol):
-    """One batch on its way into one store.
+    """The writing of one batch into one store.
 
     Pickled, it carries the store's login: give it to your own workers only.
     """
@@ -50,24 +50,24 @@ class Load(Protocol):
         ...
 
     def write(self, piece: Piece, rows: pa.RecordBatchReader, progress: Callable[[int], None] | None = None) -> int:
-        """Stages the rows of one piece, all or none of them; what was written of the piece before is replaced.
+        """Stages the rows of one piece, all or none of them; they replace what was written of the piece before.
 
         Args:
             piece: which one.
             rows: of the piece, in order; there may be none.
-            progress: called now and then with the rows written so far.
+            progress: called from time to time with the rows written so far.
 
         Returns:
             Rows written.
 
         Raises:
             StoreError: the load was committed, abandoned or collected, or has no such piece.
-            PipelineError: the rows do not fit; or whatever the stream raises, as it is.
+            PipelineError: the rows do not fit. An error of the stream is raised unchanged.
         """
         ...
 
     def commit(self) -> int:
-        """Makes all pieces, in their order, the content of the batch, at once; retires what was there before.
+        """Makes all pieces, in their order, the content of the batch, at once; removes the former content.
 
         Returns:
             Rows of the batch.
@@ -79,7 +79,7 @@ class Load(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Throws away what was staged. Harmless after a commit or another abandon."""
+        """Removes what was staged. Does nothing after a commit or another abandon."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What names a batch, and what its check found: the values that pass between the steps of a run."""
+"""The name of a batch and the result of its check: values that the steps of a run exchange."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ class BatchRef:
     batch: str
 
     def facts(self) -> dict[str, str]:
-        """As the facts of an error."""
+        """The batch as facts of an error."""
         return asdict(self)
 
 
@@ -36,20 +36,20 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The record of one check of one batch: what came, and how many of its rows are fit for use.
+    """The record of one check of one batch: its files, and how many of its rows can be used.
 
     Attributes:
         uri: the file or folder.
         parts: the files in the order that row numbers follow.
         rows_of_parts: rows of each part, in the same order.
         sha256: of the one file; of the lines ``name sha256`` for a folder.
-        accepted: rows that keep the contract.
+        accepted: rows that fulfil the contract.
         rejected: rows that break it.
         unlabelled: accepted rows without a label (always 0 in predict).
         reasons: rows by broken rule, most first; a row may break several.
-        unexpected: columns of the file that the contract does not know.
-        fingerprints: of the slices of the task that the check went by: ``contract``; empty in a record that an
-            earlier version of the pipeline wrote.
+        unexpected: columns of the file that the contract does not have.
+        fingerprints: of the slices of the task that the check used: ``contract``; empty in a record of an earlier
+            version of the pipeline.
     """
 
     ref: BatchRef
@@ -75,7 +75,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Manifest":
-        """From what :meth:`to_json` gave."""
+        """The inverse of :meth:`to_json`."""
         return cls(
             ref=BatchRef(**data["ref"]),
             uri=data["uri"],

@@ -1,4 +1,4 @@
-"""How a column of a file gets the type that the contract names, and how a value shows that it has no such type."""
+"""How a column of a file gets the type of the contract, and how to find values that do not have this type."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Cast:
     """How a column gets its contract type.
 
     Attributes:
-        found: the DuckDB type that it comes in.
+        found: its DuckDB type in the file.
         kind: the contract type.
     """
 
@@ -24,16 +24,16 @@ class Cast:
     kind: str
 
     def typed(self, source: str) -> str:
-        """SQL over the column as it came; null where the value has no such type."""
+        """SQL over the raw column; null where the value does not have the type."""
         cast = "cast" if self._always_fits else "try_cast"
         return f"{cast}({source} as {duckdb_type(self.kind)})"
 
     def lossy(self, raw: str, typed: str) -> str | None:
-        """SQL that is true where the value has no such type; ``None``: it always has.
+        """SQL that is true where the value does not have the type; ``None`` if every value has it.
 
         Args:
-            raw: SQL of the value as it came.
-            typed: SQL of the value that :meth:`typed` gave.
+            raw: SQL of the raw value.
+            typed: SQL of the value from :meth:`typed`.
         """
         if self._always_fits:
             return None
@@ -48,7 +48,7 @@ class Cast:
 
 
 def cast(name: str, column: Column, found: str) -> Cast:
-    """How a column that comes as one DuckDB type gets the contract's.
+    """How a column of one DuckDB type gets the contract's type.
 
     Raises:
         ContractError: no value of the found type could have the contract's type.
@@ -64,7 +64,7 @@ def cast(name: str, column: Column, found: str) -> Cast:
 
 
 def _family(kind: str) -> str | None:
-    """Types among which some values at least can be cast; ``None`` for those that no cast reaches."""
+    """The group of types within which at least some values can be cast; ``None`` for types that cannot be cast."""
     if NUMBER.match(kind):
         return "number"
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
@@ -75,7 +75,7 @@ def _family(kind: str) -> str | None:
 
 
 def _spells(kind: str, raw: str, typed: str) -> str:
-    """SQL: text that says exactly the value it is cast to; DuckDB's cast alone would round 1.5 to 2."""
+    """SQL that is true if text spells exactly the value it is cast to; DuckDB's cast alone would round 1.5 to 2."""
     if kind in INTEGERS:
         return f"coalesce({typed} is not null and regexp_full_match(trim({raw}), '[+-]?[0-9]+'), false)"
     if kind.startswith("decimal"):

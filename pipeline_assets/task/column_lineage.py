@@ -1,4 +1,4 @@
-"""The lineage of a task's columns, read off its expressions: raw column, feature or label, score."""
+"""The lineage of a task's columns, read from its expressions: raw column, feature or label, score."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ Kind = Literal["raw", "feature", "label", "score"]
 
 @dataclass(frozen=True)
 class Node:
-    """A column somewhere on the way.
+    """A column of the lineage.
 
     Attributes:
-        key: ``<kind>:<name>``, as addresses name it: a raw column and a feature may share a name.
+        key: ``<kind>:<name>``, as in addresses of the page: a raw column and a feature may have the same name.
         expression: that makes it; empty for a raw column.
-        trained_only: it is there in train alone.
+        trained_only: whether it is there only in train.
     """
 
     kind: Kind
@@ -30,13 +30,13 @@ class Node:
 
     @property
     def key(self) -> str:
-        """See above."""
+        """The address of the column, as described above."""
         return f"{self.kind}:{self.name}"
 
 
 @dataclass(frozen=True)
 class Edge:
-    """One column goes into another; by way of the fitted model where the model stands between them."""
+    """One column is used for another: directly, or through the fitted model."""
 
     source: str
     target: str
@@ -45,7 +45,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Columns:
-    """A task's columns and what goes into what.
+    """A task's columns and their edges.
 
     Attributes:
         nodes: by key, in the order of the task.
@@ -59,11 +59,11 @@ class Columns:
         return _reached(key, [(edge.target, edge.source) for edge in self.edges])
 
     def downstream(self, key: str) -> set[str]:
-        """Every column that a column goes into, directly or not."""
+        """Every column that is made of a column, directly or not."""
         return _reached(key, [(edge.source, edge.target) for edge in self.edges])
 
     def path(self, key: str) -> set[str]:
-        """A column and its path both ways."""
+        """A column with everything upstream and downstream of it."""
         return {key} | self.upstream(key) | self.downstream(key)
 
     def edges_of(self, key: str) -> set[Edge]:
@@ -96,9 +96,9 @@ def _sources(expressions: Mapping[str, str], types: Mapping[str, str]) -> dict[s
 def columns(task: TaskSpec) -> Columns:
     """The lineage of a task's columns.
 
-    Features come of the raw columns that their expressions use, the label of the target's. The score comes of every
-    feature and, through the training, of the label; the decision, where the output has a rule, of the score and of
-    the raw columns that the rule uses.
+    Features are made of the raw columns that their expressions use, and the label of those of the target. The score is
+    made of every feature and, through the training, of the label. If the output has a rule, the decision is made of
+    the score and of the raw columns that the rule uses.
     """
     raw = [
         Node("raw", name, each.description, trained_only=each.stage == "train") for name, each in task.columns.items()
@@ -123,7 +123,7 @@ def _of_decision(task: TaskSpec, decision: Node, score: Node) -> list[Edge]:
     scores = score_types(task)
     types = {**stage_types(task, "predict"), **scores}
     used = _sources({decision.name: decision.expression}, types)[decision.name]
-    # The score columns are one value said in several ways, and stand as one node.
+    # The score columns are one value in several forms, so they are one node.
     return [Edge(each, decision.key) for each in dict.fromkeys(score.key if n in scores else f"raw:{n}" for n in used)]
 
 

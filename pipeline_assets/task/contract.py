@@ -1,10 +1,10 @@
 """The contract as SQL: which rows of a raw file may be used, and what is wrong with the others.
 
-A value has its contract type if casting it there and back gives it again; text has a number's type if it spells
-one. So a file may come with narrower or wider types than the contract names, and nothing is ever rounded.
+A value has its contract type if a cast to that type and back gives the same value; text has a number's type if it
+spells a number. So a file may have narrower or wider types than the contract, and nothing is ever rounded.
 
-An expression that raises on a row (a division by zero, an overflow) breaks that row alone. ``try`` gives null for it,
-and stands around an expression that is never null, so that null says "it raised" and nothing else.
+If an expression raises on a row (a division by zero, an overflow), only that row breaks the contract. ``try`` then
+gives null. The expression inside ``try`` is never null, so null always means "it raised".
 """
 
 from collections.abc import Mapping
@@ -22,28 +22,28 @@ from pipeline_assets.task.spec import Column, Stage, TaskSpec
 from pipeline_assets.task.types import duckdb_type
 from pipeline_assets.task.validation import stage_types
 
-# One bit a rule; DuckDB's UBIGINT holds 64 of them, and a row carries as many words as its rules need.
+# One bit per rule; DuckDB's UBIGINT holds 64 of them, and a row has as many such words as its rules need.
 RULES_PER_WORD = 64
-# The names that the queries use beside the contract's columns; a contract cannot have names that start with __.
+# Names that the queries use beside the contract's columns; names of a contract cannot start with __.
 ROW = "__row_number"
 REASON = "__reason"
 BROKEN = "__broken_"
 KEY_HASH = "__key_hash"
 UNLABELLED = "__unlabelled"
 _CHECK = "__check_"
-# The variable that holds why expressions raised, by :func:`failure_key`.
+# The variable with the reasons why expressions raised, by :func:`failure_key`.
 FAILURES = "failures"
-# What is said of a row whose expression raised, where nobody asked why.
+# The reason of a row whose expression raised, if the cause was not looked up.
 _UNKNOWN_FAILURE = "its value cannot be computed"
 
 
 @dataclass(frozen=True)
 class Check:
-    """A condition of the task's author: false breaks it, null does not, as a CHECK of SQL has it.
+    """A condition of the task's author: false breaks it, null does not, as in a CHECK of SQL.
 
     Attributes:
-        of: the column or the name of the row rule.
-        column: whose value the reason shows; ``None`` for a row rule.
+        of: the column, or the name of the row rule.
+        column: the reason shows its value; ``None`` for a row rule.
     """
 
     of: str
@@ -56,11 +56,11 @@ class Rule:
     """One way to break the contract.
 
     Attributes:
-        name: as the counts of reasons show it.
+        name: among the counts of reasons.
         broken: SQL over the typed row and the outcomes of checks, true for a row that breaks the rule.
         reason: SQL over the same row: the sentence of the rejected file, with the value that was found.
-        raises: place of the check that raised, if that is what breaks the rule.
-        quiet: of every contract, written or not: people want to see it only where it is broken.
+        raises: index of the check, if the rule is broken when that check raises.
+        quiet: whether every contract has the rule; it is shown only where it is broken.
     """
 
     name: str
@@ -72,17 +72,17 @@ class Rule:
 
 @dataclass(frozen=True)
 class Contract:
-    """A task's contract laid over the columns that one file has: the queries that hold the file to it.
+    """A task's contract applied to the columns of one file: the queries that check the file.
 
-    They read a view ``raw``: ``__row_number`` and the file's columns as they came, ``__raw_0`` and so on: whatever
-    names a file's columns have, they meet none of the pipeline's own.
+    They read a view ``raw``: ``__row_number`` and the file's raw columns as ``__raw_0`` and so on, so that no column
+    name of a file can conflict with the pipeline's own names.
 
     Attributes:
         raw: the names of the file's columns.
         casts: for each column of the contract, how it gets its type.
         checks: conditions that may raise.
         rules: in the order of the task.
-        unexpected: columns of the file that the contract does not know.
+        unexpected: columns of the file that the contract does not have.
     """
 
     task: TaskSpec
@@ -94,40 +94,40 @@ class Contract:
     unexpected: tuple[str, ...]
 
     def own(self, name: str) -> str:
-        """What the pipeline calls one of its own columns in a file that also holds the input's own ones."""
+        """The name of one of the pipeline's own columns in a file that also has the input's columns."""
         return own_name(name, (*self.raw, *self.casts))
 
     @property
     def words(self) -> int:
-        """How many words hold one bit a rule."""
+        """How many words hold one bit per rule."""
         return -(-len(self.rules) // RULES_PER_WORD)
 
     @property
     def typed(self) -> str:
-        """SELECT list that gives each column of the contract its type, over rows under the file's own names."""
+        """SELECT list that gives each column of the contract its type, over rows with the file's column names."""
         return ", ".join(f"{how.typed(sql.name(name))} as {sql.name(name)}" for name, how in self.casts.items())
 
     @property
     def typed_raw(self) -> str:
-        """As :attr:`typed`, over the view ``raw``; true to the value on accepted rows."""
+        """As :attr:`typed`, over the view ``raw``; exact on accepted rows."""
         place = {name: at for at, name in enumerate(self.raw)}
         return ", ".join(f"{how.typed(raw(place[name]))} as {sql.name(name)}" for name, how in self.casts.items())
 
     @property
     def as_it_came(self) -> str:
-        """SELECT list of the file's columns."""
+        """SELECT list of the file's raw columns."""
         return ", ".join(raw(place) for place in range(len(self.raw)))
 
     @property
     def target_rule(self) -> str:
-        """What the counts of reasons call a target that raises."""
+        """The name of a raising target among the counts of reasons."""
         return f"target: {self.task.target.expression.strip()} fails"
 
     def check_query(self) -> str:
         """One row per raw row, in file order.
 
-        Columns: ``__row_number``, a word ``__broken_<i>`` for each 64 rules, ``__key_hash`` where the task has a
-        key, ``__unlabelled`` in train: null where the target raises; only asked on rows that broke no rule.
+        Columns: ``__row_number``; one word ``__broken_<i>`` per 64 rules; ``__key_hash`` if the task has a key; in
+        train ``__unlabelled``: null where the target raises, computed only on rows that broke no rule.
         """
         columns = [ROW, *(f"{BROKEN}{word}" for word in range(self.words))]
         if self.task.key:
@@ -144,33 +144,33 @@ class Contract:
         return f"({' | '.join(flags)})::UBIGINT"
 
     def rejected_query(self) -> str:
-        """One row per rejected row, in file order: ``__row_number``, ``__reason`` and the row as it came.
+        """One row per rejected row, in file order: ``__row_number``, ``__reason`` and the raw row.
 
-        A row rejected for its key alone comes with an empty reason.
+        A row rejected only for its key has an empty reason.
         """
         reasons = ", ".join(f"case when {rule.broken} then {rule.reason} end" for rule in self.rules) or "null"
         reason = f"concat_ws('; ', {reasons})"
         query = f"select *, {reason} as {REASON} from ({self._checked(' where ' + in_bits('rejected'))})"
         said = REASON
-        # Asked, as in the check, of rows that broke nothing else.
+        # Computed, as in the check, on rows that broke nothing else.
         if self.stage == "train":
             why = f"{sql.text(f'{self.target_rule}: ')} || {_failure(len(self.checks))}"
             said = f"case when {REASON} = '' and {self._unlabelled} is null then {why} else {REASON} end as {REASON}"
         return f"select {ROW}, {said}, {self.as_it_came} from ({query})"
 
     def key_hash_query(self) -> str:
-        """One row per raw row, in file order: ``__row_number`` and ``__key_hash``, as :meth:`check_query` has it."""
+        """One row per raw row, in file order: ``__row_number`` and ``__key_hash``, as in :meth:`check_query`."""
         return f"select {ROW}, hash({self._key}) as {KEY_HASH} from (select {ROW}, {self.typed_raw} from raw)"
 
     def verdicts_query(self) -> str:
-        """One row per raw row, one column per rule, by its place: why the row breaks it, null if it does not."""
+        """One row per raw row, one column per rule, by its index: why the row breaks the rule, null if it does not."""
         verdicts = (f'case when {rule.broken} then {rule.reason} end as "{at}"' for at, rule in enumerate(self.rules))
         return f"select {', '.join(verdicts) or 'null'} from ({self._checked()})"
 
     def repeated_key_query(self) -> str:
-        """Rows whose key an earlier row has: ``row_number`` and ``first``, the row that came first with it.
+        """Rows whose key an earlier row has: ``row_number`` and ``first``, the first row with that key.
 
-        Looks only at rows in the bits ``suspects``: those whose key's hash came more than once.
+        Reads only rows in the bits ``suspects``: those whose key has a repeated hash.
         """
         return (
             "select row_number, first from"
@@ -180,11 +180,11 @@ class Contract:
         )
 
     def failing_query(self) -> str:
-        """``__row_number`` and the typed row, of the rows in the bits ``failing``: an expression raised on them."""
+        """``__row_number`` and the typed row, for the rows in the bits ``failing``: an expression raised on them."""
         return f"select {ROW}, {self.typed_raw} from raw where {in_bits('failing')}"
 
     def failing_expression(self, check: int) -> str:
-        """The text of a check by its place, as :attr:`Rule.raises` has it; the place after the last is the target's."""
+        """The text of a check by its index, as in :attr:`Rule.raises`; the index after the last is the target's."""
         return self.task.target.expression if check == len(self.checks) else self.checks[check].expression
 
     @property
@@ -196,7 +196,7 @@ class Contract:
         return f"try((\n{self.task.target.expression}\n) is null)"
 
     def _checked(self, where: str = "") -> str:
-        """Typed rows with the outcome of each check: true if it is broken, null if it raised."""
+        """Typed rows with the outcome of each check: true if the row breaks it, null if it raised."""
         typed = f"select {ROW}, {self.typed_raw}, {self.as_it_came} from raw{where}"
         outcomes = "".join(
             f", try(coalesce(not (\n{check.expression}\n), false)) as {_CHECK}{at}"
@@ -211,12 +211,12 @@ def raw(place: int) -> str:
 
 
 def failure_key(check: int, row: int) -> str:
-    """Where the variable ``failures`` (a MAP of VARCHAR) holds why a check raised on a row."""
+    """The key in the variable ``failures`` (a MAP of VARCHAR) of the reason why a check raised on a row."""
     return f"{check} {row}"
 
 
 def _failure(check: int) -> str:
-    # Only of the rows that were asked: DuckDB finds a key in a map by looking at each.
+    # Only for the rows that were looked up: DuckDB searches a map key by key.
     why = f"case when {in_bits('failing')} then getvariable('{FAILURES}')['{check} ' || {ROW}] end"
     return f"coalesce({why}, '{_UNKNOWN_FAILURE}')"
 
@@ -224,7 +224,7 @@ def _failure(check: int) -> str:
 def in_bits(variable: str) -> str:
     """SQL that is true for rows whose bit is set in a bit string variable, see :func:`bits`.
 
-    A bit a row, looked up while scanning: a join would keep neither the order of rows nor a flat footprint.
+    There is one bit per row, read while scanning: a join would lose the order of rows and need more memory.
     """
     return f"get_bit(getvariable({sql.text(variable)}), {ROW}::INTEGER) = 1"
 
@@ -241,13 +241,13 @@ def bits(rows: npt.NDArray[np.int64], count: int) -> str:
 
 
 def of_file(task: TaskSpec, stage: Stage, found: Mapping[str, str]) -> Contract:
-    """Lays the contract over a file's columns.
+    """Applies the contract to a file's columns.
 
     Args:
-        found: the file's columns with the DuckDB types they come in.
+        found: the file's columns with their DuckDB types.
 
     Raises:
-        ContractError: columns are missing, can never have their contract type, or are unexpected where the task
+        ContractError: columns are missing, can never have their contract type, or are unexpected and the task
             forbids that.
     """
     columns = task.columns_of(stage)
@@ -323,7 +323,7 @@ def _rules(
 
 
 def _check_rules(at: int, check: Check, value: str | None) -> list[Rule]:
-    """Two ways to break a check: it is false, or it raises."""
+    """The two rules of a check: it must not be false, and it must not raise."""
     expression = check.expression.strip()
     breaks, fails = f"{check.of}: breaks {expression}", f"{check.of}: check {expression} fails"
     said, on = sql.text(breaks), "''"
@@ -347,7 +347,7 @@ def _column_rules(name: str, column: Column, how: Cast, came: str) -> list[Rule]
     if lossy is not None:
         rules.append(Rule(f"{name}: not {column.type}", lossy, _with_value(name, came, f"is no {column.type}")))
     if how.found in ("VARCHAR", "JSON"):
-        # Neither PostgreSQL nor C programs can hold it.
+        # Neither PostgreSQL nor C programs can store it.
         sentence = f"{name}: holds a NUL character"
         rules.append(Rule(sentence, f"coalesce(contains({came}, chr(0)), false)", sql.text(sentence), quiet=True))
     if not column.nullable:

@@ -1,6 +1,6 @@
-"""Reads a task's SQL expressions before any data does: what they use, and that they work row by row.
+"""Reads a task's SQL expressions before any data is read: which columns they use, and that they work row by row.
 
-The reader is DuckDB's own: its parser gives the syntax tree and its binder the type, so what passes here runs there.
+DuckDB itself reads them: its parser gives the syntax tree and its binder the type, so accepted expressions run there.
 """
 
 import json
@@ -16,15 +16,15 @@ import duckdb
 from pipeline_assets.task import sql
 from pipeline_assets.task.names import did_you_mean, listed
 
-# Expressions that DuckDB reads in one statement: a statement costs more than an expression, and a very long one costs
-# more than its expressions do singly.
+# Expressions per DuckDB statement: one statement costs more than one expression, but a very long statement costs more
+# than its expressions one by one.
 _CHUNK = 100
-_REMEMBERED = 100_000  # expressions, before all are forgotten
+_CACHED = 100_000  # expressions; then the cache is emptied
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class ExpressionError(ValueError):
-    """An expression that cannot be used; the message says why, in words for its author."""
+    """An expression that cannot be used; the message tells its author why."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Expression:
     """An expression that was read.
 
     Attributes:
-        columns: the columns it uses, in the spelling of the contract, first use first.
+        columns: the columns it uses, in the contract's spelling, in the order of first use.
         type: the DuckDB type of its value.
     """
 
@@ -42,11 +42,11 @@ class Expression:
 
 @dataclass(frozen=True)
 class _Parsed:
-    """An expression by itself, before anyone asks which columns there are.
+    """An expression that was parsed without knowledge of the columns.
 
     Attributes:
-        names: the columns it names, as it spells them, first use first.
-        problem: why no columns could make it work; ``None`` if some could.
+        names: the columns it names, in its spelling, in the order of first use.
+        problem: why it is wrong whatever the columns are; ``None`` if it may be right.
     """
 
     names: tuple[str, ...] = ()
@@ -55,33 +55,33 @@ class _Parsed:
 
 @dataclass(frozen=True)
 class _Bound:
-    """What DuckDB says to an expression over typed columns: the type it gives, or why it gives none."""
+    """DuckDB's answer for an expression over typed columns: its type, or why it has none."""
 
     type: str = ""
     problem: str | None = None
 
 
-# An expression with the columns it uses and their types: all that its own type depends on.
+# An expression with the columns it uses and their types: its own type depends on nothing else.
 _Use = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass
-class _Memory:
-    """What was read before. One task is read several times: checked, described, traced, fingerprinted, run."""
+class _Cache:
+    """A cache: one task is read several times, for checks, descriptions, lineage, fingerprints and runs."""
 
     parsed: dict[str, _Parsed] = field(default_factory=dict)
     bound: dict[_Use, _Bound] = field(default_factory=dict)
 
-    def remember(self, parsed: Mapping[str, _Parsed], bound: Mapping[_Use, _Bound]) -> None:
-        """Adds what was found; a process that lives for months does not grow with each edit of a task."""
-        if len(self.parsed) + len(self.bound) > _REMEMBERED:
+    def add(self, parsed: Mapping[str, _Parsed], bound: Mapping[_Use, _Bound]) -> None:
+        """Adds results. The cache is limited, because a process may run for months and read many edits of a task."""
+        if len(self.parsed) + len(self.bound) > _CACHED:
             self.parsed.clear()
             self.bound.clear()
         self.parsed.update(parsed)
         self.bound.update(bound)
 
 
-_memory = _Memory()
+_cache = _Cache()
 
 
 @cache
@@ -92,13 +92,13 @@ def _connection() -> duckdb.DuckDBPyConnection:
 
 
 def _ask(statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-    """The rows of one statement; a cursor of its own, because threads may ask at once."""
+    """The rows of one statement. Each call has its own cursor, because threads may call at the same time."""
     return _connection().cursor().execute(statement, parameters).fetchall()
 
 
 @cache
 def _functions() -> dict[str, tuple[frozenset[str], bool]]:
-    """Each function's kinds (scalar, aggregate, ...) and whether it always gives the same for the same."""
+    """Each function's kinds (scalar, aggregate, ...), and whether equal arguments always give an equal result."""
     rows = _ask(
         "select lower(function_name), function_type, stability = 'CONSISTENT' from duckdb_functions()"
         " where function_type in ('scalar', 'aggregate', 'window', 'macro')"
@@ -118,11 +118,11 @@ def read(expression: str, columns: Mapping[str, str]) -> Expression:
         columns: the columns it may use, with their DuckDB types.
 
     Returns:
-        What it uses and the type it gives.
+        The columns it uses and its type.
 
     Raises:
-        ExpressionError: it does not parse, names what is not there, has a type error, or does not work row by
-            row and without memory (aggregates, windows, subqueries, functions that give another answer each time).
+        ExpressionError: it does not parse, names something unknown, has a type error, or does not work row by row
+            without state (aggregates, windows, subqueries, functions whose result changes from call to call).
 
     >>> read("dep // 100", {"dep": "BIGINT", "arr": "BIGINT"})
     Expression(columns=('dep',), type='BIGINT')
@@ -134,14 +134,14 @@ def read(expression: str, columns: Mapping[str, str]) -> Expression:
 
 
 def read_all(expressions: Sequence[str], columns: Mapping[str, str]) -> list[Expression | ExpressionError]:
-    """Parses and binds many expressions over the same columns; the work grows with their number, not its square.
+    """Parses and binds many expressions over the same columns, in time linear in their number.
 
     Args:
         expressions: DuckDB SQL over one row each.
         columns: the columns they may use, with their DuckDB types.
 
     Returns:
-        For each expression what :func:`read` gives, or the error it raises.
+        For each expression the result of :func:`read`, or the error that it would raise.
     """
     known = _parse(expressions)
     spelling = {_folded(column): column for column in columns}
@@ -158,7 +158,7 @@ def read_all(expressions: Sequence[str], columns: Mapping[str, str]) -> list[Exp
             used = dict.fromkeys(spelling[_folded(name)] for name in parsed.names)
             found.append((expression, tuple((name, columns[name]) for name in used)))
     bound = _bind([use for use in found if isinstance(use, tuple)])
-    _memory.remember(known, bound)
+    _cache.add(known, bound)
     return [_answer(one, bound[one], columns) if isinstance(one, tuple) else one for one in found]
 
 
@@ -183,13 +183,13 @@ def _answer(use: _Use, bound: _Bound, columns: Mapping[str, str]) -> Expression 
 
 
 def _folded(name: str) -> str:
-    """A name as DuckDB compares it: the case of ASCII letters alone does not matter."""
+    """A name as DuckDB compares it: only the case of ASCII letters is ignored."""
     return name.translate(_ASCII_LOWER)
 
 
 @cache
 def _words() -> frozenset[str]:
-    """Keywords of SQL that are no column's name unless quoted."""
+    """SQL keywords, which must be quoted to be a column's name."""
     rows = _ask(
         "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')",
     )
@@ -197,7 +197,7 @@ def _words() -> frozenset[str]:
 
 
 def _how_to_quote(expression: str, columns: Mapping[str, str]) -> str:
-    """The end of a sentence about an expression that failed: a column that it names must be quoted, or nothing."""
+    """The end of a sentence about a failed expression: that a column must be quoted; empty if that is not the cause."""
     unquoted = re.sub(r"""'[^']*'|"[^"]*\"""", " ", expression)
     for column in columns:
         plain = re.fullmatch(r"[^\W\d]\w*", column) and _folded(column) not in _words()
@@ -217,12 +217,12 @@ def casts(literal: str, kind: str) -> bool:
 
 
 def _parse(expressions: Sequence[str]) -> dict[str, _Parsed]:
-    """What each expression says by itself; asks DuckDB of those alone that were not read before."""
-    known = {one: found for one in expressions if (found := _memory.parsed.get(one)) is not None}
+    """Parses each expression; calls DuckDB only for those that are not cached."""
+    known = {one: found for one in expressions if (found := _cache.parsed.get(one)) is not None}
     new = [one for one in dict.fromkeys(expressions) if one not in known]
     for start in range(0, len(new), _CHUNK):
         chunk = new[start : start + _CHUNK]
-        # The line break ends a comment that the expression may close with.
+        # The line break ends a comment at the end of the expression.
         asked = [f"select (\n{expression}\n)" for expression in chunk]
         answers = _ask("select json_serialize_sql(one) from (select unnest(?) as one)", [asked])
         for expression, (answer,) in zip(chunk, answers, strict=True):
@@ -245,7 +245,7 @@ def _parsed(expression: str, answer: str) -> _Parsed:
 
 
 def _tree(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The one value in what DuckDB's parser says."""
+    """The one value in the answer of DuckDB's parser."""
     if tree["error"]:
         raise ExpressionError(tree["error_message"].splitlines()[0])
     statements = tree["statements"]
@@ -264,7 +264,7 @@ def _tree(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nodes(tree: Any, bound: frozenset[str] = frozenset()) -> Iterator[dict[str, Any]]:
-    """Every node of the tree but the parameters of lambdas."""
+    """Every node of the tree, without the parameters of lambdas."""
     if isinstance(tree, list):
         for item in tree:
             yield from _nodes(item, bound)
@@ -306,15 +306,15 @@ def _refuse_state(node: Mapping[str, Any]) -> None:
 
 
 def _bind(uses: Sequence[_Use]) -> dict[_Use, _Bound]:
-    """What DuckDB says to each use; asks of those alone that were not bound before."""
-    known = {use: found for use in uses if (found := _memory.bound.get(use)) is not None}
+    """Binds each use; calls DuckDB only for those that are not cached."""
+    known = {use: found for use in uses if (found := _cache.bound.get(use)) is not None}
     new = [use for use in dict.fromkeys(uses) if use not in known]
     for start in range(0, len(new), _CHUNK):
         chunk = new[start : start + _CHUNK]
         try:
             known.update(zip(chunk, _types(chunk), strict=True))
         except duckdb.Error:
-            # One of them fails, and the message would not say which.
+            # One of them fails, and the message does not say which.
             known.update((use, _bound_alone(use)) for use in chunk)
     return known
 
@@ -327,7 +327,7 @@ def _bound_alone(use: _Use) -> _Bound:
 
 
 def _types(uses: Sequence[_Use]) -> list[_Bound]:
-    """Binds expressions of one task in one statement, over the columns that they use and no others."""
+    """Binds expressions of one task in one statement, over only the columns that they use."""
     columns = {name: kind for _, used in uses for name, kind in used}
     row = ", ".join(f"null::{kind} as {sql.name(name)}" for name, kind in columns.items()) or "null as nothing"
     values = ", ".join(f"(\n{expression}\n)" for expression, _ in uses)

@@ -1,7 +1,7 @@
-"""Fingerprints of a task's description: a hash of each slice, together with what that slice rests on.
+"""Fingerprints of a task's description: a hash of each slice, together with the slices that it depends on.
 
-Whatever the pipeline makes carries the fingerprints it was made under, and whoever reads it compares them with the
-task's own. Descriptions, owners and tags are in no slice: editing them makes nothing stale.
+Everything that the pipeline makes keeps the fingerprints of the description that made it, and every reader compares
+them with those of the task. Descriptions, owners and tags are in no slice: editing them makes nothing stale.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ def fingerprint(task: "TaskSpec", which: Slice) -> str:
 
     - ``contract``: which rows are accepted: columns with their types and rules, row rules, key.
     - ``features``: the value of every feature: names, kinds and expressions, and the types of the columns that they
-      use. A rule of the contract changes which rows there are, not what a feature is, and is not in it.
+      use. Rules of the contract are not in it: they change which rows there are, not what a feature is.
     - ``target``: the value of the label, and its kind.
     - ``training``: how a version is fitted, with ``features`` and ``target``.
     - ``selection``: which version predicts, with ``features`` and ``target``.
-    - ``output``: what the output file and the decision are, with the types of the columns it may use.
+    - ``output``: the contents of the output file and the decision, with the types of the columns it may use.
 
     Args:
         task: a loaded task.
@@ -40,7 +40,7 @@ def fingerprint(task: "TaskSpec", which: Slice) -> str:
 
 
 def task_fingerprints(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
-    """The slices that the prepared rows of a stage rest on, by name: contract, features, in train also target."""
+    """Fingerprints for the prepared rows of a stage, by slice: contract, features, in train also target."""
     slices: tuple[Slice, ...] = ("contract", "features", "target") if stage == "train" else ("contract", "features")
     return {which: fingerprint(task, which) for which in slices}
 
@@ -49,7 +49,7 @@ def _content(task: "TaskSpec", which: Slice) -> Any:
     if which == "contract":
         return {
             "key": task.key,
-            # Order matters: reasons are listed in it.
+            # The order of the rules is the order of the reasons.
             "columns": [[name, _rules(column)] for name, column in task.columns.items()],
             "unexpected_columns": task.unexpected_columns,
             "checks": [[name, expression.strip()] for name, expression in task.checks.items()],

@@ -1,4 +1,4 @@
-"""Reads task folders: which there are, the task in each, and what is wrong with a broken one, with the YAML's lines."""
+"""Reads task folders: finds them, loads their tasks, and says what is wrong in broken ones, with lines of the YAML."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from pipeline_assets.task.validation import CheckedTask
 FILE = "defs.yaml"
 COMPONENT = "pipeline_assets.components.MLTask"
 
-# libyaml reads a task in a tenth of the time that Python takes; PyYAML is built without it on some systems.
+# libyaml reads a task ten times as fast as Python does; PyYAML is built without it on some systems.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):  # type: ignore[misc] # one of two classes, as above
-    """YAML's plain values, but days and times as text, which is how Dagster reads a component's YAML too."""
+    """YAML's plain values, but dates and times as text; Dagster reads a component's YAML in the same way."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -33,8 +33,8 @@ class Document:
     """One document of a YAML file.
 
     Attributes:
-        value: what it says.
-        node: the same with lines.
+        value: its content.
+        node: the same content with line numbers.
     """
 
     value: Any
@@ -42,12 +42,12 @@ class Document:
 
     @property
     def is_task(self) -> bool:
-        """Whether it describes a task, and not another component of Dagster's."""
+        """Whether it describes a task, and not another Dagster component."""
         return isinstance(self.value, dict) and self.value.get("type") == COMPONENT
 
     @property
     def task_name(self) -> str | None:
-        """The name that it gives its task, right or wrong; ``None`` where it gives none."""
+        """The name of its task, valid or not; ``None`` if it has none."""
         attributes = self.value.get("attributes") if self.is_task else None
         name = attributes.get("name") if isinstance(attributes, dict) else None
         return name if isinstance(name, str) else None
@@ -59,7 +59,7 @@ class TaskFolder:
 
     Attributes:
         yaml: the file's text.
-        documents: those that say anything.
+        documents: those that are not empty.
     """
 
     folder: Path
@@ -78,7 +78,7 @@ class TaskFolder:
 
     @property
     def tasks_alone(self) -> bool:
-        """Whether it says nothing but tasks: no other component, and nothing beside their attributes."""
+        """Whether it describes only tasks: no other components, and only the attributes of tasks."""
         return all(each.is_task and set(each.value) <= {"type", "attributes"} for each in self.documents)
 
 
@@ -98,7 +98,7 @@ class LoadedTasks:
         """A task by its name.
 
         Raises:
-            TaskError: there is none of this name, or it is broken; then what is wrong with it.
+            TaskError: there is no task of this name, or it is broken (the error says why).
         """
         if name in self.known:
             return self.known[name]
@@ -109,7 +109,7 @@ class LoadedTasks:
 
 
 def task_folders(roots: Iterable[Path]) -> list[Path]:
-    """The folders that hold a ``defs.yaml``: below each root, by name; or a root itself, if it holds one."""
+    """The folders with a ``defs.yaml``: those below each root, by name, or the root itself if it has one."""
     found: list[Path] = []
     for root in roots:
         found += [root] if (root / FILE).is_file() else sorted(path.parent for path in root.glob(f"*/{FILE}"))
@@ -117,7 +117,7 @@ def task_folders(roots: Iterable[Path]) -> list[Path]:
 
 
 def read_folder(folder: Path) -> TaskFolder:
-    """The YAML of a folder, before it is known to describe a task.
+    """Reads the YAML of a folder, which may or may not describe a task.
 
     Raises:
         TaskError: it cannot be read, or is no YAML.
@@ -139,7 +139,7 @@ def tasks_of(found: TaskFolder) -> list[TaskSpec]:
     """The tasks of a folder that was read, checked.
 
     Raises:
-        TaskError: a task is broken; a line a problem, each with file, line and key.
+        TaskError: a task is broken; one line per problem, each with file, line and key.
     """
     if not found.documents:
         raise _broken(found.folder, f"{found.file} is empty")
@@ -167,7 +167,7 @@ def load_task(folder: Path) -> TaskSpec:
     """The task of one folder.
 
     Raises:
-        TaskError: it is broken, or the folder describes none, or several.
+        TaskError: it is broken, or the folder describes no task or several.
     """
     tasks = tasks_of(read_folder(folder))
     if len(tasks) != 1:
@@ -176,7 +176,7 @@ def load_task(folder: Path) -> TaskSpec:
 
 
 def load_tasks(roots: Iterable[Path]) -> LoadedTasks:
-    """Every task below some folders; a broken one leaves the others alone."""
+    """Every task below some folders; a broken one does not affect the others."""
     known: dict[str, TaskSpec] = {}
     broken: dict[Path, TaskError] = {}
     taken: dict[str, Path] = {}
@@ -193,7 +193,7 @@ def load_tasks(roots: Iterable[Path]) -> LoadedTasks:
 
 
 def refuse_taken(folder: Path, names: Sequence[str], taken: Mapping[str, Path]) -> None:
-    """Holds a folder to names that no folder before it has.
+    """Refuses a folder whose task names an earlier folder has.
 
     Args:
         taken: the folder of each name so far.
@@ -213,7 +213,7 @@ def refuse_taken(folder: Path, names: Sequence[str], taken: Mapping[str, Path]) 
 
 
 def find_folder(roots: Iterable[Path], name: str) -> TaskFolder:
-    """The folder of a task, without a look into the others.
+    """The folder of a task; tasks in other folders are not checked.
 
     Raises:
         TaskError: there is no task of this name, or its YAML cannot be read.
@@ -238,7 +238,7 @@ def _broken(folder: Path, found: str, task: str | None = None) -> TaskError:
 
 
 def _sentences(file: Path, document: Document, error: ValidationError) -> Iterator[str]:
-    """A line a problem: file, line, key, sentence, what was given."""
+    """One line per problem: file, line, key, sentence, given value."""
     for problem in error.errors(include_url=False):
         path = ("attributes", *problem["loc"])
         said = problem["msg"].removeprefix("Value error, ")
@@ -247,7 +247,7 @@ def _sentences(file: Path, document: Document, error: ValidationError) -> Iterat
 
 
 def _line(node: yaml.Node, path: Sequence[int | str] = ()) -> int:
-    """The line on which the last key of a path stands that the YAML has; counted from 1."""
+    """The line of the last key of a path that the YAML has; counted from 1."""
     line = node.start_mark.line
     for key in path:
         entry = _entry(node, key)
@@ -259,7 +259,7 @@ def _line(node: yaml.Node, path: Sequence[int | str] = ()) -> int:
 
 
 def _entry(node: yaml.Node, key: int | str) -> tuple[yaml.Node, yaml.Node] | None:
-    """A key and its value, or an item twice; ``None`` where there is none."""
+    """A key and its value, or a list item twice; ``None`` if there is none."""
     if isinstance(node, yaml.MappingNode):
         return next(((at, value) for at, value in node.value if str(at.value) == str(key)), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):

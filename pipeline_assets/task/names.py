@@ -1,4 +1,4 @@
-"""Names: where the pipeline's own columns step aside for a user's, and which name a misspelt one was meant to be."""
+"""Names of the pipeline's own columns that avoid users' names, and suggestions for misspelt names."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ _LISTED = 50
 
 
 def own_name(name: str, taken: Iterable[str]) -> str:
-    """What the pipeline calls one of its own columns in a table that also holds ``taken``.
+    """The name of one of the pipeline's own columns in a table that also has the columns ``taken``.
 
     The user's columns keep their names; the pipeline's own gets a prefix if a user's column has the same name.
-    Databases do not tell names apart by case, so neither does this.
+    Names that differ only by case count as the same, as in databases.
 
     Args:
         name: the usual name, such as ``label``.
@@ -27,7 +27,7 @@ def own_name(name: str, taken: Iterable[str]) -> str:
 
 
 def listed(known: Iterable[str]) -> str:
-    """Names for a sentence; of very many the first, because a table of a thousand columns is no sentence.
+    """Names for a sentence; only the first ones if there are very many.
 
     >>> listed(["carrier", "origin"]), listed([])
     ('carrier, origin', 'none')
@@ -38,7 +38,7 @@ def listed(known: Iterable[str]) -> str:
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """The end of a sentence: the nearest known name, whatever its case, or nothing.
+    """The end of a sentence: the nearest known name, ignoring case, or nothing.
 
     >>> did_you_mean("carier", ["carrier", "origin"]), did_you_mean("ЦЕНА", ["Цена"]), did_you_mean("x", ["origin"])
     ('; did you mean carrier?', '; did you mean Цена?', '')

@@ -1,8 +1,8 @@
 """Kinds and trainers by name: the built-in ones, those of installed packages (entry points), and dotted paths.
 
-A task names them, so the language has to find them; what it asks of them is here, and what training asks of them is
-in :mod:`pipeline_assets.ml.kinds.base` and :mod:`pipeline_assets.ml.trainers.base`. Nothing heavy is imported by
-finding one.
+A task names them, so the language has to find them. What the language needs from them is here; what training needs is
+in :mod:`pipeline_assets.ml.kinds.base` and :mod:`pipeline_assets.ml.trainers.base`. Finding one imports no large
+library.
 """
 
 import importlib
@@ -23,14 +23,14 @@ BUILT_IN: Mapping[Plugin, Mapping[str, str]] = {
 
 
 class KindTerms(Protocol):
-    """What a task's language asks of a kind of target.
+    """What the language of a task needs from a kind of target.
 
     Attributes:
-        name: as the task writes it under ``target.kind``.
-        objective: what a trainer fits for it, such as ``binary``.
+        name: the value of ``target.kind`` in a task.
+        objective: that a trainer fits for it, such as ``binary``.
         label_type: DuckDB type that the target's value is cast to.
         score_types: DuckDB types of the score columns by name, in order.
-        score_descriptions: what each score column says.
+        score_descriptions: the meaning of each score column.
         metrics: by name, whether greater is better.
     """
 
@@ -42,32 +42,32 @@ class KindTerms(Protocol):
     metrics: Mapping[str, bool]
 
     def target_problem(self, duckdb_type: str) -> str | None:
-        """What is wrong with a target expression of this type; ``None`` if nothing is."""
+        """What is wrong with a target expression of this type; ``None`` if it is right."""
 
 
 class TrainerTerms(Protocol):
-    """What a task's language asks of a trainer.
+    """What the language of a task needs from a trainer.
 
     Attributes:
-        package: its name, as the task writes it under ``training.package``.
-        objectives: what it can fit.
+        package: its name, the value of ``training.package`` in a task.
+        objectives: that it can fit.
     """
 
     package: str
     objectives: frozenset[str]
 
     def parameter_problems(self, parameters: Mapping[str, Any]) -> dict[str, str]:
-        """What is wrong with the names of ``training.parameters``, by name; nothing heavy is imported."""
+        """What is wrong with ``training.parameters``, by name; imports no large library."""
 
 
 def names(plugin: Plugin) -> list[str]:
-    """The names that a task may write, without the dotted paths."""
+    """The names that a task may use, without the dotted paths."""
     return sorted({*BUILT_IN[plugin], *(point.name for point in entry_points(group=GROUPS[plugin]))})
 
 
 @cache
 def find(plugin: Plugin, name: str) -> Any:
-    """The kind or trainer of a name, or of a dotted path ``package.module:Class``; one instance each.
+    """The kind or trainer of a name or of a dotted path ``package.module:Class``; always the same instance.
 
     Raises:
         TaskError: there is none, or it cannot be imported.
@@ -93,10 +93,10 @@ def find(plugin: Plugin, name: str) -> Any:
 
 
 def kind(name: str) -> KindTerms:
-    """The kind of target of a name; see :func:`find`."""
+    """The kind of target with a name; see :func:`find`."""
     return cast("KindTerms", find("kind", name))
 
 
 def trainer(name: str) -> TrainerTerms:
-    """The trainer of a name; see :func:`find`."""
+    """The trainer with a name; see :func:`find`."""
     return cast("TrainerTerms", find("trainer", name))

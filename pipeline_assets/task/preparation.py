@@ -1,7 +1,7 @@
 """Preparation as SQL: from accepted raw rows to features, the same text for train and predict.
 
-Expressions work row by row and keep no state, so the two stages cannot drift apart; whatever must be fitted is
-part of the model.
+Expressions work row by row and keep no state, so both stages compute the same; everything that must be fitted is part
+of the model.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SPLIT_BY, SPLIT_HASH, Stage, TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
 
-# What a categorical feature is where its expression gives null: models want a value, and people see what it means.
+# The value of a categorical feature whose expression gives null: models need a value, and people understand this one.
 MISSING_CATEGORY = "<null>"
 
 
 @dataclass(frozen=True)
 class AcceptedRows:
-    """The rows of view ``raw`` that kept the contract.
+    """The rows of view ``raw`` that fulfil the contract.
 
     Attributes:
-        contract: laid over the file.
+        contract: applied to the file.
         batch: its name.
         any_rejected: whether the bit string variable ``rejected`` is set, see :func:`contract.in_bits`.
     """
@@ -34,7 +34,7 @@ class AcceptedRows:
 
     @property
     def where(self) -> str:
-        """SQL clause that leaves rejected rows out before any expression sees them."""
+        """SQL clause that removes rejected rows before any expression is computed."""
         return f" where not {in_bits('rejected')}" if self.any_rejected else ""
 
     @property
@@ -46,10 +46,10 @@ class AcceptedRows:
 def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
     """The columns of prepared rows.
 
-    ``row_number`` int64; numeric features float64, null is missing; categorical features string, never null; in
-    train ``label`` (int8 for the kind binary), null is unlabelled, the hash that a split goes by, int64, and
-    ``split_by``, the raw column that a split by time orders by. The pipeline's own step aside for a feature of the
-    same name, see :func:`pipeline_assets.task.names.own_name`.
+    ``row_number`` is int64; numeric features are float64, null is missing; categorical features are string, never
+    null. In train there are also ``label`` (int8 for the kind binary; null is unlabelled), the hash for the split,
+    int64, and ``split_by``, the raw column by which a split by time orders rows. The pipeline's own columns get other
+    names where a feature has the same name, see :func:`pipeline_assets.task.names.own_name`.
     """
     own = own_in_features(task)
     fields = [
@@ -79,14 +79,14 @@ def features_query(rows: AcceptedRows) -> str:
 
 
 def own_in_features(task: TaskSpec) -> dict[str, str]:
-    """What the pipeline's own columns are called beside a task's features: ``row_number``, ``label``, ``split_by``."""
+    """Names of the pipeline's own columns beside a task's features: ``row_number``, ``label``, ``split_by``."""
     return {name: own_name(name, task.features.names) for name in ("row_number", LABEL, SPLIT_BY)}
 
 
 def input_mart_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
     """The columns of an input mart: the raw columns of the contract, then ``feature_*``, in train the label.
 
-    The pipeline's own, ``batch``, ``row_number`` and ``label``, step aside for a column of the same name.
+    The pipeline's own columns ``batch``, ``row_number`` and ``label`` get other names where a column has the same name.
     """
     own = input_mart_names(task, stage)
     fields = [
@@ -102,14 +102,14 @@ def input_mart_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
 
 
 def input_mart_query(rows: AcceptedRows) -> str:
-    """Accepted rows as people read them, in file order, with the columns of :func:`input_mart_schema`."""
+    """Accepted rows for the input mart, in file order, with the columns of :func:`input_mart_schema`."""
     return f"select {', '.join(_mart_columns(rows))} from ({rows.typed})"
 
 
 def prepared_query(rows: AcceptedRows) -> str:
-    """Accepted rows for both: the columns of the input mart, then what only features have.
+    """Accepted rows for features and input mart: the columns of the mart, then those that only features have.
 
-    :func:`input_mart_of` and :func:`features_of` take their columns out of it.
+    :func:`input_mart_of` and :func:`features_of` select their columns from it.
     """
     more = [_split_hash(rows.contract.task, rows.batch)] if rows.contract.stage == "train" else []
     return f"select {', '.join([*_mart_columns(rows), *more])} from ({rows.typed})"
@@ -127,18 +127,18 @@ def _mart_columns(rows: AcceptedRows) -> list[str]:
 
 
 def input_mart_names(task: TaskSpec, stage: Stage) -> dict[str, str]:
-    """What the pipeline's own columns are called in an input mart: they step aside for the contract's and features."""
+    """Names of the pipeline's own columns in an input mart: other ones where the contract or a feature has the same."""
     taken = (*task.columns_of(stage), *(f"{FEATURE_PREFIX}{name}" for name in task.features.names))
     return {name: own_name(name, taken) for name in (*ROW_ADDRESS, LABEL)}
 
 
 def raw_query(rows: AcceptedRows) -> str:
-    """Accepted rows as they came, all columns of the file, in file order."""
+    """Accepted raw rows, with all columns of the file, in file order."""
     return f"select {ROW}, {rows.contract.as_it_came} from raw{rows.where}"
 
 
 def features_of(task: TaskSpec, stage: Stage, prepared: pa.RecordBatch) -> pa.RecordBatch:
-    """The columns of :func:`features_schema`, taken out of rows of :func:`prepared_query`."""
+    """The columns of :func:`features_schema`, selected from rows of :func:`prepared_query`."""
     own, wanted = input_mart_names(task, stage), features_schema(task, stage)
     columns = [own["row_number"], *(f"{FEATURE_PREFIX}{name}" for name in task.features.names)]
     if stage == "train":
@@ -149,7 +149,7 @@ def features_of(task: TaskSpec, stage: Stage, prepared: pa.RecordBatch) -> pa.Re
 
 
 def input_mart_of(task: TaskSpec, stage: Stage, prepared: pa.RecordBatch) -> pa.RecordBatch:
-    """The columns of :func:`input_mart_schema`, taken out of rows of :func:`prepared_query`."""
+    """The columns of :func:`input_mart_schema`, selected from rows of :func:`prepared_query`."""
     return prepared.select(input_mart_schema(task, stage).names)
 
 
@@ -158,7 +158,7 @@ def _features(task: TaskSpec, prefix: str) -> list[str]:
 
 
 def feature_expressions(task: TaskSpec) -> dict[str, str]:
-    """SQL of every feature by name, in the type that models get it in."""
+    """SQL of every feature by name, with the type of the model's input."""
     missing = sql.text(MISSING_CATEGORY)
     numeric = {name: f"cast((\n{each.expression}\n) as DOUBLE)" for name, each in task.features.numeric.items()}
     categorical = {
@@ -177,9 +177,9 @@ def _label_type(task: TaskSpec) -> pa.DataType:
 
 
 def _split_hash(task: TaskSpec, batch: str) -> str:
-    """53 bits of the MD5 of the key's text, or of the row address without one.
+    """53 bits of the MD5 of the key's text, or of the row address if the task has no key.
 
-    DuckDB's own hash() may give other numbers in another version, and would move rows to other sides.
+    DuckDB's own hash() may give other numbers in another version, which would move rows to other sides.
     """
     parts = ", ".join(sql.name(name) for name in task.key) or f"{sql.text(batch)}, {ROW}"
     return f"(md5_number_lower(concat_ws(chr(31), {parts})) >> 11)::BIGINT as {SPLIT_HASH}"

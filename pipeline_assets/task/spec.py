@@ -1,4 +1,4 @@
-"""What a task is: the shape of one ``defs.yaml``, as typed models that know nothing of Dagster."""
+"""What a task is: the structure of one ``defs.yaml``, as typed models without Dagster."""
 
 import re
 import unicodedata
@@ -24,7 +24,7 @@ from pipeline_assets.task.types import arrow_type
 Stage = Literal["train", "predict"]
 STAGES: tuple[Stage, Stage] = ("train", "predict")
 
-# Names that the pipeline itself writes beside a task's own columns.
+# Names of columns that the pipeline itself writes beside a task's own columns.
 ROW_ADDRESS = ("batch", "row_number")
 LABEL = "label"
 SPLIT_BY = "split_by"
@@ -33,10 +33,10 @@ DECISION = "decision"
 MODEL_VERSION = "model_version"
 SCORES = ("probability", "predicted_label", DECISION)
 TECHNICAL = (*ROW_ADDRESS, LABEL, SPLIT_BY, *SCORES, MODEL_VERSION, "run_id", "reason")
-# Marts hold raw columns and features side by side; the prefix keeps ``distance`` and its feature apart.
+# Marts have raw columns and features together; the prefix distinguishes ``distance`` from a feature of that name.
 FEATURE_PREFIX = "feature_"
 
-# PostgreSQL cuts identifiers at 63 bytes; the longest suffix a task's tables get is "_predict_output".
+# PostgreSQL cuts identifiers at 63 bytes; the longest suffix of a task's tables is "_predict_output".
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -71,14 +71,14 @@ Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression ov
 
 
 class Problem(NamedTuple):
-    """What is wrong at one place of a task: the keys that lead there, and the sentence."""
+    """What is wrong at one place of a task: the path of keys, and the sentence."""
 
     path: tuple[str, ...]
     message: str
 
 
 def refuse(title: str, problems: Sequence[Problem], data: Any) -> None:
-    """Raises all problems at once as pydantic's ValidationError, each at its own place; none, nothing.
+    """Raises all problems as one ValidationError of pydantic, each with its place; does nothing without problems.
 
     Pydantic keeps the places when a validator raises its own error type, and Dagster turns them into lines.
     """
@@ -95,7 +95,7 @@ def refuse(title: str, problems: Sequence[Problem], data: Any) -> None:
         title,
         [
             InitErrorDetails(
-                # Of pydantic's own types, because Dagster makes the error anew, with lines, by the type's name.
+                # One of pydantic's error types, because Dagster makes the error again, with lines, by the type's name.
                 type="value_error",
                 loc=problem.path,
                 input=given(problem.path),
@@ -114,7 +114,7 @@ class SpecModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, data: Any) -> Any:
-        """Refuses unknown keys with the known ones named, which pydantic's own message leaves out."""
+        """Refuses unknown keys and names the known ones, which pydantic's own message does not."""
         if isinstance(data, dict):
             refuse(
                 cls.__name__,
@@ -161,7 +161,7 @@ def _as_feature(value: Any) -> Any:
     return {"expression": value} if isinstance(value, str) else value
 
 
-# ``name: expression`` is short for ``name: {expression: ...}``; Dagster holds a YAML to the schema, so both are in it.
+# ``name: expression`` is short for ``name: {expression: ...}``; Dagster checks a YAML by the schema, so it has both.
 AnyFeature = Annotated[
     Feature,
     BeforeValidator(_as_feature),
@@ -182,7 +182,7 @@ AnyFeature = Annotated[
 
 
 class Features(SpecModel):
-    """The prepared columns a model sees, numeric (float64, null is missing) and categorical (string, no null)."""
+    """The model's input columns: numeric (float64, null is missing) and categorical (string, no null)."""
 
     numeric: dict[ColumnName, AnyFeature] = Field(default_factory=dict)
     categorical: dict[ColumnName, AnyFeature] = Field(default_factory=dict)
@@ -198,7 +198,7 @@ class Features(SpecModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Feature columns in the order the model sees them: numeric first, each group as written."""
+        """Feature columns in the order of the model's input: numeric first, each group as written."""
         return (*self.numeric, *self.categorical)
 
     @property
@@ -211,8 +211,8 @@ class Validation(SpecModel):
     """Which labelled rows evaluate a model and which stop its fit; the rest fit it.
 
     Attributes:
-        split: ``time``: the latest values of ``column`` evaluate, the latest of the rest stop; ``share``: a share of
-            the rows by a hash of their key, which falls the same way in every batch.
+        split: ``time``: rows with the latest values of ``column`` evaluate, the latest of the rest stop; ``share``: a
+            share of the rows by a hash of their key, so that a key is on the same side in every batch.
         fraction: share of the rows that evaluate.
         stopping_fraction: share of the others that stop the fit.
     """
@@ -235,8 +235,8 @@ class Training(SpecModel):
     Attributes:
         package: the trainer: a name, or a dotted path ``module:Class``.
         metric: one of the kind's; it stops the fit and decides between versions.
-        refit: after the evaluation, fit all labelled rows with the number of iterations that was found best, and
-            register that model; ``false`` registers the evaluated one.
+        refit: after the evaluation, fit all labelled rows with the best number of iterations, and register that
+            model; ``false`` registers the evaluated one.
     """
 
     package: str = "catboost"
@@ -250,7 +250,7 @@ class Training(SpecModel):
 
 
 class Selection(SpecModel):
-    """The stated algorithm by which the version that predicts is chosen."""
+    """The algorithm that chooses the version that predicts."""
 
     policy: Literal["champion", "best_metric", "latest", "version"] = "champion"
     minimum_gain: float = Field(default=0.0, ge=0)
@@ -275,10 +275,10 @@ class Output(SpecModel):
     """The output file: the input's own columns of the rows that ``where`` keeps, unless ``select`` is given.
 
     Attributes:
-        where: over the raw columns and the score columns; null keeps no row; absent keeps every row, and then there
-            is no ``decision``.
-        append: score columns, ``decision`` or ``model_version``, put after the input's own; all score columns where
-            it, ``where`` and ``select`` are absent.
+        where: a condition over raw columns and score columns; a row where it is null is not kept. Without it every
+            row is kept, and there is no ``decision``.
+        append: score columns, ``decision`` or ``model_version``, put after the input's columns; all score columns if
+            ``append``, ``where`` and ``select`` are absent.
         select: the file's columns as ``name: expression``, instead of the input's own.
     """
 
@@ -288,11 +288,11 @@ class Output(SpecModel):
 
 
 class Limits(SpecModel):
-    """Bounds that a run is held to.
+    """Limits that stop a run or exclude a version.
 
     Attributes:
         rejected_share: a larger share of rejected rows stops the run before anything downstream changes.
-        metric: the validation metric that a version must reach to be a candidate at all.
+        metric: the value of the validation metric that a version must reach to be able to predict.
     """
 
     rejected_share: float = Field(default=0.1, ge=0, le=1)
@@ -300,15 +300,15 @@ class Limits(SpecModel):
 
 
 class FeatureStore(SpecModel):
-    """How the task's features are kept in Tarantool: in memory, or on disk for what outgrows it."""
+    """How Tarantool keeps the task's features: in memory, or on disk if they are too large."""
 
     engine: Literal["memtx", "vinyl"] = "memtx"
 
 
 class TaskSpec(SpecModel):
-    """One ML problem, whole: everything the pipeline knows of it.
+    """The complete description of one ML problem.
 
-    Each key is right by itself; whether they hold together, :class:`pipeline_assets.task.validation.CheckedTask` says.
+    Each key is valid by itself; :class:`pipeline_assets.task.validation.CheckedTask` checks that they fit together.
     """
 
     name: Annotated[str, AfterValidator(_task_name)]

@@ -1,4 +1,4 @@
-"""SQL spelling: quoting names and values for DuckDB, and the one way a connection is opened."""
+"""Quotes names and values for DuckDB's SQL, and opens DuckDB connections."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def text(value: str) -> str:
 
 
 def literal(value: Any) -> str:
-    """A YAML scalar (string, number, bool, date) as a literal of DuckDB.
+    """A YAML scalar (string, number, bool, date) as a DuckDB literal.
 
     >>> literal(True), literal(1.5), literal("AA")
     ('true', '1.5', "'AA'")
@@ -39,12 +39,12 @@ def literal(value: Any) -> str:
 def connect(*, threads: int = 2, memory_limit: str = "1GB", spill: str = "") -> duckdb.DuckDBPyConnection:
     """A private in-memory database.
 
-    Time is UTC and extensions are never fetched, so that a file gives the same rows on every machine.
+    The time zone is UTC and extensions are never downloaded, so that a file gives the same rows on every machine.
 
     Args:
         threads: of one query.
-        memory_limit: what DuckDB may hold before it spills.
-        spill: folder for what does not fit; none means that too large a query fails.
+        memory_limit: how much DuckDB may hold in memory before it writes to ``spill``.
+        spill: folder for data that does not fit; without it too large a query fails.
     """
     connection = duckdb.connect(
         config={

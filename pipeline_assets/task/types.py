@@ -1,4 +1,4 @@
-"""The contract's type names, and what they are in Arrow and in DuckDB."""
+"""The contract's type names and their types in Arrow and DuckDB."""
 
 import difflib
 import re
@@ -46,7 +46,7 @@ def arrow_type(name: str) -> pa.DataType:
     """The Arrow type of a contract type such as ``int64`` or ``decimal(12, 2)``.
 
     Raises:
-        ValueError: no such type; the message lists those there are.
+        ValueError: there is no such type; the message lists the existing ones.
 
     >>> arrow_type("decimal(12, 2)")
     Decimal128Type(decimal128(12, 2))
@@ -64,7 +64,7 @@ def duckdb_type(name: str) -> str:
 
 
 def contract_name(duckdb_name: str) -> str:
-    """A DuckDB type as the contract would name it, or as DuckDB does where the contract has no name for it.
+    """The contract's name of a DuckDB type, or DuckDB's own name where the contract has none.
 
     >>> contract_name("BIGINT"), contract_name("INTEGER[]")
     ('int64', 'INTEGER[]')

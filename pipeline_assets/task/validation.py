@@ -1,4 +1,4 @@
-"""Whether a task holds together: its keys, expressions and names, before any data is seen."""
+"""Checks that a task's keys, expressions and names fit together, before any data is read."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,32 +36,32 @@ def stage_types(task: TaskSpec, stage: Stage) -> dict[str, str]:
 
 
 def common_types(task: TaskSpec) -> dict[str, str]:
-    """DuckDB types of the columns that both stages have: all that a feature may use."""
+    """DuckDB types of the columns that both stages have: features may use only these."""
     return {name: duckdb_type(column.type) for name, column in task.columns.items() if column.stage is None}
 
 
 class CheckedTask(TaskSpec):
-    """A task that holds together: every expression can be computed, and no name means two things.
+    """A checked task: every expression can be computed, and no name has two meanings.
 
     Raises:
-        pydantic.ValidationError: it does not; each problem stands at the keys that lead to it.
+        pydantic.ValidationError: the task is wrong; each problem has the path of its keys.
     """
 
     model_config = ConfigDict(title="TaskSpec")
 
     @model_validator(mode="after")
-    def _holds_together(self) -> Self:
+    def _fits_together(self) -> Self:
         refuse("TaskSpec", problems(self), self)
         return self
 
 
 def score_types(task: TaskSpec) -> dict[str, str]:
-    """DuckDB types of the kind's score columns, under the names that the task's expressions have for them."""
+    """DuckDB types of the kind's score columns, by their names in the task's expressions."""
     return _own_types(task, plugins.kind(task.target.kind).score_types)
 
 
 def output_types(task: TaskSpec) -> dict[str, str]:
-    """DuckDB types of all that ``output.append`` and ``output.select`` may name beside the raw columns."""
+    """DuckDB types of the columns that ``output.append`` and ``output.select`` may use beside the raw columns."""
     decision = {DECISION: "BOOLEAN"} if task.output.where is not None else {}
     kind = plugins.kind(task.target.kind)
     return _own_types(task, {**kind.score_types, **decision, MODEL_VERSION: "BIGINT"})
@@ -73,7 +73,7 @@ def _own_types(task: TaskSpec, types: Mapping[str, str]) -> dict[str, str]:
 
 
 def appended(task: TaskSpec) -> tuple[str, ...]:
-    """What the output file holds after the input's own columns: as written, or all score columns by default."""
+    """The columns of the output file after the input's columns: as written, or all score columns by default."""
     if task.output.append is not None:
         return task.output.append
     plain = task.output.where is None and task.output.select is None
@@ -81,7 +81,7 @@ def appended(task: TaskSpec) -> tuple[str, ...]:
 
 
 def problems(task: TaskSpec) -> list[Problem]:
-    """Everything that is wrong with a task whose keys and types are right, in the order of the file."""
+    """All problems of a task whose keys and types are valid, in the order of the file."""
     unknown = list(_plugins(task))
     if unknown:
         return unknown
@@ -100,7 +100,7 @@ def problems(task: TaskSpec) -> list[Problem]:
 
 
 def _plugins(task: TaskSpec) -> Iterator[Problem]:
-    """The kind and the trainer that the task names, what they know, and whether they go together."""
+    """Problems of the task's kind and trainer, of their settings, and of their combination."""
     try:
         kind = plugins.kind(task.target.kind)
     except TaskError as error:
@@ -126,7 +126,7 @@ def _unknown(error: TaskError, plugin: plugins.Plugin, name: str) -> str:
 
 
 def _twice(path: Keys, names: Iterable[str]) -> Iterator[Problem]:
-    """Names that differ by case alone: databases take them for one."""
+    """Names that differ only by case: databases take them for one."""
     seen: dict[str, str] = {}
     for name in names:
         first = seen.setdefault(name.lower(), name)
@@ -135,7 +135,7 @@ def _twice(path: Keys, names: Iterable[str]) -> Iterator[Problem]:
 
 
 def _later_names(task: TaskSpec) -> Iterator[Problem]:
-    """Names that would meet others in a mart."""
+    """Names that would conflict with others in a mart."""
     for name in task.columns:
         if name.lower() == "predicted_at" or name.lower().startswith("choice_"):
             why = (
@@ -175,7 +175,7 @@ def _booleans(expressions: Mapping[Keys, str], types: Mapping[str, str]) -> Iter
 
 
 def _column_rules(task: TaskSpec) -> Iterator[Problem]:
-    """A column's check may use what is there whenever the column is."""
+    """A column's check may use only columns that are there whenever the column is."""
     for stage in (None, *STAGES):
         checks: dict[Keys, str] = {
             ("columns", name, "check"): column.check
@@ -204,7 +204,7 @@ def _not_allowed(value: Any, kind: str) -> str | None:
 
 
 def _row_rules(task: TaskSpec) -> Iterator[Problem]:
-    """A row rule may use columns of one stage alone; then it holds in that stage."""
+    """A row rule may use columns of only one stage; then it applies in that stage."""
     rules: dict[Keys, str] = {("checks", name): expression for name, expression in task.checks.items()}
     found = {stage: {one.path: one for one in _booleans(rules, stage_types(task, stage))} for stage in STAGES}
     for path, problem in found["train"].items():

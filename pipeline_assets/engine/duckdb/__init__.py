@@ -1,1 +1,1 @@
-"""Row work on this machine, by DuckDB."""
+"""The engine for this machine: DuckDB does the row work."""

@@ -24,7 +24,7 @@ from pipeline_assets.task.spec import TaskSpec
 
 @dataclass(frozen=True)
 class RawBatch:
-    """A batch that was checked before: its manifest, and the way to its accepted rows."""
+    """A batch that was checked before: its manifest and its accepted rows."""
 
     manifest: Manifest
     task: TaskSpec
@@ -33,20 +33,20 @@ class RawBatch:
     spill: Path
 
     def stream(self, query: Query) -> pa.RecordBatchReader:
-        """Rows of a query over the batch, in file order, a batch of rows at a time; see :meth:`open`."""
+        """Rows of a query over the batch, in file order, as a stream; see :meth:`open`."""
         return self.open(query)[1]
 
     def open(self, query: Query) -> tuple[Contract, pa.RecordBatchReader]:
-        """The contract as it lies over the file, and the rows of a query.
+        """The contract as applied to the file, and the rows of a query.
 
         Args:
-            query: one of :mod:`pipeline_assets.task.preparation`.
+            query: a function of :mod:`pipeline_assets.task.preparation`.
 
         Raises:
             ContractError: the file is not the one that was checked.
-            DataError: an expression fails on a row; of a feature, it names the feature and the row. The stream too
-                raises it.
-            StoreError: there is no space left for what does not fit in memory.
+            DataError: an expression fails on a row; for a feature, the error names feature and row. The stream
+                raises it too.
+            StoreError: there is no space left for data that does not fit in memory.
         """
         facts = {**self.manifest.ref.facts(), "file": self.manifest.uri}
         with ExitStack() as opening:
@@ -74,7 +74,7 @@ class RawBatch:
 
 @contextmanager
 def _explained(view: Scan, rows: AcceptedRows, paths: Sequence[Path], spill: Path) -> Iterator[None]:
-    """Looks for the feature and the row behind DuckDB's complaint."""
+    """Finds the feature and the row that made DuckDB fail."""
     try:
         with computable("an expression of the task", spill), text_is_text(paths):
             yield
@@ -84,7 +84,7 @@ def _explained(view: Scan, rows: AcceptedRows, paths: Sequence[Path], spill: Pat
 
 
 def load(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path) -> RawBatch:
-    """A batch as its last check left it.
+    """A batch with the result of its last check.
 
     Raises:
         DataError: it was not checked yet, or by another contract, or its check accepted no row.

@@ -1,4 +1,4 @@
-"""Checks a batch against its contract: one read, every row accepted or rejected with a reason."""
+"""Checks a batch against its contract: reads it once, and accepts or rejects every row, with a reason."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -32,20 +32,20 @@ from pipeline_assets.task.contract import (
 )
 from pipeline_assets.task.spec import TaskSpec
 
-# Of the rows on which an expression raised, how many are asked why; the others are rejected without the detail.
-_ASKED = 1_000
+# For how many rows we find out why an expression raised; the others are rejected without this detail.
+_EXPLAINED = 1_000
 
 
 def check(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress: Progress) -> CheckedBatch:
-    """Reads a batch once, fingerprints it and holds every row to the contract.
+    """Reads a batch once, computes its fingerprint and checks every row against the contract.
 
     Args:
-        spill: folder for what does not fit in memory.
-        progress: told the number of rows checked so far.
+        spill: folder for data that does not fit in memory.
+        progress: called with the number of rows checked so far.
 
     Raises:
         ContractError: there is no such batch, or the file as a whole breaks the contract.
-        StoreError: there is no space left for what does not fit in memory.
+        StoreError: there is no space left for data that does not fit in memory.
     """
     with ExitStack() as opening:
         opening.enter_context(located(ref.facts()))
@@ -53,46 +53,46 @@ def check(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress
         fetched = opening.enter_context(files.fetch(found))
         view = opening.enter_context(scan(fetched.paths, spill))
         contract = of_file(task, ref.stage, view.columns)
-        with _sound(fetched.paths, spill):
+        with _batch_errors(fetched.paths, spill):
             check_int96(fetched.paths)
-            verdict = _judge(view, contract, spill, progress)
+            result = _check_rows(view, contract, spill, progress)
         manifest = Manifest(
             ref=ref,
             uri=found.uri,
             parts=found.parts,
             rows_of_parts=view.rows_of_parts,
             sha256=fetched.sha256,
-            accepted=view.rows - len(verdict.rejected),
-            rejected=len(verdict.rejected),
-            unlabelled=verdict.unlabelled,
-            reasons=verdict.reasons,
+            accepted=view.rows - len(result.rejected),
+            rejected=len(result.rejected),
+            unlabelled=result.unlabelled,
+            reasons=result.reasons,
             unexpected=contract.unexpected,
             fingerprints={"contract": task.fingerprint("contract")},
         )
-        view.mark("rejected", verdict.rejected)
-        with _sound(fetched.paths, spill):
-            reader = view.stream(contract.rejected_query() + ("" if len(verdict.rejected) else " limit 0"))
+        view.mark("rejected", result.rejected)
+        with _batch_errors(fetched.paths, spill):
+            reader = view.stream(contract.rejected_query() + ("" if len(result.rejected) else " limit 0"))
         still_open = opening.pop_all()
 
     def batches() -> Iterator[pa.RecordBatch]:
-        # A column that no rule looks at is decoded only here.
-        with still_open, _sound(fetched.paths, spill):
+        # Columns that no rule uses are decoded only here.
+        with still_open, _batch_errors(fetched.paths, spill):
             for batch in reader:
-                yield _with_key_reasons(batch, task, verdict)
+                yield _with_key_reasons(batch, task, result)
 
     return CheckedBatch(manifest, pa.RecordBatchReader.from_batches(reader.schema, batches()))
 
 
 @contextmanager
-def _sound(paths: Sequence[Path], spill: Path) -> Iterator[None]:
-    """What goes wrong while a batch is checked is not a row's fault: those are caught by the check itself."""
+def _batch_errors(paths: Sequence[Path], spill: Path) -> Iterator[None]:
+    """Handles errors of a check that no row causes: the check itself catches those of rows."""
     with computable("the check", spill), readable(paths), space_in(spill), text_is_text(paths):
         yield
 
 
 @dataclass(frozen=True)
-class _Verdict:
-    """Rejected rows and, apart, those rejected for their key, each with the row that had the key first."""
+class _Result:
+    """The rejected rows; those rejected for their key are also listed with the first row that has the key."""
 
     rejected: npt.NDArray[np.int64]
     repeated: npt.NDArray[np.int64]
@@ -103,11 +103,11 @@ class _Verdict:
 
 @dataclass
 class _Tally:
-    """What the stream of a check adds up to.
+    """The totals of a check, collected from its stream.
 
     Attributes:
         counts: rows by rule, then those whose target raises.
-        raised: rows on which an expression raised, the first ones, by the place that ``Rule.raises`` has.
+        raised: the first rows on which an expression raised, by the index in ``Rule.raises``.
     """
 
     contract: Contract
@@ -117,7 +117,7 @@ class _Tally:
     raised: dict[int, list[int]] = field(default_factory=dict)
 
     def add(self, batch: pa.RecordBatch, keys: KeySpill) -> None:
-        """Takes the next rows of the check's query."""
+        """Adds the next rows of the check's query."""
         rows = batch.column(ROW).to_numpy()
         bad = np.zeros(len(rows), dtype=bool)
         for word in range(self.contract.words):
@@ -148,7 +148,7 @@ class _Tally:
 
     def _note(self, check: int, rows: npt.NDArray[np.int64]) -> None:
         noted = self.raised.setdefault(check, [])
-        noted += rows[: max(_ASKED - len(noted), 0)].tolist()
+        noted += rows[: max(_EXPLAINED - len(noted), 0)].tolist()
 
     def reasons(self) -> dict[str, int]:
         """Rows by the rule they break."""
@@ -156,7 +156,7 @@ class _Tally:
         return {name: int(count) for name, count in zip(names, self.counts, strict=True) if count}
 
 
-def _judge(view: Scan, contract: Contract, spill: Path, progress: Progress) -> _Verdict:
+def _check_rows(view: Scan, contract: Contract, spill: Path, progress: Progress) -> _Result:
     tally = _Tally(contract, np.zeros(len(contract.rules) + 1, dtype=np.int64))
     with key_spill(spill) as keys:
         done = 0
@@ -166,11 +166,11 @@ def _judge(view: Scan, contract: Contract, spill: Path, progress: Progress) -> _
             progress(done)
         broken_rows = _joined(tally.rejected)
         repeated, first = _repeated(view, contract, keys.repeated(), broken_rows)
-    _ask_why(view, contract, tally.raised)
+    _explain_failures(view, contract, tally.raised)
     reasons = tally.reasons()
     if len(repeated):
         reasons[key_rule(contract.task)] = len(repeated)
-    return _Verdict(
+    return _Result(
         rejected=np.sort(np.concatenate([broken_rows, repeated])),
         repeated=repeated,
         first=first,
@@ -183,8 +183,8 @@ def _joined(rows: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
     return np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
 
 
-def _ask_why(view: Scan, contract: Contract, raised: dict[int, list[int]]) -> None:
-    """Has the rejected rows' reasons say why an expression raised: it is computed again, on that row alone."""
+def _explain_failures(view: Scan, contract: Contract, raised: dict[int, list[int]]) -> None:
+    """Finds out why an expression raised, for the reasons: computes it again on each of these rows."""
     rows = np.unique([row for some in raised.values() for row in some]).astype(np.int64)
     if not len(rows):
         return
@@ -205,10 +205,10 @@ def _ask_why(view: Scan, contract: Contract, raised: dict[int, list[int]]) -> No
 def _repeated(
     view: Scan, contract: Contract, hashes: npt.NDArray[np.uint64], broken: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows whose key an earlier sound row has, and that row; ``hashes`` are those that came more than once."""
+    """Rows whose key an earlier accepted row has, and that row; ``hashes`` are those that came more than once."""
     suspects = [np.empty(0, dtype=np.int64)]
     if len(hashes):
-        # Which rows have them is asked only now: on most days no key comes twice, and a hash a row is enough.
+        # Only now we find the rows of these hashes: usually no key repeats, and one hash per row is enough.
         for batch in view.stream(contract.key_hash_query()):
             at = np.searchsorted(hashes, own := batch.column(KEY_HASH).to_numpy())
             at[at == len(hashes)] = 0
@@ -221,13 +221,13 @@ def _repeated(
     return table["row_number"].to_numpy(), table["first"].to_numpy()
 
 
-def _with_key_reasons(batch: pa.RecordBatch, task: TaskSpec, verdict: _Verdict) -> pa.RecordBatch:
+def _with_key_reasons(batch: pa.RecordBatch, task: TaskSpec, result: _Result) -> pa.RecordBatch:
     rows = batch.column(0).to_numpy()
-    at = np.searchsorted(verdict.repeated, rows)
-    at[at == len(verdict.repeated)] = 0
-    hit = verdict.repeated[at] == rows if len(verdict.repeated) else np.zeros(len(rows), dtype=bool)
+    at = np.searchsorted(result.repeated, rows)
+    at[at == len(result.repeated)] = 0
+    hit = result.repeated[at] == rows if len(result.repeated) else np.zeros(len(rows), dtype=bool)
     if not hit.any():
         return batch
-    sentences = pc.binary_join_element_wise(f"{key_rule(task)} row", pa.array(verdict.first[at]).cast(pa.string()), " ")
+    sentences = pc.binary_join_element_wise(f"{key_rule(task)} row", pa.array(result.first[at]).cast(pa.string()), " ")
     reason = pc.if_else(pa.array(hit), sentences, batch.column(1))
     return batch.set_column(1, batch.schema.field(1), reason)

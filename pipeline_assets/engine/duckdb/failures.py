@@ -1,4 +1,4 @@
-"""What DuckDB's complaints mean: a value that cannot be computed, text that is none, a full disk."""
+"""What DuckDB's errors mean: a value that cannot be computed, text that is not UTF-8, a full disk."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from pipeline_assets.task.contract import ROW
 from pipeline_assets.task.preparation import AcceptedRows, feature_expressions
 
 _NO_SPACE = ("no space left", "disk quota exceeded", "failed to offload data block", "max_temp_directory_size")
-# DuckDB's errors within a stream come as Arrow's or the system's.
+# Within a stream DuckDB's errors are raised as errors of Arrow or of the system.
 _COMPLAINTS = (duckdb.Error, pa.ArrowException, OSError)
 _KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
 _ADVICE = re.compile(r"( in expression \(|\. Use TRY|, or SET |[.!]$).*", re.DOTALL)
@@ -35,10 +35,10 @@ def message(error: BaseException) -> str:
 
 @contextmanager
 def space_in(spill: Path | None) -> Iterator[None]:
-    """Tells a full disk from every other complaint.
+    """Turns the error of a full disk into a StoreError; other errors pass.
 
     Args:
-        spill: the folder that DuckDB and the keys of a batch are written to, where that is known.
+        spill: the folder where DuckDB and the keys of a batch are written; ``None`` if not known.
 
     Raises:
         StoreError: the folder has no space left.
@@ -58,11 +58,11 @@ def space_in(spill: Path | None) -> Iterator[None]:
 
 @contextmanager
 def computable(doing: str, spill: Path | None = None) -> Iterator[None]:
-    """Turns DuckDB's complaint about a value into a DataError that says what was being done.
+    """Turns DuckDB's error about a value into a DataError that says what was being done.
 
     Args:
         doing: the beginning of "... failed on a row".
-        spill: as :func:`space_in` has it.
+        spill: as in :func:`space_in`.
 
     Raises:
         DataError: a value cannot be computed.
@@ -77,7 +77,7 @@ def computable(doing: str, spill: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def text_is_text(paths: Sequence[Path]) -> Iterator[None]:
-    """Finds the row of a text that is none: DuckDB names neither its row nor its column.
+    """Finds the row of a text that is not UTF-8: DuckDB names neither its row nor its column.
 
     Raises:
         ContractError: names file, column and row.
@@ -92,7 +92,7 @@ def text_is_text(paths: Sequence[Path]) -> Iterator[None]:
 
 
 def _refuse_bad_text(path: Path) -> None:
-    """Reads only the columns of text; nothing is done about those within lists and structs."""
+    """Reads only text columns; text within lists and structs is not checked."""
     with pq.ParquetFile(path) as file:
         start = 0
         texts = [field.name for field in file.schema_arrow if _is_text(field.type)]

@@ -1,4 +1,4 @@
-"""Finds hashes that come twice in a batch of any size: spread by value, sorted a part at a time."""
+"""Finds hashes that come twice in a batch of any size: divides them by value, then sorts each part."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
 
-# 64 parts keep a part of 10 million rows at about 1.25 MB.
+# With 64 parts, 10 million rows take about 1.25 MB per part.
 PARTS = 64
 _BITS = np.uint64(58)
-# What a part may hold in memory; a batch of two million rows needs no file.
+# Bytes that a part may hold in memory; a batch of two million rows needs no file.
 _BYTES_IN_MEMORY = 256 << 10
 
 
 class KeySpill:
-    """Hashes of keys, spread over temporary files so that equal hashes lie in one file."""
+    """Hashes of keys, divided over temporary files so that equal hashes are in one file."""
 
     def __init__(self, parts: list[tempfile.SpooledTemporaryFile[bytes]]) -> None:
         self._parts = parts
 
     def add(self, hashes: Hashes) -> None:
-        """Takes the key hashes of some rows."""
-        # Of bytes, numpy's stable sort is a radix sort: several times as fast as any of the hashes themselves.
+        """Adds the key hashes of some rows."""
+        # For bytes numpy's stable sort is a radix sort: several times as fast as sorting the hashes themselves.
         numbers = (hashes >> _BITS).astype(np.uint8)
         ordered = hashes[np.argsort(numbers, kind="stable")]
         ends = np.cumsum(np.bincount(numbers, minlength=PARTS))
@@ -33,7 +33,7 @@ class KeySpill:
             part.write(some.tobytes())
 
     def repeated(self) -> Hashes:
-        """The hashes that came more than once, ascending: those of equal keys are among them, and few others."""
+        """The hashes that came more than once, ascending: those of equal keys, and a few others by chance."""
         found = [np.empty(0, np.uint64)]
         for part in self._parts:
             part.seek(0)
@@ -44,7 +44,7 @@ class KeySpill:
 
 @contextmanager
 def key_spill(folder: Path) -> Iterator[KeySpill]:
-    """Opens the parts; what outgrows memory goes to ``folder`` and leaves nothing there at the end."""
+    """Opens the parts; large ones are written to ``folder`` and removed at the end."""
     with ExitStack() as stack:
         yield KeySpill([stack.enter_context(_part(folder)) for _ in range(PARTS)])
 

@@ -1,4 +1,4 @@
-"""Which parquet types DuckDB reads exactly and which it would change, and how values get their own type back."""
+"""Which parquet types DuckDB reads exactly and which it would change, and how values get their former type back."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,21 +10,21 @@ import pyarrow.parquet as pq
 
 from pipeline_assets.errors import ContractError
 
-# DuckDB's own limit; what has more digits it reads as DOUBLE.
+# DuckDB's limit; it reads decimals with more digits as DOUBLE.
 _DECIMAL_DIGITS = 38
 _UUID_BYTES = 16
 
 
 def check_columns(file: str, schema: pa.Schema, stored: pq.ParquetSchema) -> None:
-    """Refuses columns that DuckDB would widen, narrow or take for something else.
+    """Refuses columns that DuckDB would widen, narrow or read as another type.
 
     Args:
         file: its name, for the error.
-        schema: its columns as Arrow has them.
-        stored: its columns as they lie in the file.
+        schema: its columns in Arrow types.
+        stored: its columns in parquet types.
 
     Raises:
-        ContractError: names each such column, what it is, and what it could be.
+        ContractError: names each such column, its type, and a type that can be read.
     """
     bad: dict[str, tuple[str, str]] = {}
     for field in schema:
@@ -55,7 +55,7 @@ def int96_columns(stored: pq.ParquetSchema) -> list[str]:
 
 
 def as_read(schema: pa.Schema, stored: pq.ParquetSchema) -> pa.Schema:
-    """The columns in the types that are kept: an INT96 has microseconds, see :func:`check_int96`."""
+    """The columns in the types that we keep: an INT96 has microseconds, see :func:`check_int96`."""
     for name in int96_columns(stored):
         place = schema.get_field_index(name)
         if place >= 0:
@@ -88,7 +88,7 @@ def _integers(file: pq.ParquetFile, group: int, name: str) -> npt.NDArray[np.int
 def _check_int96(
     file: str, name: str, start: int, nanoseconds: npt.NDArray[np.int64], microseconds: npt.NDArray[np.int64]
 ) -> None:
-    # Modulo 2**64, as Arrow's own count of nanoseconds is: right for every year, though it wraps outside 1677 to 2262.
+    # Modulo 2**64, like Arrow's nanoseconds: right for every year, though the count wraps outside 1677 to 2262.
     lost = nanoseconds.view(np.uint64) - microseconds.view(np.uint64) * np.uint64(1000)
     rows = np.flatnonzero(lost)
     if len(rows):
@@ -103,11 +103,11 @@ def _check_int96(
 
 
 def found_types(schema: pa.Schema, described: Sequence[str]) -> dict[str, str]:
-    """A file's columns with the types that their values have in DuckDB.
+    """A file's columns with the DuckDB types of their values.
 
     Args:
-        schema: as Arrow has it.
-        described: DuckDB's own names, by place; it takes a duration for a plain integer.
+        schema: in Arrow types.
+        described: DuckDB's names of the types, in order; it reads a duration as a plain integer.
     """
     return {
         field.name: str(field.type) if pa.types.is_duration(field.type) else kind
@@ -116,11 +116,11 @@ def found_types(schema: pa.Schema, described: Sequence[str]) -> dict[str, str]:
 
 
 def kept_type(came: pa.DataType, given: pa.DataType) -> pa.DataType:
-    """The type in which a column leaves again: its own, where DuckDB can read that back; else the one it gives.
+    """The type in which a column is written: its type in the file if DuckDB can read that back, else DuckDB's type.
 
     Args:
-        came: as the file has it.
-        given: as DuckDB gives it: the same values.
+        came: the type in the file.
+        given: the type that DuckDB gives, with the same values.
 
     >>> kept_type(pa.time32("ms"), pa.time64("us")), kept_type(pa.float16(), pa.float32())
     (Time32Type(time32[ms]), DataType(float))
@@ -134,7 +134,7 @@ def kept_type(came: pa.DataType, given: pa.DataType) -> pa.DataType:
 
 
 def restored(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The values in their own type again."""
+    """The values, converted to their type in the file."""
     if column.type == kind:
         return column
     if isinstance(kind, pa.UuidType):
@@ -153,7 +153,7 @@ def _uuid_bytes(column: pa.Array) -> pa.Array:
 
 
 def _only_in_files(kind: pa.DataType) -> bool:
-    """Types that DuckDB reads from parquet but not from Arrow, or that Arrow cannot filter; all have exact others."""
+    """Types that DuckDB reads from parquet but not from Arrow, or that Arrow cannot filter. Exact substitutes exist."""
     views = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
     return bool(views or pa.types.is_float16(kind) or pa.types.is_decimal256(kind))
 

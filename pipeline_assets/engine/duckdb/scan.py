@@ -1,4 +1,4 @@
-"""A batch's parquet files as one DuckDB view ``raw``: row numbers that count on over the parts, rows in file order."""
+"""A batch's parquet files as one DuckDB view ``raw``: rows in file order, numbered continuously over the parts."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ from pipeline_assets.task import sql
 from pipeline_assets.task.contract import FAILURES, REASON, ROW, bits, raw
 from pipeline_assets.task.names import own_name
 
-# DuckDB's own vector group size times 60: large enough that Arrow's cost per batch vanishes, small enough to be flat.
+# 60 DuckDB vectors: large enough to make Arrow's cost per batch small, small enough to save memory.
 ROWS_PER_BATCH = 122_880
-# What DuckDB itself adds to a file's columns; it has no other way to say which row it reads.
+# DuckDB adds these columns to a file's; it has no other way to say which row it reads.
 _ADDED_BY_DUCKDB = ("file_row_number", "file_index")
 
 
@@ -31,7 +31,7 @@ class Scan:
     Attributes:
         connection: to the database that holds the view.
         rows_of_parts: rows of each file.
-        schema: the files' columns under their own names and types; a timestamp of INT96 has microseconds.
+        schema: the files' columns with their names and types; a timestamp of INT96 has microseconds.
         columns: the files' columns with their DuckDB types.
     """
 
@@ -50,11 +50,11 @@ class Scan:
         self.connection.execute(f"set variable {sql.name(variable)} = ?::BIT", [bits(rows, self.rows)])
 
     def stream(self, query: str) -> pa.RecordBatchReader:
-        """The rows of a query, in file order, a batch at a time.
+        """The rows of a query, in file order, as a stream.
 
-        Columns of the view come under the names and in the types that they have in the file; ``__row_number`` and
-        ``__reason`` as ``row_number`` and ``reason``, or beside columns of those names under others.
-        ``sql`` streams; ``execute`` would hold the whole answer whatever the memory limit.
+        Columns of the view get the names and types that they have in the file. ``__row_number`` and ``__reason`` become
+        ``row_number`` and ``reason``, or get other names where the file has columns of those names.
+        ``sql`` streams; ``execute`` would hold the whole answer, whatever the memory limit.
         """
         reader = self.connection.sql(query).to_arrow_reader(ROWS_PER_BATCH)
         places = {raw(place): field for place, field in enumerate(self.schema)}
@@ -85,11 +85,11 @@ def scan(paths: Sequence[Path], spill: Path) -> Iterator[Scan]:
 
     Args:
         paths: in the order that row numbers follow.
-        spill: folder for what DuckDB cannot hold.
+        spill: folder for data that does not fit in memory.
 
     Raises:
-        ContractError: a file is empty, is no parquet, is cut short, the parts do not have the same columns, or a
-            column has a name or a type that would not be kept as it is.
+        ContractError: a file is empty, is not parquet or is truncated, the parts have different columns, or a column
+            has a name or a type that cannot be kept exactly.
     """
     rows_of_parts, schema = _read_footers(paths)
     spill.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def scan(paths: Sequence[Path], spill: Path) -> Iterator[Scan]:
         starts = ", ".join(f"{start}::BIGINT" for start in np.cumsum([0, *rows_of_parts[:-1]]))
         with readable(paths):
             described = connection.execute(f"describe select * from read_parquet([{files}])").fetchall()
-            # By place: DuckDB renames columns whose names are empty or differ by case alone.
+            # By position: DuckDB renames columns whose names are empty or differ only by case.
             columns = ", ".join(f"{sql.name(row[0])} as {raw(place)}" for place, row in enumerate(described))
             connection.execute(
                 f"create view raw as select file_row_number + [{starts}][(file_index + 1)::BIGINT] as {ROW},"
@@ -166,7 +166,7 @@ def _check_names(path: Path, schema: pa.Schema) -> None:
 
 @contextmanager
 def readable(paths: Sequence[Path]) -> Iterator[None]:
-    """Turns a parquet reader's complaint into a ContractError that names the file."""
+    """Turns a parquet reader's error into a ContractError that names the file."""
     name = paths[0].name if len(paths) == 1 else paths[0].parent.name
     try:
         yield

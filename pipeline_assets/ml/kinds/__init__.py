@@ -1,1 +1,1 @@
-"""Kinds of target: what a label, a score, a metric, a baseline and a plot are; one package or module a kind."""
+"""Kinds of target: what a label, a score, a metric, a baseline and a plot are; one package or module per kind."""

@@ -1,4 +1,4 @@
-"""What training, scoring and selection ask of a kind of target; one implementation a kind stands behind it."""
+"""What training, scoring and selection need from a kind of target; each kind implements it."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
@@ -15,17 +15,17 @@ from pipeline_assets.task.spec import TaskSpec
 class Kind(plugins.KindTerms, Protocol):
     """A kind of target. ``label`` and ``prediction`` are arrays with one entry per row.
 
-    A prediction is what a trainer's model gives for the kind's objective; for ``binary`` the probability of label 1.
+    A prediction is the model's output for the kind's objective; for ``binary`` the probability of label 1.
     """
 
     def label_problem(self, label: NDArray[Any]) -> str | None:
-        """What is wrong with these labels as rows to learn from or to evaluate on; ``None`` if nothing is."""
+        """Why rows with these labels cannot be used to learn or to evaluate; ``None`` if they can."""
 
     def strata(self, label: NDArray[Any]) -> NDArray[np.int64]:
-        """The group of each row of which every side of a split needs some; all 0 where there are no groups."""
+        """The group of each row; every side of a split needs rows of each group. All 0 if there are no groups."""
 
     def baseline(self, training: NDArray[Any], rows: int) -> NDArray[np.float64]:
-        """The prediction for ``rows`` rows of a model that knows nothing but the labels of the training rows."""
+        """The prediction for ``rows`` rows of a model that knows only the labels of the training rows."""
 
     def evaluate(self, label: NDArray[Any], prediction: NDArray[np.float64]) -> dict[str, float]:
         """The value of every metric.
@@ -35,7 +35,7 @@ class Kind(plugins.KindTerms, Protocol):
         """
 
     def details(self, label: NDArray[Any], prediction: NDArray[np.float64]) -> dict[str, float]:
-        """Further numbers worth logging, by name; no choice is made by them."""
+        """More numbers to log, by name; no choice depends on them."""
 
     def columns(self, prediction: NDArray[np.float64]) -> list[pa.Array]:
         """The score columns, in the order and of the types of ``score_types``."""
@@ -60,6 +60,6 @@ def reaches(kind: plugins.KindTerms, metric: str, value: float, limit: float) ->
 
 
 def best(kind: plugins.KindTerms, metric: str, values: Mapping[int, float]) -> int:
-    """The version with the best value; of equals the newest."""
+    """The version with the best value; if several have it, the newest."""
     sign = 1 if kind.metrics[metric] else -1
     return max(values, key=lambda version: (sign * values[version], version))

@@ -1,1 +1,1 @@
-"""What fits models: a module a package behind one interface."""
+"""Trainers, which fit models: one module per package, with one interface."""

@@ -1,4 +1,4 @@
-"""What the pipeline asks of a package that fits models; one module a package stands behind it."""
+"""What the pipeline needs from a package that fits models; one module per package implements it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Progress:
 
     Attributes:
         iteration: iterations done.
-        iterations: iterations planned; early stopping may end before.
+        iterations: iterations planned; early stopping may end the fit before.
         scores: the latest value of every curve, such as ``stopping/AUC``.
     """
 
@@ -35,11 +35,11 @@ OnProgress = Callable[[Progress], None]
 
 
 class FittedModel(Protocol):
-    """A model that can score, whichever package fitted it."""
+    """A model that can score, fitted by any package."""
 
     @property
     def package(self) -> str:
-        """The trainer's name, as ``training.package`` has it."""
+        """The trainer's name, as in ``training.package``."""
 
     @property
     def flavor(self) -> str:
@@ -50,7 +50,7 @@ class FittedModel(Protocol):
         """The package's own object."""
 
     def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
-        """What the kind's score columns are made of, from frames of :func:`~pipeline_assets.ml.dataset.scoring_frame`.
+        """Predictions for a frame of :func:`~pipeline_assets.ml.dataset.scoring_frame`; the kind makes scores of them.
 
         For the objective ``binary`` it is the probability of label 1, shape (rows,).
         """
@@ -58,22 +58,21 @@ class FittedModel(Protocol):
     def contributions(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
         """What each feature adds to a row's score, shape (rows, features + 1); the last column is the base.
 
-        A row sums up to the score before it becomes a probability (log-odds).
+        The sum of a row is the score before it becomes a probability (log-odds).
         """
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a fit gave.
+    """The result of a fit.
 
     Attributes:
         model: at its best iteration.
-        parameters: every parameter in effect, those the package chose included.
-        curves: by side (``training``, ``stopping``), then by the package's own metric name, a value an
-            iteration.
-        importance: share of each feature in the model, in percent, most first.
+        parameters: every parameter in effect, including those that the package chose.
+        curves: by side (``training``, ``stopping``), then by the package's own metric name: one value per iteration.
+        importance: share of each feature in the model, in percent, largest first.
         iterations: how many were run.
-        best_iteration: the one whose model this is, from 0.
+        best_iteration: the iteration of ``model``, from 0.
     """
 
     model: FittedModel
@@ -94,10 +93,10 @@ class Trainer(plugins.TrainerTerms, Protocol):
     flavor: str
 
     def check(self, task: TaskSpec) -> None:
-        """Looks at the task's parameters, names and values, without any data.
+        """Checks names and values of the task's parameters, without any data.
 
         Raises:
-            TaskError: a parameter is unknown, impossible, or not the task's to set; the message names it.
+            TaskError: a parameter is unknown, has an impossible value, or may not be set; the message names it.
         """
 
     def fit(
@@ -111,9 +110,9 @@ class Trainer(plugins.TrainerTerms, Protocol):
 
         Args:
             task: its ``training`` says how.
-            training: rows to learn from, all labels among them.
-            stopping: rows that stop the fit early, all labels among them.
-            on_progress: called now and then, by iterations; what it raises ends the fit and is raised again.
+            training: rows to learn from, with all labels.
+            stopping: rows that stop the fit early, with all labels.
+            on_progress: called every few iterations; its exception ends the fit and is raised again.
 
         Raises:
             TaskError: as :meth:`check`.
@@ -121,24 +120,24 @@ class Trainer(plugins.TrainerTerms, Protocol):
         """
 
     def refit(self, task: TaskSpec, rows: LabelledRows, fit: Fit) -> FittedModel:
-        """A model of all these rows, with as many iterations as ``fit`` found best and its other parameters.
+        """Fits a model to all these rows, with the best number of iterations of ``fit`` and its other parameters.
 
         Raises:
             DataError: the package cannot learn from these rows.
         """
 
     def restore(self, native: Any) -> FittedModel:
-        """The model around the package's own object, as the registry loaded it."""
+        """The model of a package's own object that the registry has loaded."""
 
     def save(self, model: FittedModel, folder: Path) -> None:
         """Writes the model into an empty folder, in the package's own format."""
 
     def load(self, folder: Path) -> FittedModel:
-        """The model that :meth:`save` wrote; it predicts the same to the bit."""
+        """The model that :meth:`save` wrote; its predictions are bit-identical."""
 
 
 def trainer(package: str) -> Trainer:
-    """The trainer of a name or dotted path; importing the package itself waits until it is used.
+    """The trainer of a name or dotted path; the package itself is imported only when it is used.
 
     Raises:
         TaskError: there is none.

@@ -1,4 +1,4 @@
-"""CatBoost behind the trainer's interface: categories as they are, early stopping, repeatable on the CPU."""
+"""The trainer for CatBoost: categories without encoding, early stopping, repeatable on the CPU."""
 
 import re
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from catboost import CatBoostClassifier, Pool
 
 _DEFAULT_ITERATIONS = 1000
-_REPORTS = 20  # progress reports a fit, about
+_REPORTS = 20  # progress reports per fit, approximately
 
-# The metric that stops the fit early, by the kind's name for it; the log loss for those that CatBoost does not have.
-# CatBoost leaves out the training side's AUC unless told otherwise: it costs a third of the fit's time. The log loss,
-# free on both sides of every fit, shows overfitting as well.
+# The metric that stops the fit early, by the kind's name for it; log loss for those that CatBoost does not have.
+# By default CatBoost does not compute the AUC of the training rows, which costs a third of the fit's time. The log
+# loss, which is free on both sides of every fit, shows overfitting as well.
 _EVAL_METRIC = {
     "roc_auc": "AUC",
     "average_precision": "PRAUC",
@@ -45,7 +45,7 @@ class CatBoostModel:
     flavor: str = "catboost"
 
     def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
-        """Probability of label 1, a value a row."""
+        """Probability of label 1, one value per row."""
         return np.ascontiguousarray(self.native.predict_proba(frame)[:, 1])
 
     def contributions(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
@@ -67,7 +67,7 @@ class CatBoostTrainer:
         return problems(parameters)
 
     def check(self, task: TaskSpec) -> None:
-        """Refuses what the task may not set, then lets CatBoost itself fit one tree to a few made-up rows."""
+        """Refuses parameters that the task may not set, then lets CatBoost fit one tree to a few artificial rows."""
         import catboost
 
         for name, sentence in problems(task.training.parameters).items():
@@ -121,7 +121,7 @@ class CatBoostTrainer:
     def refit(self, task: TaskSpec, rows: LabelledRows, fit: Fit) -> CatBoostModel:
         """Fits the found number of trees to all the rows.
 
-        The learning rate is that of the fit: left to itself, CatBoost would choose another for fewer trees.
+        The learning rate is that of the fit: by default CatBoost would choose another one for fewer trees.
         """
         import catboost
 
@@ -141,7 +141,7 @@ class CatBoostTrainer:
         return CatBoostModel(native)
 
     def save(self, model: FittedModel, folder: Path) -> None:
-        """In CatBoost's own binary format."""
+        """Writes the model in CatBoost's own binary format."""
         model.native.save_model(str(folder / _FILE))
 
     def load(self, folder: Path) -> CatBoostModel:
@@ -152,7 +152,7 @@ class CatBoostTrainer:
 
 
 class _Reports:
-    """CatBoost's callback: passes on every so many iterations, so that a log has lines, not pages."""
+    """CatBoost's callback: reports progress only every few iterations, so that the log stays short."""
 
     def __init__(self, on_progress: OnProgress, iterations: int) -> None:
         self._on_progress = on_progress
@@ -170,7 +170,7 @@ class _Reports:
             }
             try:
                 self._on_progress(Progress(info.iteration, self._iterations, scores))
-            except BaseException as error:  # noqa: BLE001 - fit() raises it again: in CatBoost's C++ its kind is lost
+            except BaseException as error:  # noqa: BLE001 - fit() raises it again: CatBoost's C++ code would lose its type
                 self.raised = error
         return self.raised is None
 
@@ -190,7 +190,7 @@ def _parameters(task: TaskSpec) -> dict[str, Any]:
 
 
 def _toy_rows(task: TaskSpec) -> LabelledRows:
-    """Made-up rows with the task's columns: enough to find out what CatBoost says to the parameters."""
+    """Artificial rows with the task's columns, enough for CatBoost to check the parameters."""
     import pandas as pd
 
     count = 64
@@ -230,5 +230,5 @@ def _refusal(task: TaskSpec, error: Exception) -> TaskError:
 
 
 def _words(error: Exception) -> str:
-    """CatBoost's message without the place in its source."""
+    """CatBoost's message without its position in the source code."""
     return re.sub(r"^\S+\.(?:cpp|h):\d+:\s*", "", str(error)).strip()

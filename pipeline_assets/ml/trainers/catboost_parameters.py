@@ -1,4 +1,4 @@
-"""The names of CatBoost's training parameters: which there are, and which the task may not set. CatBoost-free."""
+"""CatBoost's training parameters, and which of them the task may not set. Does not import CatBoost."""
 
 import difflib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ ITERATIONS = ("iterations", "n_estimators", "num_boost_round", "num_trees")
 LEARNING_RATES = ("learning_rate", "eta")
 _BINARY_LOSSES = ("Logloss", "CrossEntropy", "Focal")
 
-# Of CatBoostClassifier's constructor, written down because importing CatBoost takes seconds; a test compares.
+# Parameters of CatBoostClassifier, listed here because importing CatBoost takes seconds; a test compares them.
 _NAMES = (
     "iterations learning_rate depth l2_leaf_reg model_size_reg rsm loss_function border_count feature_border_type "
     "per_float_feature_quantization input_borders output_borders fold_permutation_block od_pval od_wait od_type "
@@ -75,9 +75,9 @@ REFUSED = {
 
 
 def problems(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with each parameter, by name, as far as it can be told without CatBoost.
+    """What is wrong with each parameter, by name, as far as it can be checked without CatBoost.
 
-    CatBoost itself would take some of the refused ones, and the model could not be repeated.
+    CatBoost itself accepts some of the refused ones, but then a training could not be repeated exactly.
     """
     found = {}
     for name, value in parameters.items():

@@ -1,4 +1,4 @@
-"""What a feature store promises, whichever keeps the rows: the table, the protocol and the rules both stores hold."""
+"""What every feature store promises: the table, the protocol and the rules that all feature stores follow."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class FeatureTable:
     Attributes:
         schema: ``row_number`` (int64) first, then the features (float64 or string); in train also ``label``
             (int8, nullable) and ``split_by``.
-        engine: how Tarantool keeps it; other stores have no use for it.
+        engine: of the Tarantool space; other stores ignore it.
         column_descriptions: by column; those without one are absent.
         fingerprints: of the slices of the task's description that the rows rest on, by slice. They are stored with
             a batch, and a reader refuses a batch that was stored under others. A table without any refuses none.
@@ -40,7 +40,7 @@ class FeatureTable:
 
     @property
     def name(self) -> str:
-        """Of the Tarantool space: upper case, so that unquoted SQL finds it."""
+        """Name of the Tarantool space: upper case, so that unquoted SQL finds it."""
         return f"{self.task}_{self.stage}_features".upper()
 
     @property
@@ -54,7 +54,7 @@ class FeatureTable:
 
 
 def feature_table(task: TaskSpec, stage: Stage) -> FeatureTable:
-    """Where a stage's features of a task are kept."""
+    """The feature table of one stage of a task."""
     return FeatureTable(
         task.name,
         stage,
@@ -70,8 +70,8 @@ class FeatureStore(Protocol):
     def begin(self, table: FeatureTable, batch: str, pieces: int) -> Load:
         """A load of the batch, see :mod:`pipeline_assets.stores.load`.
 
-        Its ``write`` and ``commit`` refuse with a DataError rows that do not fit the table or are out of order, as
-        :meth:`replace` does, also from one piece to the next.
+        Its ``write`` and ``commit`` raise a DataError for rows that do not fit the table or are out of order, as
+        :meth:`replace` does. The order is checked across pieces too.
 
         Raises:
             StoreError: there are no pieces, or the store refused.
@@ -87,27 +87,27 @@ class FeatureStore(Protocol):
     ) -> int:
         """Makes ``rows`` the content of the batch, atomically: a reader sees the former content or the new one.
 
-        A load of one piece, by this process alone.
+        This is a load of one piece, written by this process.
 
         Args:
             table: what the rows must look like; see :func:`fitting`.
             batch: name of the batch.
-            rows: in the order of ``row_number``, which starts anywhere and may leave rows out.
-            progress: called now and then with the rows written so far.
+            rows: in the order of ``row_number``, which may start at any number and may have gaps.
+            progress: called from time to time with the rows written so far.
 
         Returns:
             Rows written.
 
         Raises:
-            DataError: the rows do not fit the table or are out of order. This and any error of the stream itself,
-                which is raised as it is, leaves the former content in place.
+            DataError: the rows do not fit the table or are out of order. An error of the stream is raised
+                unchanged. After any error the former content stays.
         """
         ...
 
     def read(self, table: FeatureTable, batch: str) -> pa.RecordBatchReader:
         """The rows of a batch by ``row_number``, under exactly ``table.schema``.
 
-        What is stored beyond the table's columns is left out.
+        Stored columns that the table does not have are left out.
 
         Raises:
             DataError: the batch is not there, or was stored without a column of the table, with another type, or
@@ -128,7 +128,7 @@ class FeatureStore(Protocol):
         ...
 
     def uri(self, table: FeatureTable, batch: str) -> str:
-        """Where a person finds the rows of the batch."""
+        """The address under which a person finds the rows of the batch."""
         ...
 
 
@@ -163,7 +163,7 @@ def check_fingerprints(table: FeatureTable, batch: str, stored: Mapping[str, str
     """Refuses a batch that was stored under another description of the task.
 
     Args:
-        table: what is wanted, with the fingerprints it demands.
+        table: the expected table, with its fingerprints.
         batch: its name.
         stored: the fingerprints that are kept with the batch; ``None`` if none are.
 

@@ -1,14 +1,14 @@
 """Arrow record batches as packed Tarantool tuples, and packed tuples as Arrow record batches.
 
-Tuples are msgpack arrays: the leading field (the generation), then a field for each column. What Tarantool 2.6 has
-no type for is kept as text that sorts and compares as the values do: dates ``2013-09-01``, times
+Tuples are msgpack arrays: the leading field (the generation), then one field per column. Values of types that
+Tarantool 2.6 does not have are kept as text that sorts and compares as the values do: dates ``2013-09-01``, times
 ``06:15:00.000000``, timestamps ``2013-09-01 06:15:00.000000`` (with ``Z`` when they have a zone, always UTC).
-Decimals are text too, exact but to be cast before they are compared. NaN and null stay apart, and integers are
-packed in their shortest form: an index finds no other.
+Decimals are exact text too, but must be cast before they are compared. NaN and null stay different. Integers are
+packed in their shortest form, because an index finds only that form.
 
-Packing goes by Python objects, a row at a time, which is faster than the server can insert. Reading must not: the
-server hands out rows ten times faster than Python makes objects of them. So a page is taken apart a column at a time
-with numpy, all its rows at once: each row has a position, and a column's tags and lengths move all of them on.
+Packing makes Python objects row by row, which is faster than the server can insert. Reading cannot do so: the server
+sends rows ten times faster than Python makes objects of them. So numpy reads a page column by column, all rows at
+once: each row has a position, and the tags and lengths of a column move all positions forward.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ _INTEGERS = {
 _STRINGS = {0xD9: "u1", 0xDA: ">u2", 0xDB: ">u4"}
 _BINARIES = {0xC4: "u1", 0xC5: ">u2", 0xC6: ">u4"}
 
-# A dictionary pays while a value occurs this often or more.
+# A dictionary is faster where each value occurs at least this often on average.
 _REPEATS = 2
 
 _SECONDS_WIDTH = len("2013-09-01 06:15:00")
@@ -78,7 +78,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def pack(records: pa.RecordBatch, leading: int) -> tuple[bytes, bytes]:
-    """Rows as tuples, one after another.
+    """Packs rows as tuples, one after another.
 
     Args:
         records: columns of types that :func:`field_type` knows, or ``null`` for a field without a column.
@@ -96,7 +96,7 @@ def pack(records: pa.RecordBatch, leading: int) -> tuple[bytes, bytes]:
 
 
 def _values(column: pa.Field, array: pa.Array) -> list[Any]:
-    """A column as Python objects; whole arrays at once, as ``to_pylist`` takes seven times as long."""
+    """A column as Python objects. Whole arrays are converted at once: ``to_pylist`` takes seven times as long."""
     kind = array.type
     if _is_text(kind):
         array = _to_text(column, array)
@@ -143,7 +143,7 @@ def _width(kind: pa.DataType) -> int | None:
 
 def _from_text(text: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_time(kind):
-        # Arrow reads no times, but it reads timestamps.
+        # Arrow cannot parse times, but it parses timestamps.
         text = pc.binary_join_element_wise("1970-01-01", text, " ")
         return text.cast(pa.timestamp(kind.unit)).cast(kind)
     if pa.types.is_timestamp(kind) and kind.tz is not None:
@@ -153,7 +153,7 @@ def _from_text(text: pa.Array, kind: pa.DataType) -> pa.Array:
 
 @dataclass(frozen=True)
 class PackedRows:
-    """The tuples of one response, as they came.
+    """The tuples of one response, still packed.
 
     Attributes:
         data: the response.
@@ -172,7 +172,7 @@ class PackedRows:
 
 
 class RowsUnpacker:
-    """Reads a response and leaves its rows packed; stands in for the ``msgpack.Unpacker`` of a connection."""
+    """Reads a response and leaves its rows packed; a connection uses it in place of ``msgpack.Unpacker``."""
 
     def __init__(self) -> None:
         self._unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=0)
@@ -180,7 +180,7 @@ class RowsUnpacker:
         self._header_read = False
 
     def feed(self, data: bytes) -> None:
-        """Takes the response, whole."""
+        """Takes the whole response."""
         self._data = data
         self._unpacker.feed(data)
 
@@ -230,7 +230,7 @@ def unpack(rows: PackedRows, leading: int, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _among(*tags: int) -> npt.NDArray[np.bool_]:
-    """For every byte whether it is one of these, or nil."""
+    """For every byte value: whether it is one of these tags, or nil."""
     there = np.zeros(1 << 8, np.bool_)
     there[[_NIL, *tags]] = True
     return there
@@ -245,7 +245,7 @@ _BINARY_TAGS = _among(*_BINARIES)
 
 
 class _Cells:
-    """One cell of every tuple at a time: a position a tuple, moved on by each column that is read."""
+    """Reads one cell of every tuple at a time. It keeps one position per tuple; each column read moves them forward."""
 
     def __init__(self, rows: PackedRows) -> None:
         self._data = rows.data
@@ -255,14 +255,14 @@ class _Cells:
         self._at = rows.bounds[:-1] + np.where(self._bytes[rows.bounds[:-1]] == _ARRAY16, 3, 1)
 
     def at_end(self) -> bool:
-        """Whether every tuple was read to its end."""
+        """Whether every tuple has been read to its end."""
         return np.array_equal(self._at, self._ends)
 
     def column(self, column: pa.Field) -> pa.Array:
         """The next cell of every tuple.
 
         Raises:
-            DataError: not each tuple has such a cell there.
+            DataError: a tuple has no such cell there.
         """
         kind = column.type
         if pa.types.is_null(kind):
@@ -301,7 +301,7 @@ class _Cells:
 
     def _floats(self, column: pa.Field) -> pa.Array:
         null = self._tags(column, _FLOAT_TAGS) == _NIL
-        # A null may be the last byte there is; what is read in its place does not matter.
+        # A null may be the last byte of the response; the value read in its place is never used.
         values = self._read(">f8", np.where(null, 0, self._at + 1))
         self._at = self._at + np.where(null, 1, 9)
         return _array(column, null, values.astype(column.type.to_pandas_dtype()))
@@ -324,12 +324,12 @@ class _Cells:
         self._at = starts + lengths
         offsets = np.zeros(len(tags) + 1, np.int32)
         np.cumsum(lengths, out=offsets[1:])
-        # For every byte of the array its place in the response.
+        # For every byte of the array: its position in the response.
         places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
         return _array(pa.field(column.name, kind), tags == _NIL, offsets, self._bytes[places])
 
     def _read(self, stored: str, places: Positions) -> npt.NDArray[Any]:
-        """Values of one type that stand anywhere: the response seen as one value at every byte."""
+        """Reads values of one type at any positions: the response is viewed as one value starting at every byte."""
         dtype = np.dtype(stored)
         return np.ndarray((len(self._data) - dtype.itemsize + 1,), dtype, self._data, strides=(1,))[places]
 

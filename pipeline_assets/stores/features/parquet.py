@@ -1,4 +1,4 @@
-"""The embedded feature store: one parquet file a batch."""
+"""The embedded feature store: one parquet file per batch."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ _FINGERPRINTS = "pipeline_assets.fingerprints"
 
 @dataclass(frozen=True)
 class FeatureFileLoad(FileLoad):
-    """A load of a batch's file, its rows checked as a piece comes and once more when all are put together."""
+    """A load of a batch's file. Rows are checked when a piece is written, and again when the pieces are joined."""
 
     table: FeatureTable
     batch: str
@@ -39,13 +39,13 @@ class FeatureFileLoad(FileLoad):
 
 
 class ParquetFeatureStore:
-    """Features as ``<folder>/<task>/<stage>/<batch>.parquet``; the folder need not exist yet."""
+    """Keeps features as ``<folder>/<task>/<stage>/<batch>.parquet``; the folder need not exist yet."""
 
     def __init__(self, folder: Path, stale_after: timedelta = STALE_AFTER) -> None:
         self._files = LocalFiles(folder, stale_after)
 
     def begin(self, table: FeatureTable, batch: str, pieces: int) -> FeatureFileLoad:
-        """Pieces as files of their own, put together by the commit; see :meth:`FeatureStore.begin`."""
+        """Each piece becomes a file; the commit joins them. See :meth:`FeatureStore.begin`."""
         path = self._path(table, batch)
         folder = begin(self._files, path, pieces, self._files.stale_after)
         return FeatureFileLoad(self._files, path, table.schema, pieces, folder, _metadata(table), table, batch)
@@ -57,7 +57,7 @@ class ParquetFeatureStore:
         rows: pa.RecordBatchReader,
         progress: Callable[[int], None] | None = None,
     ) -> int:
-        """Written aside, synced, renamed; see :meth:`FeatureStore.replace`."""
+        """Writes a temporary file, syncs it and renames it; see :meth:`FeatureStore.replace`."""
         with self._files.sink_at(self._path(table, batch), table.schema) as sink:
             sink.metadata.update(_metadata(table))
             for records in fitting(table, batch, rows):
@@ -74,14 +74,14 @@ class ParquetFeatureStore:
         )
 
     def row(self, table: FeatureTable, batch: str, row_number: int) -> pa.RecordBatch | None:
-        """Read off the one row group that has it; see :meth:`FeatureStore.row`."""
+        """Reads only the row group that has the row; see :meth:`FeatureStore.row`."""
         found = self._fitting(table, batch).find(ROW_NUMBER, row_number)
         if found is None:
             return None
         return pa.RecordBatch.from_arrays([found.column(name) for name in table.schema.names], schema=table.schema)
 
     def count(self, table: FeatureTable, batch: str) -> int | None:
-        """Rows of the file, off its footer."""
+        """Rows of the file, read from its footer."""
         stored = self._files.read_at(self._path(table, batch))
         return None if stored is None else stored.rows
 

@@ -1,5 +1,5 @@
--- What the feature store runs inside Tarantool: sent by eval, kept in package.loaded under the name that it is given.
--- It uses what 2.6 and 3.x both have.
+-- The part of the feature store that runs inside Tarantool: sent by eval, kept in package.loaded under the given name.
+-- It uses only what both 2.6 and 3.x have.
 local module_name = ...
 if package.loaded[module_name] ~= nil then
     return
@@ -12,14 +12,14 @@ local msgpack = require('msgpack')
 -- Codes of box.error beyond the server's own; the Python side knows them.
 local LOST, INCOMPATIBLE, OUT_OF_ORDER = 20001, 20002, 20003
 
--- Rows that go in one transaction, and transactions in one request, when a generation is collected: the server
--- serves others between transactions, and the client sees that it goes on between requests.
+-- Rows per transaction and transactions per request when a generation is collected: between transactions the server
+-- answers other clients, and between requests the client sees that the work goes on.
 local COLLECTED_AT_ONCE, COLLECTIONS_PER_CALL = 2000, 20
 
--- A load says that it lives no more often than this, in seconds.
+-- A load is renewed at most this often, in seconds.
 local RENEWED_EVERY = 60
 
--- Declared already by another version of this file or by someone else's code: all the same.
+-- An error means that another version of this file, or other code, has declared it already.
 pcall(ffi.cdef, 'int box_insert(uint32_t, const char *, const char *, void **);')
 
 -- Shared by all versions of this file. A lease is a session that writes or reads a generation; it ends with its
@@ -60,7 +60,7 @@ local function is_leased(generation)
         sessions[session] = nil
     end
     shared.leases[generation] = nil
-    -- The session of a killed client is gone before its last request is done.
+    -- The session of a killed client ends before its last request has ended.
     return shared.appending[generation] ~= nil
 end
 
@@ -200,7 +200,7 @@ local function create_view(table_name, space)
     end)
 end
 
--- Fields of FEATURE_GENERATIONS and FEATURE_BATCHES by number: spaces that former versions made do not name them.
+-- Fields of FEATURE_GENERATIONS and FEATURE_BATCHES by number: spaces made by older versions have no names for them.
 local PIECES, RENEWED, FINGERPRINTS = 5, 6, 7
 
 local function create_generation(table_name, batch, engine, columns, pieces)
@@ -223,8 +223,8 @@ local function create_generation(table_name, batch, engine, columns, pieces)
     return generation, names
 end
 
--- By the C interface: the tuples go in as they are. Only in memtx and without triggers, where an insert inside a
--- transaction neither yields nor runs Lua: LuaJIT survives neither within a foreign call.
+-- Inserts packed tuples through the C interface. Only for memtx without triggers, where an insert inside a transaction
+-- neither yields nor runs Lua: either one within a foreign call crashes LuaJIT.
 local function insert_packed(space, tuples, lengths, count)
     local id, tuple = space.id, ffi.cast('const char *', tuples)
     local length, tuples_end = ffi.cast('const uint32_t *', lengths), tuple + #tuples
@@ -249,7 +249,7 @@ local function insert_decoded(space, tuples)
         local row
         row, position = msgpack.decode(tuples, position)
         for _, i in ipairs(doubles) do
-            -- Lua's own numbers lose the type: 1.0 would come out as the integer 1.
+            -- Lua numbers lose the type: 1.0 would become the integer 1.
             if type(row[i]) == 'number' then
                 row[i] = ffi.cast('double', row[i])
             end
@@ -265,7 +265,7 @@ end
 local M = {}
 
 -- A new generation of a batch, leased to this session, and the names of the fields that its tuples have.
--- With a number of pieces it is a load, which lives on when this session ends.
+-- With a number of pieces it is a load, which stays open when this session ends.
 function M.begin(table_name, batch, engine, columns, pieces)
     return exclusively(create_generation, table_name, batch, engine, columns, pieces)
 end
@@ -285,7 +285,7 @@ local function insert(generation, space, tuples, lengths)
     end
 end
 
--- Inserts tuples, all or none; lengths are theirs in bytes, each a little-endian uint32.
+-- Inserts tuples, all or none; lengths are those of the tuples in bytes, each a little-endian uint32.
 function M.append(generation, tuples, lengths)
     insert(generation, box.space[own(generation).SPACE_ID], tuples, lengths)
 end
@@ -298,10 +298,10 @@ function M.flip(generation, row_count, bytes, arrow_schema, fingerprints)
     })
 end
 
--- Loads of several pieces, whose writers have sessions of their own. A load is a generation with a number of pieces,
--- alive as long as it is renewed. A piece is written by the attempt that began it last, and all its rows lie between
--- its first and its last, which are noted before they go in: rows and notes cannot share a transaction, for vinyl's
--- rows are in another engine than the notes.
+-- Loads of several pieces, each written in another session. A load is a generation with a number of pieces; it is alive
+-- as long as it is renewed. Only the attempt that began last writes a piece. The first and last row number of a piece
+-- are noted before its rows are inserted: rows and notes cannot share a transaction, because vinyl's rows are in
+-- another engine than the notes.
 
 local function open_load(generation)
     local record = box.space.FEATURE_GENERATIONS and box.space.FEATURE_GENERATIONS:get(generation)
@@ -324,7 +324,7 @@ local function close_load(generation)
     shared.piece_locks[generation] = nil
 end
 
--- Whatever touches the rows of a piece does it alone, to its end, though its client be gone.
+-- Runs one action at a time on the rows of a piece, to its end, even if the client has disconnected.
 local function alone(generation, piece, action)
     local locks = shared.piece_locks[generation] or {}
     shared.piece_locks[generation] = locks
@@ -339,7 +339,7 @@ local function alone(generation, piece, action)
     return result
 end
 
--- The record of a load and that of its piece, if this attempt is the one that writes it.
+-- The records of a load and of its piece, if this attempt may write the piece.
 local function attempted(generation, piece, attempt)
     local record = open_load(generation)
     local note = record and box.space.FEATURE_PIECES:get({generation, piece})
@@ -398,7 +398,7 @@ function M.clear_piece(generation, piece, attempt)
     end)
 end
 
--- As append(), to a piece: rows from the first number to the last, after those of lower pieces, before the higher.
+-- As append(), for a piece: rows numbered from first to last, above those of lower pieces and below those of higher.
 function M.append_piece(generation, piece, attempt, first, last, tuples, lengths)
     return alone(generation, piece, function()
         local record, note = attempted(generation, piece, attempt)
@@ -420,7 +420,7 @@ function M.append_piece(generation, piece, attempt, first, last, tuples, lengths
     end)
 end
 
--- Says that all rows of a piece are in, and ends this session's lease.
+-- Notes that all rows of a piece are written, and ends this session's lease.
 function M.end_piece(generation, piece, attempt, row_count, bytes)
     attempted(generation, piece, attempt)
     box.space.FEATURE_PIECES:update({generation, piece}, {
@@ -429,8 +429,8 @@ function M.end_piece(generation, piece, attempt, row_count, bytes)
     M.release(generation)
 end
 
--- Makes a load the content of its batch. Returns its rows and nothing else; without all pieces, nil and the numbers of
--- those that are written; false if the load is not open any more.
+-- Makes a load the content of its batch. Returns its number of rows; if pieces are missing, nil and the numbers of the
+-- written ones; false if the load is not open any more.
 function M.commit_load(generation, arrow_schema, fingerprints)
     local record = open_load(generation)
     if record == nil then
@@ -455,7 +455,7 @@ function M.commit_load(generation, arrow_schema, fingerprints)
     return row_count
 end
 
--- Closes a load for good; its rows are collected as any others.
+-- Closes a load; its rows are then collected like any others.
 function M.abandon_load(generation)
     if open_load(generation) ~= nil then
         in_transaction(function() close_load(generation) end)
@@ -486,8 +486,8 @@ local function delete_rows(space, generation)
     return #rows < COLLECTED_AT_ONCE
 end
 
--- Deletes rows of generations that no batch points to and no living session or load works on; true when there are no
--- more. A load that was not renewed for so many seconds is dead.
+-- Deletes rows of generations that no batch points to and no open session or load uses; true when there are no more.
+-- A load that was not renewed for stale_after seconds is dead.
 function M.collect(table_name, stale_after)
     if box.space.FEATURE_GENERATIONS == nil then
         return true
@@ -514,7 +514,7 @@ function M.collect(table_name, stale_after)
     return true
 end
 
--- The current generation of a batch, leased to this session, and what flip() was told of it; nil without one.
+-- The current generation of a batch, leased to this session, with the arguments that flip() got; nil without one.
 function M.hold(table_name, batch)
     local current = box.space.FEATURE_BATCHES and box.space.FEATURE_BATCHES:get({table_name, batch})
     local record = current and box.space.FEATURE_GENERATIONS:get(current.GENERATION)

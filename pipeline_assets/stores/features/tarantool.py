@@ -13,23 +13,23 @@ What is on the server, for a task ``flight_delays`` in train:
 
       SELECT * FROM FLIGHT_DELAYS_TRAIN_FEATURES WHERE BATCH = '2013-01' AND "ROW_NUMBER" = 5
 
-  (``ROW_NUMBER`` is a word of Tarantool's SQL and wants quotes.) To the server this is two look-ups by primary key,
-  and a query over everything goes by keys as well, which 3.x demands of queries that do not say ``SEQSCAN``. Only
-  while a table has batches in both engines is the view a union, and to be aggregated ``FROM SEQSCAN ...`` there.
+    (``ROW_NUMBER`` is a reserved word of Tarantool's SQL and needs quotes.) The server runs this as two look-ups by
+    primary key. A query over all rows uses keys too, as 3.x demands of queries without ``SEQSCAN``. Only while a table
+    has batches in both engines is the view a union; then aggregates need ``FROM SEQSCAN ...``.
 
-Why a view: a space cannot hold two generations and show one. A generation column in the space itself would have
-every reader, the careless one too, filter by it; copying a finished batch into a clean space would need one
-transaction of millions of rows, in which the server serves nobody else. Without SQL a look-up is two ``get``s:
+Why a view: a space cannot hold two generations and show one. With a generation column in the space itself, every
+reader would have to filter by it. Copying a finished batch into a clean space would need one transaction of
+millions of rows, during which the server answers nobody else. Without SQL a look-up is two ``get``s:
 ``FEATURE_BATCHES:get{table, batch}.GENERATION``, then ``..._MEMTX:get{generation, row_number}``.
 
-A run writes its rows under a new generation and then replaces the pointer; that is the moment the batch changes.
-Sessions lease the generations they write or read. A generation that no pointer names and no living session leases
-is garbage, whether its writer finished, failed or was killed, and each run collects its table's garbage before and
-after its own work. Two runs of one batch write a generation each, and the pointer ends at one of them.
+A run writes its rows under a new generation and then replaces the pointer; at that moment the batch changes.
+Sessions lease the generations they write or read. A generation that no pointer names and no open session leases
+is garbage, whether its writer finished, failed or was killed. Each run collects the garbage of its table before and
+after its own work. Two runs of one batch write one generation each, and the pointer ends at one of them.
 
-A load of several pieces is a generation too, written by many sessions. It lives as long as it is renewed: by its
-beginning, by each piece that is begun, by each minute of writing. An attempt at a piece first fences earlier attempts
-off and deletes their rows; so a second attempt that dies leaves its piece to be written once more.
+A load of several pieces is a generation too, written by many sessions. It is kept as long as it is renewed: when it
+begins, when a piece begins, and every minute of writing. An attempt at a piece first blocks earlier attempts and
+deletes their rows; so if a second attempt dies, the piece must be written again.
 
 Rights: the Lua side (``tarantool.lua``) is sent by ``eval`` and makes the spaces on first use, so the login needs
 ``execute`` on ``universe`` and ``read,write,create`` on ``space``, and ``alter,drop`` as well where another login
@@ -63,8 +63,8 @@ from pipeline_assets.stores.features.msgpack_codec import field_type, pack, unpa
 from pipeline_assets.stores.features.tarantool_session import Session, to_store_error
 from pipeline_assets.stores.load import STALE_AFTER, Piece, check_complete, check_count, check_piece, not_open
 
-# A request carries about this much, and never more rows than the server handles in some 20 ms: it serves nobody
-# else meanwhile.
+# A request carries about this much, and never more rows than the server handles in about 20 ms: during that time it
+# answers nobody else.
 _CHUNK_BYTES, _CHUNK_ROWS = 1 << 20, 8_192
 _PAGE_BYTES, _PAGE_ROWS = 2 << 20, 20_000
 
@@ -96,7 +96,7 @@ class TarantoolLoad:
 
     Attributes:
         settings: of the server.
-        stale_after: age of dead loads.
+        stale_after: a load without a sign of life for so long is dead.
         table: what the rows must look like.
         batch: that is loaded.
         generation: that its rows go to.
@@ -112,7 +112,7 @@ class TarantoolLoad:
     schema: pa.Schema
 
     def write(self, piece: Piece, rows: pa.RecordBatchReader, progress: Callable[[int], None] | None = None) -> int:
-        """Rows of the piece, in place of those of earlier attempts."""
+        """Writes the rows of the piece; they replace those of earlier attempts."""
         check_piece(piece, self.pieces)
         at = (self.generation, piece.number, secrets.token_hex(8))
         with _session(self.settings, self.table, self.batch) as session:
@@ -131,7 +131,7 @@ class TarantoolLoad:
         return count
 
     def commit(self) -> int:
-        """One pointer, replaced."""
+        """Replaces one pointer."""
         with _session(self.settings, self.table, self.batch) as session:
             answer = session.run(
                 "commit_load", self.generation, _serialized(self.schema), json.dumps(dict(self.table.fingerprints))
@@ -144,7 +144,7 @@ class TarantoolLoad:
         return int(answer[0])
 
     def abandon(self) -> None:
-        """Closed, and its rows collected."""
+        """Closes the load and collects its rows."""
         with _session(self.settings, self.table, self.batch) as session:
             session.run("abandon_load", self.generation)
             _collect(session, self.table, self.stale_after)
@@ -160,7 +160,7 @@ class TarantoolFeatureStore:
         self._settings, self._stale_after = settings, stale_after
 
     def begin(self, table: FeatureTable, batch: str, pieces: int) -> TarantoolLoad:
-        """A generation for many sessions to write; see :meth:`FeatureStore.begin`."""
+        """Makes a generation that many sessions may write; see :meth:`FeatureStore.begin`."""
         check_count(pieces)
         with self._session(table, batch) as session:
             _collect(session, table, self._stale_after)
@@ -192,7 +192,7 @@ class TarantoolFeatureStore:
                 fingerprints = json.dumps(dict(table.fingerprints))
                 session.run("flip", generation, count, size, _serialized(schema), fingerprints)
             except BaseException:
-                # The session may be what broke; then the next run collects.
+                # Perhaps the session itself failed; then the next run collects.
                 with suppress(Error):
                     session.run("release", generation)
                     _collect(session, table, self._stale_after)
@@ -202,14 +202,14 @@ class TarantoolFeatureStore:
         return count
 
     def read(self, table: FeatureTable, batch: str) -> pa.RecordBatchReader:
-        """See :class:`FeatureStore`; the reader holds a connection until it is read to its end or let go.
+        """See :class:`FeatureStore`; the reader holds a connection until it is read to its end or deleted.
 
         Raises:
             TransientError: the server does not answer.
             StoreError: it refused.
         """
         records = self._records(table, batch)
-        # Goes as far as the lease, so that a batch that is not there is an error here.
+        # The first step takes the lease, so that a missing batch is an error here.
         next(records)
         return pa.RecordBatchReader.from_batches(table.schema, records)
 
@@ -241,7 +241,7 @@ class TarantoolFeatureStore:
         return _session(self._settings, table, batch)
 
     def _records(self, table: FeatureTable, batch: str) -> Iterator[pa.RecordBatch]:
-        """Nothing in a record batch of its own, then the rows; the next page comes while one is unpacked."""
+        """An empty record batch first, then the rows; the next page is fetched while one is unpacked."""
         with self._session(table, batch) as session, ThreadPoolExecutor(1) as prefetch:
             held = _held_fitting(session, table, batch)
             yield pa.RecordBatch.from_pylist([], schema=table.schema)
@@ -311,7 +311,7 @@ def _under(table: FeatureTable, records: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _collect(session: Session, table: FeatureTable, stale_after: timedelta) -> None:
-    """Deletes the table's garbage, a bounded number of rows a request."""
+    """Deletes the table's garbage, a bounded number of rows per request."""
     while session.run("collect", table.name, stale_after.total_seconds()) != [True]:
         pass
 
@@ -329,7 +329,7 @@ def _load(
     batches: Iterator[pa.RecordBatch],
     progress: Callable[[int], None] | None,
 ) -> tuple[int, int]:
-    """Rows into a generation, the next chunk packed while one is inserted; rows and bytes written."""
+    """Writes rows into a generation; packs the next chunk while one is inserted. Returns rows and bytes written."""
     count = size = 0
     with ThreadPoolExecutor(1) as sender:
         sent: Future[None] | None = None
@@ -350,7 +350,7 @@ def _load(
 
 
 def _chunks(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Pieces of a size to send, with the columns in the order of the schema."""
+    """Chunks small enough to send, with the columns in the order of the schema."""
     for batch in batches:
         arrays = [
             pa.nulls(batch.num_rows) if pa.types.is_null(column.type) else batch[column.name] for column in schema
@@ -362,5 +362,5 @@ def _chunks(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
 
 
 def _within(budget: int, size: int, rows: int, most: int) -> int:
-    """How many rows of the average size a budget of bytes allows."""
+    """How many rows of average size fit in a budget of bytes."""
     return max(1, min(most, budget * rows // max(size, 1)))

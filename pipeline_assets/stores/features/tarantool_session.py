@@ -1,4 +1,4 @@
-"""One session with a Tarantool server: the Lua side installed, rows left packed, errors told as ours."""
+"""One session with a Tarantool server: installs the Lua side, leaves rows packed, raises our errors."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ _CONNECT_SECONDS = 10.0
 # Longer than the server itself waits for anything: vinyl_timeout is 60 s.
 _ANSWER_SECONDS = 90.0
 
-# Iterators of the binary protocol: from a key on, and after it.
+# Iterators of the binary protocol: from a key on (included), and after it.
 _GREATER_OR_EQUAL, _GREATER = 5, 6
 
-# Codes of the server's errors, as its errcode.h has them: what went wrong, in words that say what to do.
-_PASSING = {
+# Codes of the server's errors, from its errcode.h: what went wrong and what to do.
+_TRANSIENT = {
     **dict.fromkeys((6, 7), ("{where} is read-only", "if it stays so, point TARANTOOL_HOST at the master")),
     # Time-out, conflict, still starting, roll-back in progress, vinyl's quota, lost quorum, shutting down; and the
     # code of tarantool.lua for a lease that is not there.
@@ -62,7 +62,7 @@ _INCOMPATIBLE, _OUT_OF_ORDER = 20002, 20003
 
 
 class Session(tarantool.Connection):  # type: ignore[misc]  # the connector has no types
-    """A connection that never reconnects: leases end with their session, so a new session must not pass for it."""
+    """A connection that never reconnects: leases end with their session, so a new session must not replace it."""
 
     def __init__(self, settings: TarantoolSettings) -> None:
         self._leave_packed = False
@@ -74,7 +74,7 @@ class Session(tarantool.Connection):  # type: ignore[misc]  # the connector has 
             connection_timeout=_CONNECT_SECONDS,
             socket_timeout=_ANSWER_SECONDS,
             fetch_schema=False,
-            # Bytes go as strings: 3.x hands binaries to Lua as objects that 2.6 does not know.
+            # Bytes are sent as strings: 3.x gives binaries to Lua as objects that 2.6 does not know.
             packer_factory=lambda _: msgpack.Packer(use_bin_type=False),
             unpacker_factory=lambda _: RowsUnpacker() if self._leave_packed else msgpack.Unpacker(strict_map_key=False),
         )
@@ -107,7 +107,7 @@ class Session(tarantool.Connection):  # type: ignore[misc]  # the connector has 
         key, iterator = ([generation], _GREATER_OR_EQUAL) if after is None else ([generation, after], _GREATER)
         self._leave_packed = True
         try:
-            # Not the connector's select(): that one first downloads the schema of the whole server.
+            # Not the connector's select(): it first downloads the schema of the whole server.
             request = RequestSelect(self, space_id, 0, key, 0, limit, iterator)
             rows: PackedRows = self._send_request(request).data[0]
         finally:
@@ -118,23 +118,23 @@ class Session(tarantool.Connection):  # type: ignore[misc]  # the connector has 
         try:
             return super()._send_request(*arguments, **options)
         except NetworkError:
-            # An answer may still be on its way; nobody must take it for that to another question.
+            # An answer may still arrive; it must not be taken for the answer to another request.
             self.close()
             raise
 
     def _opt_reconnect(self) -> None:
-        """In place of the connector's own, which would come back under another session and say nothing."""
+        """Replaces the connector's method, which would silently reconnect under another session."""
         if self.is_closed():
             raise NetworkError("the connection is closed")
 
 
 @contextmanager
 def to_store_error(settings: TarantoolSettings, facts: dict[str, str]) -> Iterator[None]:
-    """Tells the connector's errors as ours.
+    """Turns the connector's errors into ours.
 
     Args:
         settings: of the server.
-        facts: of the errors, beside what is found.
+        facts: more facts for the error, beside what was found.
 
     Raises:
         TransientError: the server does not answer, is starting or shutting down, or a wait timed out.
@@ -143,7 +143,7 @@ def to_store_error(settings: TarantoolSettings, facts: dict[str, str]) -> Iterat
     try:
         yield
     except NetworkError as error:
-        # The connector wraps whatever happens while it connects.
+        # The connector wraps every error of connecting.
         refusal = error.__cause__
         if isinstance(refusal, DatabaseError) and not isinstance(refusal, NetworkError) and refusal.code:
             raise _refused(settings, facts, refusal) from error
@@ -159,8 +159,8 @@ def to_store_error(settings: TarantoolSettings, facts: dict[str, str]) -> Iterat
 
 def _refused(settings: TarantoolSettings, facts: dict[str, str], error: DatabaseError) -> StoreError:
     words = {"where": f"Tarantool at {_address(settings)}", "login": settings.login}
-    if error.code in _PASSING:
-        what, do = _PASSING[error.code]
+    if error.code in _TRANSIENT:
+        what, do = _TRANSIENT[error.code]
         return TransientError(what.format(**words), **facts, found=error.message, do=do)
     if error.code in _REFUSED:
         what, do = _REFUSED[error.code]

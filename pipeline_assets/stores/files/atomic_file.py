@@ -16,11 +16,11 @@ from pipeline_assets.errors import StoreError
 def atomic_file(target: Path) -> Iterator[Path]:
     """A path to write to; at the end of the block what was written there is the content of ``target``.
 
-    It is written aside in the same folder, synced and renamed, and the folder synced: a reader, or a machine that
-    lost its power, sees the former content or the new one. An error in the block leaves ``target`` as it was.
+    A temporary file in the same folder is written, synced and renamed, then the folder is synced. So readers see the
+    former content or the new one, also after a power failure. An error in the block leaves ``target`` unchanged.
 
-    A writer holds a lock on its file aside, which the system drops when the process ends, however it ends. The next
-    writer of the same target removes the files that nobody holds.
+    A writer locks its temporary file; the system drops the lock when the process ends, however it ends. The next
+    writer of the same target removes the temporary files that nobody has locked.
 
     Raises:
         StoreError: the file cannot be written; says why.
@@ -46,7 +46,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
 def writable(uri: str) -> Iterator[None]:
     """Turns the system's refusal to write into a StoreError that names the file.
 
-    A connection that breaks is the business of whoever reads from it, and passes.
+    Errors of a broken connection are raised unchanged: the code that reads from the connection handles them.
     """
     try:
         yield
@@ -65,7 +65,7 @@ def _begin(folder: Path, mark: str) -> BinaryIO:
     while True:
         held = (folder / f"{mark}{secrets.token_hex(8)}.tmp").open("xb")
         fcntl.flock(held, fcntl.LOCK_EX)
-        # A collector may have come between opening and locking; then the file is gone, and the next one is tried.
+        # A collector may remove the file between opening and locking; then the next one is tried.
         if os.fstat(held.fileno()).st_nlink:
             return held
         held.close()

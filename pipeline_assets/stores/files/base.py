@@ -31,7 +31,7 @@ from pipeline_assets.task.spec import Stage
 
 __all__ = ["Area", "Fetched", "FileStore", "Found", "Sink", "StoredFile", "sha256_of"]
 
-# Of the batches there are, how many an error names: the latest, as batches are mostly named by date.
+# How many of the existing batches an error names: the last ones by name, as most names are dates.
 _NAMED = 20
 
 
@@ -43,7 +43,7 @@ class Area(Enum):
     SCORES = "scores"
 
     def path(self, ref: BatchRef) -> str:
-        """Of a batch's file, below the store's uri.
+        """The path of a batch's file, below the store's uri.
 
         Raises:
             ContractError: the batch's name could lead out of the folder.
@@ -55,7 +55,7 @@ class Area(Enum):
 
 @dataclass(frozen=True)
 class Fetched:
-    """A batch within reach.
+    """A batch as local files.
 
     Attributes:
         paths: local files, in the order of the batch's parts.
@@ -71,16 +71,16 @@ class FileStore(ParquetFolder):
 
     Attributes:
         uri: ``s3://bucket/prefix`` or a folder, without a ``/`` at the end.
-        stale_after: a writer without a sign of life for so long is dead where nothing else tells.
+        stale_after: a writer without a sign of life for so long is taken for dead, where nothing else shows it.
     """
 
     uri: str
     stale_after: timedelta = STALE_AFTER
 
     def batches(self, task: str, stage: Stage) -> dict[str, Found]:
-        """Every batch there is by name, in the order of names.
+        """Every batch by its name, in the order of names.
 
-        Folders that are still being written are left out; whatever else is wrong with a batch, :meth:`find` says.
+        Folders that are still being written are left out; :meth:`find` reports all other faults of a batch.
         """
         return listed(f"{self.uri}/{task}/{stage}", self._entries(f"{task}/{stage}", ""))
 
@@ -88,7 +88,8 @@ class FileStore(ParquetFolder):
         """One batch.
 
         Raises:
-            ContractError: it is not there (says what is), is still being written, or cannot be one batch of parquet.
+            ContractError: it is not there (names the batches that are), is still being written, or is not one batch of
+                parquet.
         """
         check_name(ref)
         below = f"{ref.task}/{ref.stage}"
@@ -110,12 +111,12 @@ class FileStore(ParquetFolder):
         return batch_at(folder, there)
 
     def uri_of(self, area: Area, ref: BatchRef) -> str:
-        """Where the pipeline's file of a batch is, or will be."""
+        """The address of the pipeline's file of a batch, whether or not it is there yet."""
         return f"{self.uri}/{area.path(ref)}"
 
     @abstractmethod
     def fetch(self, found: Found) -> AbstractContextManager[Fetched]:
-        """The batch as local files, fingerprinted.
+        """The batch as local files, with its fingerprint.
 
         Raises:
             ContractError: the batch is not the one that was found.
@@ -131,7 +132,7 @@ class FileStore(ParquetFolder):
 
     @abstractmethod
     def part(self, part: Part) -> StoredFile:
-        """One file of an input in place, for those who want a row or two of it: nothing is copied.
+        """One file of an input, read in place to get a few rows: nothing is copied.
 
         Raises:
             ContractError: it is not the one that was found.
@@ -175,14 +176,14 @@ class FileStore(ParquetFolder):
 
     @abstractmethod
     def put(self, ref: BatchRef, path: Path) -> bool:
-        """Puts a local parquet file in place as the input of a batch: it appears whole or not at all.
+        """Copies a local parquet file to the input of a batch: it appears whole or not at all.
 
         Args:
             ref: the batch, of one file.
             path: of the file to copy.
 
         Returns:
-            Whether it was written; an input that this method wrote with the same content is left alone, so that
+            Whether it was written. If this method wrote the same content before, the input is left unchanged, so that
             sensors see no change.
 
         Raises:
@@ -192,7 +193,7 @@ class FileStore(ParquetFolder):
 
     @abstractmethod
     def _entries(self, folder: str, start: str) -> Iterator[Entry]:
-        """What lies below a folder at any depth: all, or at least what ``start``, a file or ``folder/``, names."""
+        """What is below a folder at any depth: everything, or at least what ``start`` (a file or ``folder/``) names."""
 
     def _check_unchanged(self, known: Found) -> None:
         below = known.uri.removeprefix(f"{self.uri}/")
@@ -223,7 +224,7 @@ class FileStore(ParquetFolder):
 
 
 def part_changed(part: Part) -> ContractError:
-    """The error of a file that is another one, or gone, since it was found."""
+    """The error of a file that was replaced or removed after it was found."""
     return ContractError(
         "the file changed since it was found",
         file=part.uri,
@@ -232,7 +233,7 @@ def part_changed(part: Part) -> ContractError:
 
 
 def input_path(ref: BatchRef) -> str:
-    """Of a batch's one input file, below the store's uri.
+    """The path of a batch's one input file, below the store's uri.
 
     Raises:
         ContractError: the batch's name could lead out of the folder.

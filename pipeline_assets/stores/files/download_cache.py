@@ -1,4 +1,4 @@
-"""Local copies of what is far away: made once, found again by every later step, bounded in size."""
+"""Local copies of remote files: downloaded once, used by every later step, limited in size."""
 
 import fcntl
 import os
@@ -12,18 +12,18 @@ from typing import BinaryIO
 from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.files.atomic_file import writable
 
-# Kept beside what is in use. A batch larger than this is spooled all the same, with nothing else kept.
+# Bytes of copies that are kept. A larger batch is copied all the same, and nothing else is kept.
 LIMIT = 16 << 30
 _LOCK = ".lock"
 
 
 class DownloadCache:
-    """Folders of copies below one folder, each under its key.
+    """Folders of copies below one folder, one folder per key.
 
-    A copy stays until room is needed: before a new one is made, the least recently used go, until all together keep
-    to ``limit`` bytes and the disk has room for the new one. Copies in use stay in any case: whoever uses one holds a
-    lock on it, which the system drops when the process ends, however it ends. Copies that a dead process began go
-    then too. Removing the folder empties the cache.
+    A copy stays until its room is needed: before a new one is made, the least recently used are removed until all
+    together take at most ``limit`` bytes and the disk has room for the new one. Copies in use are never removed: a
+    user locks the copy, and the system drops the lock when the process ends, however it ends. Unfinished copies of
+    dead processes are removed at the same time. To empty the cache, remove the folder.
     """
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:
@@ -31,10 +31,10 @@ class DownloadCache:
 
     @contextmanager
     def copy(self, key: str, size: int, fill: Callable[[Path], None]) -> Iterator[Path]:
-        """The folder of copies under ``key``, made by ``fill`` if it is not there, and kept while the block runs.
+        """The folder of copies under ``key``; ``fill`` makes it if it is not there. It stays while the block runs.
 
         Args:
-            key: a file name without a dot, another one for other content.
+            key: a file name without a dot; other content must have another key.
             size: bytes that ``fill`` is going to write.
             fill: writes the copies into the empty folder it is given; an error leaves nothing.
 
@@ -67,7 +67,7 @@ class DownloadCache:
                 if not copies.exists():
                     begun.rename(copies)
                     return held
-                # Another process was quicker with the same content.
+                # Another process has made the same copy first.
                 quicker = _held(copies)
             held.close()
             shutil.rmtree(begun)
@@ -99,7 +99,7 @@ class DownloadCache:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Held only for moments: while a copy is looked up, put in place or removed."""
+        """A lock for short moments: while a copy is looked up, put in place or removed."""
         with (self._folder / _LOCK).open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -1,4 +1,4 @@
-"""Which batches a listing amounts to: one file or one folder of part files each, and what speaks against it."""
+"""Which batches a listing contains: one file or one folder of part files each, and why a name or folder is refused."""
 
 import logging
 import re
@@ -11,20 +11,20 @@ from pipeline_assets.task.batch import BatchRef, Part
 SUFFIX = ".parquet"
 _log = logging.getLogger(__name__)
 
-# What stores, logs or Dagster's partitions choke on: separators, control characters, what XML (S3's listings)
-# cannot carry, and bytes that are no UTF-8 (Python shows them as surrogates).
+# What stores, logs or Dagster's partitions cannot take: separators, control characters, what XML (S3's listings)
+# cannot carry, and bytes that are not UTF-8 (Python shows them as surrogates).
 _FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]|\.\.\.")
-# File systems stop at 255, suffix included.
+# File systems allow 255, suffix included.
 _MAX_BYTES = 240
 _HIDDEN = ("_", ".")
-# Folders that hold a table's own journal: the parquet files in them include rows that the table has deleted.
+# Folders with the journal of a table format: their parquet files include rows that the table has deleted.
 _JOURNALS = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
 _BEING_WRITTEN = "_temporary"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A batch as it lies in the store.
+    """A batch as it is in the store.
 
     Attributes:
         uri: the file, or the folder with a ``/`` at the end.
@@ -37,11 +37,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing below a stage's folder.
+    """One file or folder below a stage's folder.
 
     Attributes:
         name: relative to that folder, separated by ``/``.
-        part: the file, as a part would have it; ``None`` for a folder.
+        part: the file as a part; ``None`` for a folder.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass
 class Location:
-    """One file or one folder that goes by a batch's name."""
+    """One file or one folder that has a batch's name."""
 
     parts: list[Part] = field(default_factory=list)
     nested: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ def unusable(batch: str) -> str | None:
 
 
 def check_name(ref: BatchRef) -> None:
-    """Refuses a batch whose name could lead out of its folder, or into trouble.
+    """Refuses a batch whose name could lead out of its folder or is :func:`unusable`.
 
     Raises:
         ContractError: says what is wrong with the name.
@@ -98,10 +98,10 @@ def check_name(ref: BatchRef) -> None:
 
 
 def locations(entries: Iterable[Entry]) -> dict[str, Locations]:
-    """Sorts the entries of a stage's folder by batch, and by the file or folder (``name/``) it goes by.
+    """Groups the entries of a stage's folder by batch, then by its file or folder (``name/``).
 
-    A folder may carry the suffix too, as Spark's ``write.parquet("2013-10.parquet")`` leaves it. Names that start
-    with ``_`` or ``.`` are none of the data.
+    A folder may have the suffix too, as Spark's ``write.parquet("2013-10.parquet")`` writes it. Names that start
+    with ``_`` or ``.`` are not data.
     """
     batches: dict[str, Locations] = {}
     for entry in entries:
@@ -118,7 +118,7 @@ def locations(entries: Iterable[Entry]) -> dict[str, Locations]:
             location.parts.append(entry.part)
             if len(inner) > 1:
                 location.nested.append("/".join(inner))
-    # A folder with nothing in it, such as a console leaves, competes with nothing.
+    # An empty folder, such as an S3 console makes, does not conflict with a file of the same name.
     return {
         batch: {top: location for top, location in there.items() if location.parts or location.being_written} or there
         for batch, there in batches.items()
@@ -126,7 +126,7 @@ def locations(entries: Iterable[Entry]) -> dict[str, Locations]:
 
 
 def batch_at(folder: str, there: Locations) -> Found:
-    """The batch that goes by these places below ``folder``."""
+    """The batch that has these locations below ``folder``."""
     parts = [part for location in there.values() for part in location.parts]
     return Found(f"{folder}/{min(there)}", tuple(sorted(parts, key=lambda part: part.uri)))
 
@@ -134,7 +134,7 @@ def batch_at(folder: str, there: Locations) -> Found:
 def listed(folder: str, entries: Iterable[Entry]) -> dict[str, Found]:
     """Every batch below ``folder`` by name, in the order of names.
 
-    Left out are folders that hold nothing (yet) and, with a warning, names that cannot be batches. What
+    Empty folders are left out, and so are, with a warning, names that cannot be batches. What
     :func:`check_readable` refuses is listed all the same: its run says why.
     """
     batches = {}
@@ -153,8 +153,8 @@ def check_readable(ref: BatchRef, folder: str, there: Locations) -> None:
     """Refuses what cannot be one batch of plain parquet.
 
     Raises:
-        ContractError: two places go by the name, a folder is still being written, is another kind of table, has
-            its files in folders of their own, or has none.
+        ContractError: two locations have the name; or the folder is still being written, is another kind of table,
+            has its files in subfolders, or has no files.
     """
     if len(there) > 1:
         raise ContractError(

@@ -23,8 +23,8 @@ from pipeline_assets.task.batch import BatchRef, Part
 class LocalFiles(FileStore):
     """Files below a folder, which need not exist yet.
 
-    A part's stamp is its modification time. The inode would notice more, but network and FUSE mounts give a file
-    another one each time, and every step on such a mount would take its input for changed.
+    A part's stamp is its modification time. The inode would show more changes, but network and FUSE mounts give a
+    file a new inode each time, so every step on such a mount would take its input for changed.
     """
 
     def __init__(self, folder: Path, stale_after: timedelta = STALE_AFTER) -> None:
@@ -56,7 +56,7 @@ class LocalFiles(FileStore):
 
     @contextmanager
     def sink_at(self, path: str, schema: pa.Schema) -> Iterator[Sink]:
-        """Written aside, synced, renamed."""
+        """Writes a temporary file, syncs it and renames it."""
         target = Path(self.uri, path)
         with atomic_file(target) as aside, parquet_sink(aside, schema, str(target)) as sink:
             yield sink
@@ -70,7 +70,7 @@ class LocalFiles(FileStore):
             return None
 
     def times(self, folder: str) -> Iterator[tuple[str, datetime]]:
-        """Modification times, those of files that are being written among them."""
+        """Modification times, also of files that are being written."""
         with _readable(f"{self.uri}/{folder}"):
             for parent, _, files in os.walk(Path(self.uri, folder), onerror=_refuse):
                 for name in files:
@@ -91,14 +91,14 @@ class LocalFiles(FileStore):
         """The file, and its folder once that is empty."""
         with writable(f"{self.uri}/{path}"):
             Path(self.uri, path).unlink(missing_ok=True)
-        with suppress(OSError):  # it holds other files, or another process was quicker
+        with suppress(OSError):  # it holds other files, or another process has removed it
             Path(self.uri, path).parent.rmdir()
 
     def collect(self, folder: str, stale_after: timedelta) -> None:
-        """Nothing: what is no file yet lies in the folder too, as :meth:`times` tells."""
+        """Does nothing: unfinished files are in the folder too, and :meth:`times` lists them."""
 
     def put(self, ref: BatchRef, path: Path) -> bool:
-        """Copied aside, synced, renamed."""
+        """Copies to a temporary file, syncs it and renames it."""
         target = Path(self.uri, input_path(ref))
         if target.is_file() and filecmp.cmp(path, target, shallow=False):
             return False
@@ -119,7 +119,7 @@ class LocalFiles(FileStore):
 
 
 def _entry(root: Path, path: Path) -> Iterator[Entry]:
-    """The file as an entry, unless it is gone meanwhile or a link that leads nowhere."""
+    """The file as an entry, unless it was removed meanwhile or is a broken link."""
     try:
         status = path.stat()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Parquet files of the pipeline's own: written a row group at a time, metadata last; read back as a stream."""
+"""The pipeline's own parquet files: written one row group at a time, metadata last; read back as a stream."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,12 +16,12 @@ from pipeline_assets.stores.files.atomic_file import writable
 from pipeline_assets.stores.files.prefetch import prefetch
 from pipeline_assets.task.spec import ROW_ADDRESS
 
-# A row group: what a reader has to hold at once. Wide rows end one earlier, by their bytes in memory.
+# A row group is what a reader has to hold at once. Wide rows make it shorter: its bytes in memory are limited too.
 ROWS_PER_GROUP = 122_880
 _BYTES_PER_GROUP = 64 << 20
-# Columns of the pipeline's own in which hardly a value comes twice: a dictionary of them would be built in vain.
+# The pipeline's own columns whose values hardly repeat: a dictionary would not help.
 _ALL_DIFFERENT = {ROW_ADDRESS[1], "probability"}
-# What is decoded at once on the way to a single row.
+# How many rows are decoded at once to get a single row.
 _ROWS_ON_THE_WAY = 8_192
 
 
@@ -42,7 +42,7 @@ class Sink:
         self._waiting_rows = self._waiting_bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Adds rows; they reach the file a row group at a time, in a thread while the next ones are made.
+        """Adds rows. They are written one row group at a time, in a thread, while the next rows are made.
 
         Raises:
             StoreError: rows that were added before cannot be written.
@@ -55,7 +55,7 @@ class Sink:
             self._flush()
 
     def finish(self) -> None:
-        """Writes what waits, and the metadata."""
+        """Writes the remaining rows and the metadata."""
         self._flush()
         self._wait()
         with writable(self._uri):
@@ -71,7 +71,7 @@ class Sink:
         self._waiting_rows = self._waiting_bytes = 0
 
     def _wait(self) -> None:
-        """One row group is written at a time."""
+        """Waits for the row group that is being written: only one is written at a time."""
         if self._under_way is not None:
             with writable(self._uri):
                 self._under_way.result()
@@ -94,15 +94,15 @@ def parquet_sink(where: Path | RawIOBase, schema: pa.Schema, uri: str) -> Iterat
     with writable(uri):
         writer = pq.ParquetWriter(where, schema.remove_metadata(), compression="zstd", use_dictionary=coded)
     try:
-        # The thread has ended when the writer is closed: it never writes to a file that is being thrown away.
+        # The thread ends before the writer is closed, so that it never writes to a file that is being removed.
         with ThreadPoolExecutor(1, thread_name_prefix="parquet") as thread:
             sink = Sink(writer, uri, thread)
             yield sink
             sink.finish()
     finally:
         if writer.is_open:
-            # The block's error is on its way, and the file will be thrown away: a footer that cannot be written
-            # neither matters nor may it be tried again when the writer is collected.
+            # The block's error is being raised and the file will be removed. A footer that cannot be written does
+            # not matter, and must not be tried again when the writer is garbage-collected.
             with suppress(OSError, pa.ArrowException, PipelineError):
                 writer.close()
             writer.is_open = False
@@ -110,7 +110,7 @@ def parquet_sink(where: Path | RawIOBase, schema: pa.Schema, uri: str) -> Iterat
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A parquet file as it was when it was opened, though another may take its place while it is read.
+    """A parquet file as it was when it was opened, even if another one replaces it while it is read.
 
     Attributes:
         metadata: key-value metadata, without what Arrow keeps there for itself.
@@ -142,7 +142,7 @@ class StoredFile:
     def row(self, number: int) -> pa.RecordBatch | None:
         """One row by its place in the file, from 0; ``None`` if there are fewer.
 
-        Only its row group is read, and of that no more is decoded than what comes before it.
+        Only its row group is read, and only the rows up to it are decoded.
 
         Raises:
             DataError: the file is damaged.
@@ -159,7 +159,7 @@ class StoredFile:
     def find(self, column: str, value: int) -> pa.RecordBatch | None:
         """The first row that has a value in a column of integers; ``None`` if there is none.
 
-        Row groups whose statistics rule the value out are not read; of the others, that column first.
+        Row groups whose statistics exclude the value are not read; of the others, that column is read first.
 
         Raises:
             DataError: the file is damaged.
@@ -186,7 +186,7 @@ class StoredFile:
 
     def _stream(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         with _intact(self.uri):
-            # Group by group: told to read all, Arrow would fetch all ahead.
+            # Group by group: if asked for all groups, Arrow would fetch all of them ahead.
             for group in range(self._file.num_row_groups):
                 for batch in self._file.iter_batches(ROWS_PER_GROUP, row_groups=[group], columns=names):
                     yield batch.select(names)
@@ -196,7 +196,7 @@ def open_stored(where: Path | RawIOBase, uri: str) -> StoredFile:
     """Opens a parquet file to read it.
 
     Args:
-        where: a path, or a file object where each read is a round trip: that one is read a row group at once.
+        where: a path, or a file object where each read is a round trip: it is read one row group at a time.
         uri: of the file, for errors.
 
     Raises:

@@ -8,9 +8,9 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterable[T]) -> Iterator[T]:
-    """The items, each made in a thread of its own one step early: parquet and DuckDB work without Python's lock.
+    """The items, each made one step ahead in a thread: parquet and DuckDB work without Python's lock (GIL).
 
-    What the items raise is raised in their place. Whoever stops early waits for the item under way.
+    An error of ``items`` is raised in place of its item. A caller that stops early waits for the item in progress.
 
     >>> list(prefetch(iter([1, 2])))
     [1, 2]

@@ -21,7 +21,7 @@ from pipeline_assets.task.batch import BatchRef, Part
 
 # Beside the copies in the cache; a part's name cannot start with a dot.
 _SHA256 = ".sha256"
-# Beside an object that the pipeline put: an ETag tells nothing of what was uploaded by parts.
+# Kept as metadata of an object that the pipeline put: the ETag of a multipart upload is no hash of its content.
 _NOTED = "sha256"
 
 
@@ -32,7 +32,7 @@ class S3Files(FileStore):
         uri: of the store.
         settings: of the endpoint.
         cache_folder: folder for local copies of inputs; see :class:`DownloadCache` for how it is emptied.
-        stale_after: uploads older than this are dead writers', and the next write of the same file collects them.
+        stale_after: older uploads belong to dead writers; the next write of the same file collects them.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class S3Files(FileStore):
 
     @contextmanager
     def fetch(self, found: Found) -> Iterator[Fetched]:
-        """The files in the download cache, hashed when they came."""
+        """The files in the download cache, hashed when they were downloaded."""
         with self._cached(found) as folder:
             yield Fetched(_paths(found, folder), (folder / _SHA256).read_text())
 
     @contextmanager
     def open(self, found: Found) -> Iterator[tuple[Path, ...]]:
-        """The files in the download cache: what was found, even if the objects are replaced while the block runs."""
+        """The files in the download cache: the found ones, even if the objects are replaced while the block runs."""
         with self._cached(found) as folder:
             yield _paths(found, folder)
 
@@ -66,20 +66,20 @@ class S3Files(FileStore):
 
     @contextmanager
     def sink_at(self, path: str, schema: pa.Schema) -> Iterator[Sink]:
-        """Uploaded by parts, completed at the end, aborted on an error."""
+        """Uploads by parts, completes at the end, aborts on an error."""
         key = self._prefix + path
         self._bucket.collect(key, self.stale_after)
         with uploaded(self._bucket, key) as upload, parquet_sink(upload, schema, self._bucket.uri(key)) as sink:
             yield sink
 
     def read_at(self, path: str) -> StoredFile | None:
-        """The object, read by ranges; a read fails (passingly) once another object has taken its place."""
+        """The object, read by ranges; a read raises TransientError once another object has replaced it."""
         key = self._prefix + path
         reader = ObjectReader.at(self._bucket, key)
         return None if reader is None else open_stored(reader, self._bucket.uri(key))
 
     def times(self, folder: str) -> Iterator[tuple[str, datetime]]:
-        """When each object was completed, as the endpoint's clock says."""
+        """When each object was completed, by the endpoint's clock."""
         for key, modified in self._bucket.times(f"{self._prefix}{folder}/"):
             yield key.removeprefix(self._prefix), modified
 
@@ -92,11 +92,11 @@ class S3Files(FileStore):
         self._bucket.remove(self._prefix + path)
 
     def collect(self, folder: str, stale_after: timedelta) -> None:
-        """Uploads to anything below the folder that are older than that."""
+        """Aborts uploads below the folder that are older than ``stale_after``."""
         self._bucket.collect(f"{self._prefix}{folder}/", stale_after)
 
     def put(self, ref: BatchRef, path: Path) -> bool:
-        """Uploaded by parts. The object's sha256 is noted beside it, for the next put to compare with."""
+        """Uploads by parts. The object's metadata keep its sha256, which the next put compares."""
         key = self._prefix + input_path(ref)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

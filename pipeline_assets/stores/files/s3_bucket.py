@@ -1,4 +1,4 @@
-"""One S3 bucket by boto3: the few calls that the file store makes, and their failures as errors for people."""
+"""One S3 bucket through boto3: the few calls that the file store makes, with errors that people understand."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Dagster's retry policy waits for what takes longer.
+# Dagster's retry policy covers longer failures.
 _ATTEMPTS = 3
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
-_PASSING = {
-    "NoSuchUpload",  # somebody swept it away under us
+_TRANSIENT = {
+    "NoSuchUpload",  # another process has removed it
     "OperationAborted",
     "RequestTimeout",
     "SlowDown",
@@ -48,15 +48,15 @@ class Bucket:
         self._settings = settings
 
     def __getstate__(self) -> dict[str, object]:
-        """All but the connection: whoever unpickles a bucket makes one of its own."""
+        """Everything but the connection: an unpickled bucket opens a new one."""
         return {name: value for name, value in self.__dict__.items() if name != "_client"}
 
     def uri(self, key: str) -> str:
-        """As people write it."""
+        """The address as people write it."""
         return f"s3://{self.name}/{key}"
 
     def objects(self, prefix: str) -> Iterator[Object]:
-        """Every object whose key starts with ``prefix``, listed by page."""
+        """Every object whose key starts with ``prefix``, listed page by page."""
         with self._asked(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
             for page in pages:
@@ -89,7 +89,7 @@ class Bucket:
                     return None
                 if code != "InvalidRange":
                     raise
-                answer = self._client.get_object(Bucket=self.name, Key=key)  # 0 bytes have no range
+                answer = self._client.get_object(Bucket=self.name, Key=key)  # an empty object has no range
             content = answer["Body"].read()
         whole = int(answer["ContentRange"].rpartition("/")[2]) if "ContentRange" in answer else len(content)
         return Object(key, whole, answer["ETag"].strip('"')), content
@@ -98,7 +98,7 @@ class Bucket:
         """Bytes ``start`` to ``end`` (excluded) of the object as it was listed.
 
         Raises:
-            TransientError: another object has taken its place.
+            TransientError: another object has replaced it.
         """
         with self._asked(part.key):
             answer = self._client.get_object(
@@ -108,33 +108,33 @@ class Bucket:
         return content
 
     def notes(self, key: str) -> dict[str, str] | None:
-        """What :meth:`put` or :meth:`begin` noted beside the object; ``None`` if it is not there."""
+        """The metadata that :meth:`put` or :meth:`begin` gave the object; ``None`` if it is not there."""
         from botocore.exceptions import ClientError
 
         with self._asked(key):
             try:
                 found: dict[str, str] = self._client.head_object(Bucket=self.name, Key=key)["Metadata"]
             except ClientError as error:
-                # The answer to HEAD has no body that could say whether it is the bucket that is not there.
+                # An answer to HEAD has no body, so it cannot say that the bucket itself is missing.
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004
                     return None
                 raise
         return found
 
     def put(self, key: str, content: bytes, notes: Mapping[str, str] | None = None) -> None:
-        """An object in one go."""
+        """Writes an object in one request."""
         with self._asked(key):
             self._client.put_object(Bucket=self.name, Key=key, Body=content, Metadata=dict(notes or {}))
 
     def begin(self, key: str, notes: Mapping[str, str] | None = None) -> str:
-        """A multipart upload; returns its id."""
+        """Begins a multipart upload; returns its id."""
         with self._asked(key):
             begun = self._client.create_multipart_upload(Bucket=self.name, Key=key, Metadata=dict(notes or {}))
         upload: str = begun["UploadId"]
         return upload
 
     def send(self, key: str, upload: str, number: int, content: bytes) -> dict[str, Any]:
-        """One part of an upload, numbered from 1; returns what :meth:`complete` wants to know of it."""
+        """Sends one part of an upload, numbered from 1; returns what :meth:`complete` needs of it."""
         with self._asked(key):
             answer = self._client.upload_part(
                 Bucket=self.name, Key=key, UploadId=upload, PartNumber=number, Body=content
@@ -149,7 +149,7 @@ class Bucket:
             )
 
     def abort(self, key: str, upload: str) -> None:
-        """Throws an upload away. A failure is only logged: an error is on its way already, and age collects it."""
+        """Removes an upload. A failure is only logged: another error is being raised, and old uploads are collected."""
         try:
             with self._asked(key):
                 self._client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload)
@@ -157,10 +157,10 @@ class Bucket:
             _log.warning("an upload is left over until it is a day old: %s", error)
 
     def collect(self, key: str, stale_after: timedelta) -> None:
-        """Throws away uploads whose writers must be dead. Who may not list uploads is only warned.
+        """Removes uploads whose writers must be dead. Without the right to list uploads, it only warns.
 
         Args:
-            key: that they were to become, or a folder of it with ``/`` at its end.
+            key: of the objects to be uploaded, or a folder with ``/`` at its end.
             stale_after: their least age.
         """
         before = datetime.now(UTC) - stale_after
@@ -187,7 +187,7 @@ class Bucket:
         from botocore.config import Config
 
         if "@" in self._endpoint:
-            # boto shows the endpoint in every message, and a login would go with it.
+            # boto shows the endpoint in every message, with the login if it has one.
             raise SettingsError(
                 "AWS_ENDPOINT_URL carries a login",
                 expected="credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY alone",
@@ -204,7 +204,7 @@ class Bucket:
                     retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
                     connect_timeout=_CONNECT_SECONDS,
                     read_timeout=_READ_SECONDS,
-                    # What AWS itself has moved away from is all that other endpoints are sure to know.
+                    # Other endpoints may know only these older settings, which AWS itself no longer uses.
                     s3={"addressing_style": "path" if self._settings.endpoint else "auto"},
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
@@ -223,7 +223,7 @@ class Bucket:
 
     @contextmanager
     def _asked(self, key: str) -> Iterator[None]:
-        """Turns what boto3 raises into errors for people."""
+        """Turns boto3's errors into ours."""
         from botocore import exceptions as boto
 
         try:
@@ -269,7 +269,7 @@ class Bucket:
             )
         if code in _GONE:
             return TransientError("the object was replaced while it was being read", **facts, do="run the step again")
-        if code in _PASSING or status >= 500:  # noqa: PLR2004  # the server's own failures
+        if code in _TRANSIENT or status >= 500:  # noqa: PLR2004  # the server's own failures
             return TransientError("S3 cannot answer now", **facts)
         return StoreError(
             "S3 refuses", **{**facts, "found": f"{facts['found']}: {error.response['Error'].get('Message')}"}

@@ -15,15 +15,15 @@ from pipeline_assets.stores.files.s3_bucket import Bucket, Object
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-# One request's share of an object. S3 takes 10,000 parts of an upload: files up to 160 GB.
+# Bytes of an object per request. S3 takes at most 10,000 parts per upload: files up to 160 GB.
 _CHUNK = 16 << 20
 _THREADS = 4
-# Enough for the footer of most files, so that their metadata cost one request.
+# Enough for the footer of most files, so that one request gets their metadata.
 _TAIL = 64 << 10
 
 
 class ObjectReader(RawIOBase):
-    """An object as it was when it was opened; a read of it fails once another has taken its place."""
+    """An object as it was when it was opened; a read fails once another object has replaced it."""
 
     def __init__(self, bucket: Bucket, known: Object, tail: bytes) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class ObjectReader(RawIOBase):
         return True
 
     def tell(self) -> int:
-        """The place of the next read."""
+        """The position of the next read."""
         return self._at
 
     def seek(self, offset: int, whence: int = SEEK_SET) -> int:
@@ -60,7 +60,7 @@ class ObjectReader(RawIOBase):
         return self._at
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fills the buffer by one request, or by none where the tail has it."""
+        """Fills the buffer with one request, or with none where the tail has the bytes."""
         view = memoryview(buffer).cast("B")
         end = min(self._at + len(view), self._object.size)
         if self._at >= end:
@@ -77,7 +77,7 @@ class ObjectReader(RawIOBase):
 
 
 class Upload(RawIOBase):
-    """An object to be: parts go out while the next is filled, a few at a time, so memory stays flat."""
+    """An object being uploaded: a few parts are sent while the next one is filled, so memory use stays constant."""
 
     def __init__(self, bucket: Bucket, key: str, notes: Mapping[str, str] | None) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Upload(RawIOBase):
         self._pool.shutdown()
 
     def abort(self) -> None:
-        """Leaves the store as it was."""
+        """Aborts the upload; the store stays unchanged."""
         self._pool.shutdown(cancel_futures=True)
         if self._id is not None:
             self._bucket.abort(self._key, self._id)
@@ -133,7 +133,7 @@ class Upload(RawIOBase):
 
 @contextmanager
 def uploaded(bucket: Bucket, key: str, notes: Mapping[str, str] | None = None) -> Iterator[Upload]:
-    """An object, with notes beside it, that appears whole at the end of the block, or not at all."""
+    """An object with metadata ``notes``, which appears whole at the end of the block, or not at all."""
     upload = Upload(bucket, key, notes)
     try:
         yield upload
@@ -148,7 +148,7 @@ def download(bucket: Bucket, objects: Sequence[Object], paths: Sequence[Path]) -
 
     Raises:
         StoreError: a file cannot be written, or S3 refused.
-        TransientError: S3 does not answer, or another object has taken an object's place.
+        TransientError: S3 does not answer, or an object was replaced.
     """
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="s3-download") as pool:
         for known, path in zip(objects, paths, strict=True):
@@ -160,7 +160,7 @@ def download(bucket: Bucket, objects: Sequence[Object], paths: Sequence[Path]) -
 def _copy(bucket: Bucket, known: Object, descriptor: int, pool: ThreadPoolExecutor) -> None:
     def copy(start: int) -> None:
         content = memoryview(bucket.content(known, start, min(start + _CHUNK, known.size)))
-        while content:  # the system may write a part, as where the disk is nearly full
+        while content:  # the system may write only a part, for example on a nearly full disk
             written = os.pwrite(descriptor, content, start)
             content, start = content[written:], start + written
 

@@ -1,4 +1,4 @@
-"""Loads of one parquet file: pieces as files of their own beside it, put together in order when they are committed."""
+"""Loads of one parquet file: each piece is a file beside it; a commit joins them in order."""
 
 import hashlib
 import secrets
@@ -13,12 +13,12 @@ import pyarrow as pa
 from pipeline_assets.stores.files.parquet_file import Sink, StoredFile
 from pipeline_assets.stores.load import STALE_AFTER, Piece, check_complete, check_count, check_piece, not_open
 
-# Says that a load is open; what it holds is of no matter.
+# This file says that a load is open; its content does not matter.
 _OPEN = "open"
 
 
 class ParquetFolder(ABC):
-    """Parquet files below one place, by their paths there. It pickles."""
+    """Parquet files below one folder or prefix, by their paths there. It can be pickled."""
 
     @abstractmethod
     def sink_at(self, path: str, schema: pa.Schema) -> AbstractContextManager[Sink]:
@@ -34,7 +34,7 @@ class ParquetFolder(ABC):
 
     @abstractmethod
     def mark(self, path: str) -> None:
-        """Writes an empty file, or makes the one that is there new."""
+        """Writes an empty file, or renews the time of the existing one."""
 
     @abstractmethod
     def remove(self, path: str) -> None:
@@ -42,15 +42,15 @@ class ParquetFolder(ABC):
 
     @abstractmethod
     def collect(self, folder: str, stale_after: timedelta) -> None:
-        """Removes what writers that must be dead began below a folder and what is no file yet."""
+        """Removes unfinished files below a folder whose writers must be dead."""
 
 
 @dataclass(frozen=True)
 class FileLoad:
     """A load of one parquet file, see :class:`pipeline_assets.stores.load.Load`. Made by :func:`begin`.
 
-    Staged pieces lie at ``<folder>/<load>/<number>.parquet``. One is written as any file is: whole or not at all. A
-    commit copies them into the one file row group by row group, so its memory is flat and the file appears at once.
+    Staged pieces are at ``<folder>/<load>/<number>.parquet``. Each is written as any file is: whole or not at all. A
+    commit copies them into the one file row group by row group, so memory use is constant and the file appears at once.
 
     Attributes:
         files: where the file and its pieces are.
@@ -68,10 +68,10 @@ class FileLoad:
     metadata: Mapping[str, str] = field(hash=False)
 
     def write(self, piece: Piece, rows: pa.RecordBatchReader, progress: Callable[[int], None] | None = None) -> int:
-        """One file, which replaces that of an earlier attempt."""
+        """Writes one file, which replaces that of an earlier attempt."""
         check_piece(piece, self.pieces)
         self._there()
-        # A sign of life of its own: the one of the whole load must not come back once the load is closed.
+        # The piece has its own sign of life: the one of the whole load must not reappear once the load is closed.
         self.files.mark(f"{self.folder}/{piece.number}.begun")
         with self.files.sink_at(self._piece(piece.number), self.schema) as sink:
             for records in self.checked(rows):
@@ -81,7 +81,7 @@ class FileLoad:
         return sink.rows
 
     def commit(self) -> int:
-        """All pieces into the one file, then away with them."""
+        """Copies all pieces into the one file, then removes them."""
         there = self._there()
         written = [number for number in range(self.pieces) if self._piece(number) in there]
         check_complete(written, self.pieces, self.path)
@@ -108,14 +108,14 @@ class FileLoad:
             self.files.remove(path)
 
     def checked(self, rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        """The rows of a piece, and again those of all pieces, each checked as it passes."""
+        """Checks rows as they pass: those of a piece, and later those of all pieces together."""
         yield from rows
 
     def _piece(self, number: int) -> str:
         return f"{self.folder}/{number}.parquet"
 
     def _there(self) -> set[str]:
-        """Paths of all that is staged.
+        """Paths of all staged files.
 
         Raises:
             StoreError: the load is not open any more.
@@ -127,11 +127,11 @@ class FileLoad:
 
 
 def begin(files: ParquetFolder, path: str, pieces: int, stale_after: timedelta = STALE_AFTER) -> str:
-    """Opens a load of the file at ``path``, and collects what dead loads of that file left.
+    """Opens a load of the file at ``path``, and removes what dead loads of that file left.
 
     Returns:
-        The folder of the new load. It lies in a hidden folder beside the file, so that readers of all parquet files
-        there do not meet pieces.
+        The folder of the new load, within a hidden folder beside the file, so that readers of all parquet files
+        there do not find pieces.
 
     Raises:
         StoreError: a load has one piece or more, or the files cannot be written.

@@ -57,7 +57,7 @@ def dialect(cursor: Cursor) -> Dialect:
 
 
 def schema_state(cursor: Cursor, schema: str) -> SchemaState:
-    """Whether the schema and its readers are there, and what we may do about it."""
+    """Whether the schema and its readers' role are there, and which rights we have."""
     cursor.execute(_SCHEMA, {"schema": schema, "reader": reader_role(schema)})
     return SchemaState(*cursor.fetchall()[0])
 
@@ -85,7 +85,7 @@ def relation_state(cursor: Cursor, schema: str, name: str) -> RelationState | No
 
 
 def tables_named(cursor: Cursor, schema: str, start: str) -> list[str]:
-    """Tables of a schema whose names start so."""
+    """Tables of a schema whose names begin with ``start``."""
     cursor.execute(_TABLES_NAMED, [schema, len(start), start])
     return [name for (name,) in cursor.fetchall()]
 
@@ -98,14 +98,14 @@ def has_values(cursor: Cursor, schema: str, table: str, column: str) -> bool:
 
 
 def view_definition(cursor: Cursor, schema: str, name: str) -> str | None:
-    """A view's query as the server understood it; ``None`` if there is no such view."""
+    """A view's query as the server keeps it; ``None`` if there is no such view."""
     cursor.execute(_VIEW, [schema, name])
     found = cursor.fetchone()
     return None if found is None else str(found[0])
 
 
 def views_on(cursor: Cursor, schema: str, table: str) -> list[tuple[MartView, RelationState]]:
-    """The views of a schema that look on one of its tables, with all that it takes to make them again."""
+    """The views of a schema that read one of its tables, with everything needed to make them again."""
     cursor.execute(_VIEWS_ON, [schema, table])
     views = []
     for (name,) in cursor.fetchall():

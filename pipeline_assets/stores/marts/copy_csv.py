@@ -1,8 +1,8 @@
 """Arrow record batches as the CSV of ``COPY ... FROM STDIN WITH (FORMAT csv)``, exact or refused.
 
-Arrow's own writer does the work (null is bare, every text is quoted, so the empty one is told from null).
-What it cannot render so that PostgreSQL reads the same value back is converted first, whole columns at a
-time; a value that PostgreSQL cannot hold is refused with its column and row.
+Arrow's own writer does the work (null is bare and every text is quoted, so an empty text differs from null).
+Columns that it would write so that PostgreSQL reads another value are converted first, whole columns at once;
+a value that PostgreSQL cannot hold is refused with its column and row.
 """
 
 import datetime as dt
@@ -66,9 +66,9 @@ def write_rows(
 
     Args:
         batch: columns of types that :func:`sql_types` knows.
-        sink: takes UTF-8 bytes; what it raises comes through.
+        sink: takes UTF-8 bytes; its errors are raised unchanged.
         key: columns that name a row in an error.
-        first_row: number of the batch's first row in its stream, which names it where the key does not.
+        first_row: number of the batch's first row in its stream; errors name rows by it where the key cannot.
 
     Raises:
         StoreError: a value that PostgreSQL cannot hold: NUL in a text, a text too long, digits below the
@@ -112,8 +112,8 @@ def _storable(column: pa.Array, refuse: _Refuse) -> pa.Array:
     if sql_type(kind) == "text":
         return _text(column, refuse)
     if pat.is_floating(kind) and not pat.is_float64(kind):
-        # Shortest digits of a float32 are read as a double first by Greenplum 6, and rounded twice: off by
-        # one in rare cases (7.038531e-26). All digits of the double are exact.
+        # Greenplum 6 reads the shortest digits of a float32 as a double first and so rounds twice: in rare
+        # cases (7.038531e-26) the last digit is wrong. All digits of the double are exact.
         return column.cast(pa.float64())
     if pat.is_temporal(kind):
         return _moment(column, refuse)
@@ -168,7 +168,7 @@ def _moment(column: pa.Array, refuse: _Refuse) -> pa.Array:
     try:
         moments = column.cast(stored)
     except pa.ArrowInvalid:
-        # Digits below the microsecond, or a number of seconds beyond what microseconds can count.
+        # The value has digits below the microsecond, or too many seconds for a count of microseconds.
         row = next(row for row in range(len(column)) if not _casts(column[row : row + 1], stored))
         expected = "whole microseconds, as PostgreSQL keeps time, of the years 1 to 9999"
         refuse(row, f"{_counted(column, row)} of {kind}", expected)
@@ -181,7 +181,7 @@ def _moment(column: pa.Array, refuse: _Refuse) -> pa.Array:
 
 
 def _counted(column: pa.Array, row: int) -> pa.Scalar:
-    """The count of days, seconds or parts of them that a date or time is: shown where no calendar reaches."""
+    """A date or time as its number of days, seconds or parts of them: shown where it has no calendar date."""
     return column[row : row + 1].view(pa.int32() if column.type.bit_width == 32 else pa.int64())[0]  # noqa: PLR2004
 
 

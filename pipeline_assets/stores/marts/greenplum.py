@@ -41,16 +41,16 @@ _log = logging.getLogger(__name__)
 
 _ROWS_READ_AT_ONCE = 10_000
 _CANDIDATE = "_view_candidate"
-# Another process made the same thing between our look at the catalog and our statement.
+# Another process has made the same object between our look at the catalog and our statement.
 _MADE_MEANWHILE = (UniqueViolation, DuplicateObject, DuplicateSchema, DuplicateTable)
 
 
 class MartStore:
     """The marts of one schema. Constructing it connects to nothing.
 
-    Whoever is granted the role ``<schema>_reader`` may select from everything here and do nothing else. The
-    role is made if our login may make roles; if not, a warning says so, and marts are readable only by us
-    until someone makes it.
+    Users with the role ``<schema>_reader`` may select from everything here and do nothing else. The role is made
+    if our login may make roles; if not, a warning says so, and only our login can read the marts until someone
+    makes the role.
 
     Args:
         server: a Greenplum or PostgreSQL server, or the folder of the embedded one.
@@ -79,17 +79,17 @@ class MartStore:
         rows: pa.RecordBatchReader,
         progress: Progress = None,
     ) -> int:
-        """Makes ``rows`` the rows of a table that have the values in ``where``, all at once or not at all.
+        """Replaces the rows of a table that have the values in ``where`` by ``rows``, all at once or not at all.
 
-        The table is first made or fitted to ``table`` (in a transaction of its own, lest its readers wait for
-        the whole load); then one transaction deletes the former rows and copies the new ones in. A second
-        load with the same ``where`` waits for the first, and replaces what it wrote.
+        The table is first made or changed to fit ``table``, in a separate transaction, so that readers do not wait for
+        the whole load. Then one transaction deletes the former rows and copies the new ones. A second load with the
+        same ``where`` waits for the first, and replaces what it wrote.
 
         Args:
-            table: what the mart should be.
+            table: the wanted mart.
             where: column values that all of ``rows`` have, such as ``{"batch": "2013-10"}``; ``None`` is null.
-                With the batch among them, the load is noted: see :meth:`fingerprints`.
-            rows: its columns are the table's, in order. Read in the calling thread; memory stays flat.
+                If the batch is one of them, the load is noted: see :meth:`fingerprints`.
+            rows: with the table's columns, in order. Read in the calling thread; memory use is constant.
             progress: called with the number of rows sent so far.
 
         Returns:
@@ -99,7 +99,7 @@ class MartStore:
             StoreError: the rows do not fit the table or the table cannot be made to fit; a value cannot be
                 stored (column and row are named); the server refuses.
             TransientError: the server does not answer, or the wait for another load was too long.
-            Exception: whatever ``rows`` raises, as it is. After any error the former rows are there.
+            Exception: any error of ``rows``, unchanged. After any error the former rows are still there.
         """
         check_columns(table, rows.schema)
         self._fit(table)
@@ -114,11 +114,10 @@ class MartStore:
         return stored
 
     def begin(self, table: MartTable, where: Mapping[str, object], pieces: int) -> MartLoad:
-        """A load of the rows that have the values in ``where``: pieces from any process, then one commit.
+        """A load of the rows that have the values in ``where``: any process writes pieces, then one commits.
 
-        Their pieces are copied side by side; the commit is one transaction as that of :meth:`replace`, and costs
-        about as much as writing the rows once more. In which order pieces came makes no difference to a reader, who
-        gets rows by their address.
+        Pieces are copied in parallel. The commit is one transaction, as in :meth:`replace`, and takes about as long as
+        writing the rows once more. Pieces may come in any order: readers get rows by their address.
 
         Raises:
             StoreError: there are no pieces, the table cannot be made to fit, or the server refuses.
@@ -132,7 +131,7 @@ class MartStore:
         return MartLoad(self._database, self._schema, table, dict(where), pieces, name)
 
     def fingerprints(self, name: str, batch: str) -> Mapping[str, str] | None:
-        """What a batch of a mart was made under; ``None`` where it is not there, or former code loaded it.
+        """The fingerprints that a batch was loaded with; ``None`` if it is not there, or older code loaded it.
 
         Raises:
             TransientError: the server does not answer.
@@ -146,13 +145,13 @@ class MartStore:
         return noted
 
     def ensure_view(self, view: MartView) -> None:
-        """Makes a view, or makes it anew where its definition or columns changed; makes its tables if need be.
+        """Makes a view, or replaces it where its definition or columns changed; makes its tables if needed.
 
-        How a view was made is noted beside the loads. While that is what is wanted and the view is still what was
-        made then, nothing is changed: no statement that locks the catalog.
+        How a view was made is noted beside the loads. If that is the wanted definition and the view has not changed
+        since, nothing is done: no statement locks the catalog.
 
         Raises:
-            StoreError: the query is wrong, or views of other people, which would have to go, depend on it.
+            StoreError: the query is wrong, or other people's views depend on it and would have to be dropped.
             TransientError: the server does not answer.
         """
         check_names([view.name])
@@ -176,7 +175,7 @@ class MartStore:
         return noted.get("view"), noted.get("definition")
 
     def count(self, name: str, where: Mapping[str, object]) -> int:
-        """Rows of a table or view that have the values in ``where``; 0 where there is no such table yet.
+        """Number of rows of a table or view that have the values in ``where``; 0 if there is no such table yet.
 
         Raises:
             StoreError: it lacks a column of ``where``.
@@ -198,10 +197,10 @@ class MartStore:
         columns: Sequence[str] | None = None,
         order: Sequence[str] | None = None,
     ) -> pa.RecordBatchReader:
-        """Rows of a table or view that have the values in ``where``, in order of their address, or else key.
+        """Rows of a table or view that have the values in ``where``, ordered by their address, or else by their key.
 
-        Types are those that the database has: small integers come back wider, times in microseconds, nested
-        values as JSON text. Memory stays flat; the connection ends with the reader, or when it is dropped.
+        Types are those of the database: small integers come back wider, times in microseconds, nested values as JSON
+        text. Memory use is constant; the connection ends with the reader, or when the reader is deleted.
 
         Args:
             name: of the table or view.
@@ -224,12 +223,12 @@ class MartStore:
             if order is None:
                 order = [column for column in ROW_ADDRESS if column in state.types] or sorted(state.key)
             schema = pa.schema([(column, arrow_type(state.types[column])) for column in wanted])
-            rows = stack.enter_context(connection.cursor("rows"))  # with a name, it is the server's
+            rows = stack.enter_context(connection.cursor("rows"))  # a named cursor is kept on the server
             rows.execute(mart_sql.select(self._schema, name, schema, where, order))
             return pa.RecordBatchReader.from_batches(schema, _batches(stack.pop_all(), rows, schema))
 
     def _lock_shapes(self, cursor: Cursor) -> None:
-        """One process at a time makes or changes tables and views, until its transaction ends."""
+        """Lets one process at a time make or change tables and views, until its transaction ends."""
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [mart_sql.lock_key(self._schema)])
 
     def _fit(self, *tables: MartTable) -> None:
@@ -247,11 +246,11 @@ class MartStore:
                 return
 
     def _changes(self, cursor: Cursor, tables: Iterable[MartTable]) -> list[Composed]:
-        """What it takes until the tables are there as wanted, and the one that notes loads."""
+        """The statements needed to make the tables as wanted, and the table that notes loads."""
         schema = mart_catalog.schema_state(cursor, self._schema)
         readers = schema.reader_exists or schema.may_create_roles
         if not readers:
-            self._say_no_readers()
+            self._warn_no_readers()
         changes = mart_sql.prepare_schema(self._schema, schema)
         for table in (*tables, LOADS):
             changes += self._changes_of(cursor, table.stored, readers=readers)
@@ -286,7 +285,7 @@ class MartStore:
         renamed = SQL("ALTER VIEW {} RENAME TO {}")
         cursor.execute(renamed.format(Identifier(self._schema, _CANDIDATE), Identifier(view.name)))
 
-    def _say_no_readers(self) -> None:
+    def _warn_no_readers(self) -> None:
         if not self._said_no_readers:
             _log.warning(
                 "there is no role %s and our login may not make it: marts are readable only by us. "

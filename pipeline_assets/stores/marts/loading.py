@@ -18,7 +18,7 @@ from pipeline_assets.stores.marts.database import copy_in
 from pipeline_assets.stores.marts.definition import LOADS, MartTable
 
 _ROWS_WRITTEN_AT_ONCE = 65_536
-# The server says what it has against a row when its COPY ends; a new one begins after so many.
+# The server refuses a bad row only when its COPY ends; so a new COPY begins after so many rows.
 _ROWS_OF_A_COPY = 1_000_000
 
 Progress = Callable[[int], None] | None
@@ -50,9 +50,9 @@ def empty_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[st
 
 
 def finish_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object], rows: int) -> None:
-    """Tells the planner of the new rows, and notes the load."""
-    # Without it the planner takes the new batch for empty, and joins a million rows by nested loops. The columns that
-    # rows are joined and looked up by are enough; all of them would take a tenth of the load.
+    """Updates the planner's statistics, and notes the load."""
+    # Without ANALYZE the planner takes the new batch for empty, and joins a million rows by nested loops. The columns
+    # used for joins and look-ups are enough; all columns would take a tenth of the load's time.
     known = mart_sql.names_of(table.stored.looked_up_by)
     cursor.execute(SQL("ANALYZE {} ({})").format(Identifier(schema, table.name), known))
     if table.batch_column in where:
@@ -60,7 +60,7 @@ def finish_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[s
 
 
 def note(cursor: Cursor, schema: str, of: tuple[str, str], fingerprints: Mapping[str, str], rows: int) -> None:
-    """Writes what was loaded into :data:`LOADS`. Last in a transaction: on Greenplum this locks the table.
+    """Notes a load in :data:`LOADS`. Call it last in a transaction: on Greenplum this locks the table.
 
     Args:
         cursor: of the transaction.
@@ -93,16 +93,16 @@ def copy_rows(
 
     Args:
         cursor: of an open transaction.
-        doing: what for, as an error says it.
+        doing: what is being done, as an error says it.
         into: the table.
-        columns: its columns, in the order of the rows'.
+        columns: its columns, in the order of the columns of the rows.
         outgoing: the rows.
 
     Returns:
         How many.
 
     Raises:
-        StoreError: the server counts other rows than were sent.
+        StoreError: the server's count of rows differs from the rows sent.
     """
     copy = SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')").format(into, mart_sql.names_of(columns))
     stored = 0
@@ -115,7 +115,7 @@ def copy_rows(
 
 
 class Outgoing:
-    """The rows of a load on their way, one COPY's worth at a time; ``sent`` is how many have gone."""
+    """The rows of a load, cut into the rows of one COPY each; ``sent`` is the number of rows sent."""
 
     def __init__(
         self, rows: pa.RecordBatchReader, where: Mapping[str, object], key: Sequence[str], progress: Progress
@@ -126,7 +126,7 @@ class Outgoing:
         self._progress = progress
 
     def copies(self) -> Iterator[Callable[[io.RawIOBase], None]]:
-        """A function for each COPY, which writes its rows."""
+        """One function per COPY, which writes its rows."""
         for first in self._parts:
             yield partial(self._write, first)
 
@@ -149,7 +149,7 @@ class Outgoing:
 
 
 def _check_belonging(rows: pa.RecordBatch, where: Mapping[str, object]) -> None:
-    """A row outside of ``where`` would not be deleted by the next load, and be there twice."""
+    """Refuses rows outside of ``where``: the next load would not delete them, so they would be there twice."""
     for name, value in where.items():
         if name not in rows.schema.names:
             continue

@@ -1,7 +1,7 @@
 """What a mart is, and the SQL that makes it and keeps it fitting, for PostgreSQL and Greenplum alike.
 
-Pure functions: from what is wanted and what the catalog says to the statements still needed. Everything here
-is accepted by PostgreSQL 9.4, on which Greenplum 6 stands.
+Pure functions: they take what is wanted and what the catalog says, and return the statements still needed.
+PostgreSQL 9.4, on which Greenplum 6 is based, accepts all of them.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ class Dialect(Enum):
 
     @classmethod
     def of(cls, version: str) -> "Dialect":
-        """From what ``select version()`` says; Greenplum's heirs name themselves."""
+        """The dialect by the answer to ``select version()``; forks of Greenplum have their own names there."""
         return cls.GREENPLUM if re.search("Greenplum|Greengage|Cloudberry", version) else cls.POSTGRESQL
 
 
@@ -36,8 +36,8 @@ class SchemaState:
     """What the catalog says of a schema and of its readers' role.
 
     Attributes:
-        reader_enters: whether the role may use the schema.
-        may_create_roles: whether we may.
+        reader_enters: whether the readers' role may use the schema.
+        may_create_roles: whether our login may.
     """
 
     exists: bool
@@ -51,7 +51,7 @@ class RelationState:
     """What the catalog says of a table or view.
 
     Attributes:
-        types: by column, in order, spelled as ``format_type`` does.
+        types: by column, in order, spelled as ``format_type`` spells them.
         comments: of columns that have one.
         reader_selects: whether the readers' role may select.
         key: columns of the primary key; empty if there is none.
@@ -72,7 +72,7 @@ def reader_role(schema: str) -> str:
 
 
 def prepare_schema(schema: str, state: SchemaState) -> list[Composed]:
-    """Makes the schema and lets its readers in. Without the right to create roles, there may be no readers."""
+    """Makes the schema and the readers' role (if we may create roles), and gives the role access."""
     role = Identifier(reader_role(schema))
     statements = []
     if not state.exists:
@@ -93,11 +93,11 @@ def fit_table(
     readers: bool,
     valueless: Collection[str] = (),
 ) -> list[Composed]:
-    """What it takes until a mart is as wanted: nothing, on most days.
+    """The statements that make a mart as wanted: none where it is so already.
 
-    A new mart is made with its key and indexes, on Greenplum as compressed columns spread by the row address
-    (such tables have no keys there). Columns that are missing are added, null in the rows that are there;
-    types that grew are widened; columns no longer wanted stay.
+    A new mart is made with its key and indexes; on Greenplum as compressed columns distributed by the row address
+    (such tables have no keys there). Missing columns are added, null in the existing rows; types that grew are
+    widened; columns that are no longer wanted stay.
 
     Args:
         schema: of the mart.
@@ -105,10 +105,10 @@ def fit_table(
         state: what is there; ``None`` if nothing is.
         dialect: of the server.
         readers: whether there is a readers' role.
-        valueless: those of :func:`conflicting_columns` that hold no value, and so may take any type.
+        valueless: those of :func:`conflicting_columns` that hold no value, so that they may get any type.
 
     Raises:
-        StoreError: the key is another one, a change of type would lose values, or a name does not fit.
+        StoreError: the key differs, a change of type would lose values, or a name does not fit.
     """
     types = {name: kind or "text" for name, kind in sql_types(table.schema).items()}
     check_names([table.name, *types])
@@ -145,9 +145,9 @@ def _storage(spread_by: Iterable[str], dialect: Dialect) -> Composed:
 
 
 def create_staging(schema: str, name: str, columns: Mapping[str, str], table: MartTable, dialect: Dialect) -> Composed:
-    """Makes a table for rows on their way into a mart: no key, no index, and on PostgreSQL no log.
+    """Makes a staging table for rows of a mart: without key and index, and on PostgreSQL unlogged.
 
-    A PostgreSQL server that crashes empties it; then no piece is there, and none can be committed.
+    A PostgreSQL server that crashes empties it; then it holds no piece, and the load cannot be committed.
 
     Args:
         schema: of mart and staging table.
@@ -162,7 +162,7 @@ def create_staging(schema: str, name: str, columns: Mapping[str, str], table: Ma
 
 
 def conflicting_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
-    """Columns whose new type cannot hold what the old one may: fine only where they hold no value yet."""
+    """Columns whose new type cannot hold all values of the old one: allowed only where they hold no value yet."""
     return tuple(
         name
         for name, kind in sql_types(table.schema).items()
@@ -171,7 +171,7 @@ def conflicting_columns(table: MartTable, state: RelationState) -> tuple[str, ..
 
 
 def retyped_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
-    """Columns that change their type, which no view may look on while they do."""
+    """Columns that change their type; no view may read them while they change."""
     return tuple(
         name
         for name, kind in sql_types(table.schema).items()
@@ -191,7 +191,7 @@ def _alter(schema: str, table: MartTable, state: RelationState, valueless: Colle
     for name, kind in sql_types(table.schema).items():
         kept = state.types.get(name)
         if kept is None:
-            # Greenplum wants the default said where a table is append-optimised.
+            # Greenplum needs an explicit default where a table is append-optimised.
             changes.append(SQL("ADD COLUMN {} {} DEFAULT NULL").format(Identifier(name), SQL(kind or "text")))
         elif kind is not None and (wanted := common_type(kept, kind)) != kept:
             if wanted is None and name not in valueless:
@@ -220,7 +220,7 @@ def _create_indexes(schema: str, table: MartTable, state: RelationState) -> list
 
 
 def index_name(table: str, columns: Sequence[str]) -> str:
-    """The name of an index; where it would be too long, a hash stands for its end.
+    """The name of an index; where it would be too long, a hash replaces its end.
 
     >>> index_name("flights", ("carrier", "flight"))
     'flights_carrier_flight_idx'
@@ -234,7 +234,7 @@ def describe(schema: str, kind: str, wanted: MartTable | MartView, state: Relati
     Args:
         schema: of what is described.
         kind: ``TABLE`` or ``VIEW``.
-        wanted: whose descriptions.
+        wanted: has the descriptions.
         state: the columns that are there, and their comments.
     """
     statements = []
@@ -255,7 +255,7 @@ def grant_reading(schema: str, relation: str) -> Composed:
 
 
 def view_query(schema: str, view: MartView) -> Composed:
-    """The query of a view with its tables' names in place; braces around anything else stay as they are."""
+    """The query of a view with its tables' names filled in; all other braces stay unchanged."""
     names = {f"{{{table.name}}}": Identifier(schema, table.name) for table in view.tables}
     parts = re.split(f"({'|'.join(map(re.escape, names))})", view.sql) if names else [view.sql]
     return Composed([names.get(part) or SQL(part) for part in parts])
@@ -272,13 +272,13 @@ def drop_view(schema: str, name: str) -> Composed:
 
 
 def finish_view(schema: str, view: MartView, state: RelationState, *, readers: bool) -> list[Composed]:
-    """What a view needs once it is there: comments that differ, and its readers."""
+    """The statements after a view is made: comments that differ, and the readers' rights."""
     grants = [grant_reading(schema, view.name)] if readers and not state.reader_selects else []
     return [*describe(schema, "VIEW", view, state), *grants]
 
 
 def restore_view(schema: str, view: MartView, state: RelationState) -> list[Composed]:
-    """Makes again, with comments and readers, a view that was out of the way for a while."""
+    """Makes a view that was dropped for a while again, with its comments and readers' rights."""
     bare = RelationState(types=state.types)
     return [
         create_view(schema, view.name, view),
@@ -309,7 +309,7 @@ def view_fingerprint(schema: str, view: MartView) -> str:
 
 
 def condition(where: Mapping[str, object]) -> Composed:
-    """That every column named has its value; no columns, every row."""
+    """The condition that each column has its value; without columns, every row matches."""
     terms = [
         SQL("{} IS NULL").format(Identifier(name))
         if value is None
@@ -320,7 +320,7 @@ def condition(where: Mapping[str, object]) -> Composed:
 
 
 def lock_key(*parts: object) -> int:
-    """A number for an advisory lock: the same parts, the same 64 bits, in every process."""
+    """A number for an advisory lock: the same parts give the same 64 bits in every process."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return int.from_bytes(digest[:8], signed=True)
 
@@ -331,7 +331,7 @@ def names_of(names: Iterable[str]) -> Composed:
 
 
 def _quoted(*names: str) -> str:
-    """A name as people type it into psql."""
+    """A name quoted as people type it into psql."""
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Which SQL type holds an Arrow type without loss, and which one holds two of them.
+"""Which SQL type holds an Arrow type without loss, and which SQL type holds the values of two SQL types.
 
 Types are spelled as the catalog spells them (``format_type``), so that they compare as text.
 """
@@ -39,8 +39,8 @@ _FLOATS = ("real", "double precision")
 # The integers that a float holds exactly: 24 bits of mantissa, and 53.
 _EXACT_IN = {"real": ("smallint",), "double precision": ("smallint", "integer")}
 _NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
-# Their text says all that they say, whatever the session. That of floats, bytea and instants hangs on settings,
-# which Greenplum does not even pass to its segments (extra_float_digits).
+# Their text is exact in every session. The text of floats, bytea and instants depends on settings, and Greenplum
+# does not even pass one of them (extra_float_digits) to its segments.
 _SAID_BY_TEXT = (
     *_INTEGER_DIGITS,
     "boolean",
@@ -122,17 +122,17 @@ def sql_type(kind: pa.DataType) -> str | None:
 
 
 def common_type(kept: str, new: str) -> str | None:
-    """The SQL type that holds every value of two, so that a column of one may become the other.
+    """The SQL type that holds every value of two types, so that a column may change from one to the other.
 
-    Numbers widen among themselves, and whatever has one exact text may become text. The reverse, text that
-    becomes a number, is a change of meaning and has no common type.
+    Numbers may become wider numbers, and a type with exact text may become text. The reverse, text that becomes a
+    number, changes the meaning and has no common type.
 
     Args:
         kept: the type that the column has.
-        new: the type that the rows to come have.
+        new: the type of the rows to be written.
 
     Returns:
-        ``kept`` where nothing need change, ``None`` where something would be lost.
+        ``kept`` where nothing needs to change, ``None`` where values would be lost.
 
     >>> common_type("integer", "bigint"), common_type("bigint", "smallint"), common_type("bigint", "real")
     ('bigint', 'bigint', None)
@@ -171,7 +171,7 @@ def arrow_type(name: str) -> pa.DataType:
     """The Arrow type that a column of an SQL type is read as.
 
     Returns:
-        String for whatever has no closer type: text, JSON, numbers without declared precision.
+        String for all types without a closer Arrow type: text, JSON, numbers without declared precision.
 
     >>> arrow_type("numeric(12,2)"), arrow_type("json")
     (Decimal128Type(decimal128(12, 2)), DataType(string))

@@ -1,4 +1,4 @@
-"""Loads of several pieces into a mart: copied into a staging table by any process, moved over by one transaction."""
+"""Loads of several pieces into a mart: any process copies pieces into a staging table; one transaction moves them."""
 
 import hashlib
 import secrets
@@ -24,7 +24,7 @@ from pipeline_assets.stores.marts.loading import Outgoing, check_columns, copy_r
 from pipeline_assets.task.names import own_name
 
 # Columns of a staging table beside the mart's. A mart's row names its piece and the attempt that wrote it. A marker
-# (one for the beginning, one for each attempt that ended well) has only these columns: how many rows, and when.
+# row (one for the beginning, one for each successful attempt) has only these columns: how many rows, and when.
 _MARKS = {
     "load_piece": "integer",
     "load_attempt": "bigint",
@@ -39,8 +39,8 @@ _ATTEMPT_BITS = 62
 class MartLoad:
     """A load of a batch, see :class:`pipeline_assets.stores.load.Load`.
 
-    Rows that an attempt copies become visible in the staging table together with its marker; of several attempts at a
-    piece the one that ended last counts. A writer holds a lock on the table, so that it is nobody's to collect.
+    The rows of an attempt become visible in the staging table together with its marker; of several attempts at a
+    piece the last to end counts. A writer holds a lock on the table, so that nobody collects it.
 
     Attributes:
         database: of the mart.
@@ -58,7 +58,7 @@ class MartLoad:
     name: str
 
     def write(self, piece: Piece, rows: pa.RecordBatchReader, progress: Callable[[int], None] | None = None) -> int:
-        """One transaction: COPY and a marker."""
+        """Writes in one transaction: COPY and a marker."""
         check_piece(piece, self.pieces)
         check_columns(self.table, rows.schema)
         attempt = secrets.randbits(_ATTEMPT_BITS)
@@ -83,7 +83,7 @@ class MartLoad:
         return stored
 
     def commit(self) -> int:
-        """One transaction; it waits for whoever is in the middle of a piece."""
+        """Moves the rows in one transaction, which waits for the writers of unfinished pieces."""
         with self._open("ACCESS EXCLUSIVE") as cursor:
             at, by, count, when = map(Identifier, self._marks)
             ended = SQL("SELECT {}, {}, {} FROM {} WHERE {} >= 0 AND {} IS NOT NULL ORDER BY {}")
@@ -108,7 +108,7 @@ class MartLoad:
         return expected
 
     def abandon(self) -> None:
-        """The staging table goes, if it is still there."""
+        """Drops the staging table, if it is still there."""
         try:
             with self._open("ACCESS EXCLUSIVE") as cursor:
                 cursor.execute(SQL("DROP TABLE {}").format(self._staging))
@@ -143,7 +143,7 @@ class MartLoad:
 
 
 def marks(table: MartTable) -> list[str]:
-    """How the staging table of a mart calls its own columns: piece, attempt, rows, time."""
+    """Names of the staging table's own columns: piece, attempt, rows, time."""
     taken = [*table.schema.names, *table.stored.schema.names]
     return [own_name(name, taken) for name in _MARKS]
 
@@ -161,7 +161,7 @@ def begin(cursor: Cursor, schema: str, table: MartTable) -> str:
 
 
 def collect(database: Database, schema: str, table: MartTable, stale_after: timedelta) -> None:
-    """Drops the staging tables of a mart's loads that nobody writes to and that show no sign of life for so long."""
+    """Drops the staging tables of a mart's dead loads: no writer, and no sign of life for ``stale_after``."""
     with database.cursor(f"looking for loads of {schema}.{table.name}") as cursor:
         names = catalog.tables_named(cursor, schema, _prefix(table))
     for name in names:
@@ -174,7 +174,7 @@ def collect(database: Database, schema: str, table: MartTable, stale_after: time
                     cursor.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(staging))
                     cursor.execute(SQL("DROP TABLE {}").format(staging))
         except StoreError as error:
-            # A writer has it, or another collector was quicker.
+            # A writer has locked it, or another collector has dropped it first.
             if not isinstance(error.__cause__, LockNotAvailable | UndefinedTable):
                 raise
 

@@ -1,4 +1,4 @@
-"""Which marts a task has: names, columns and what they mean, from the task's own descriptions."""
+"""The marts of a task: names, columns and their meaning, from the task's own descriptions."""
 
 import json
 from datetime import UTC, datetime
@@ -22,12 +22,12 @@ _ADDRESS = {
     "batch": "Input file or folder that the row came in",
     "row_number": "Place of the row in its batch, from 0",
 }
-# Columns of the lineage view that say how the version was chosen: which of the record, and what it means.
+# Columns of the lineage view that say how the version was chosen: the field of the record, and what it means.
 _CHOICE = {
     "choice_policy": ("policy", "Policy by which the version was chosen"),
     "choice_reason": ("reason", "Why the version was chosen"),
 }
-# Columns of a choice that may have no value; the last three are younger than the table.
+# Columns of a choice that may have no value; the last three were added to existing tables.
 _SOMETIMES = ("previous_version", "gain", "reason_code", "reason_values", "judged_on")
 _SCORES = {
     "decision": "Whether the row is in the output file",
@@ -37,7 +37,7 @@ _SCORES = {
 
 
 def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
-    """``<task>_<stage>_input``: accepted rows, the raw columns beside the features made of them."""
+    """``<task>_<stage>_input``: accepted rows, with raw columns and the features made of them."""
     own = input_mart_names(task, stage)
     address = (own["batch"], own["row_number"])
     columns = {name: column.description for name, column in task.columns_of(stage).items()}
@@ -57,7 +57,7 @@ def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
             **label,
         },
         key=address,
-        # One for each column of the key, the address in it: rows of any value are found, and found in order.
+        # One index per key column, which also has the row address: rows of any value are found, and in order.
         indexes=tuple((column, *address) for column in task.key),
         fingerprints=task_fingerprints(task, stage),
         batch_column=own["batch"],
@@ -65,7 +65,7 @@ def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
 
 
 def output_mart(task: TaskSpec) -> MartTable:
-    """``<task>_predict_output``: a row a scored row, whether or not the output file takes it."""
+    """``<task>_predict_output``: one row per scored row, whether or not the output file has it."""
     return MartTable(
         name=f"{task.name}_predict_output",
         schema=pa.schema(
@@ -90,7 +90,7 @@ def output_mart(task: TaskSpec) -> MartTable:
 
 
 def model_choices(task: TaskSpec) -> MartTable:
-    """``<task>_model_choices``: a row a choice of champion, kept for every run that made one."""
+    """``<task>_model_choices``: one row per choice of a champion, kept for every run that made one."""
     columns: dict[str, tuple[pa.DataType, str]] = {
         "run_id": (pa.string(), "Dagster run that chose"),
         "stage": (pa.string(), "train: after a training; predict: before scoring"),

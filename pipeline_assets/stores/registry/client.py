@@ -1,4 +1,4 @@
-"""The way to MLflow: credentials, silence, and its faults as errors for people."""
+"""A client of MLflow: sends credentials, turns telemetry off, raises MLflow's errors as ours."""
 
 import logging
 import os
@@ -14,16 +14,16 @@ from pipeline_assets.errors import StoreError, TransientError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# What MLflow does unless the environment says otherwise. By itself it asks a server that is down for four
-# minutes, before the run's own retry policy hears of it, and reports its use to its makers.
+# Our defaults for MLflow, unless the environment has other ones. By default MLflow retries a dead server for four
+# minutes before the run's own retry policy sees the error, and reports its use to its makers.
 _HABITS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-_PASSING_STATUS = (408, 429, 500, 502, 503, 504)
-_PASSING_CODES = (
+_TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
+_TRANSIENT_CODES = (
     "TEMPORARILY_UNAVAILABLE",
     "REQUEST_LIMIT_EXCEEDED",
     "RESOURCE_EXHAUSTED",
@@ -31,7 +31,7 @@ _PASSING_CODES = (
 )
 _FORBIDDEN_STATUS = (401, 403)
 # Where many files are downloaded at once MLflow keeps only the text of what went wrong.
-_PASSING_TEXT = re.compile(
+_TRANSIENT_TEXT = re.compile(
     r"could not connect|connection (refused|reset|aborted|was closed)|max retries exceeded|timed? ?out",
     re.IGNORECASE,
 )
@@ -40,16 +40,16 @@ _LONGEST = 300
 
 
 def check_database(path: Path) -> None:
-    """Looks whether sqlite can open a file: MLflow itself would try for a hundred seconds.
+    """Checks that sqlite can open a file: MLflow itself would try for a hundred seconds.
 
     Raises:
-        StoreError: it cannot, or the file is something else.
+        StoreError: it cannot, or the file is no database.
     """
     try:
         with closing(sqlite3.connect(path)) as database:
             database.execute("pragma schema_version").fetchone()
     except sqlite3.Error as error:
-        if "locked" in str(error):  # somebody is writing: MLflow waits for them
+        if "locked" in str(error):  # another process is writing: MLflow waits for it
             return
         raise StoreError(
             "the embedded MLflow's database cannot be opened",
@@ -60,9 +60,9 @@ def check_database(path: Path) -> None:
 
 
 def connect(tracking_uri: str, login: str | None = None, password: str | None = None) -> "MlflowClient":
-    """A client of one server or database; the process's own tracking URI stays what it is.
+    """A client of one server or database; the process's own tracking URI stays unchanged.
 
-    The credentials reach the server only: no environment variable holds them, and no address.
+    The credentials go to the server only: no environment variable and no address holds them.
 
     Raises:
         StoreError: the package is installed without the plug-in that sends them.
@@ -76,7 +76,7 @@ def connect(tracking_uri: str, login: str | None = None, password: str | None = 
         from pipeline_assets.stores.registry.login import log_in
 
         log_in(tracking_uri, login, password)
-    # Reads the habits again, for something else may have imported MLflow before them.
+    # Applies the defaults again: other code may have imported MLflow before they were set.
     set_telemetry_client()  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -85,21 +85,21 @@ def connect(tracking_uri: str, login: str | None = None, password: str | None = 
 
 @contextmanager
 def answers(address: str, to: str) -> Iterator[None]:
-    """What MLflow or its artifact store raises inside becomes an error for people.
+    """Turns errors of MLflow or its artifact store, raised inside the block, into ours.
 
     Args:
         address: of the server or database, without credentials.
         to: what is asked of it, as an infinitive: "list versions of flights".
 
     Raises:
-        TransientError: no answer, or one that says to come back later.
+        TransientError: no answer, or an answer that says to retry later.
         StoreError: a refusal.
     """
     try:
         yield
     except _foreign_errors() as error:
         said = str(error).strip().partition("\n")[0].rpartition("Caused by ")[2][:_LONGEST]
-        if _passes(error):
+        if _is_transient(error):
             raise TransientError(
                 f"MLflow could not {to}",
                 found=f"no answer from {address}: {said}",
@@ -121,9 +121,9 @@ def answers(address: str, to: str) -> Iterator[None]:
 
 
 def twice(write: Callable[[], None]) -> None:
-    """Writes a tag or an alias, once more where another process has created the same one at the same moment.
+    """Writes a tag or an alias, and once again if another process creates the same one at the same moment.
 
-    MLflow looks whether there is one, then inserts it or updates it: of two that insert, the database refuses one.
+    MLflow checks whether it exists, then inserts or updates it; if two processes insert, the database refuses one.
     """
     from mlflow.exceptions import MlflowException
 
@@ -136,7 +136,7 @@ def twice(write: Callable[[], None]) -> None:
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:
-    """Imported once something has been raised: Python evaluates an ``except`` clause no sooner."""
+    """MLflow's error types, imported only after an error: Python evaluates an ``except`` clause only then."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
     from mlflow.exceptions import MlflowException
@@ -156,7 +156,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _untrusted(error: BaseException) -> str | None:
-    """Where TLS failed, to the server or to its artifacts: the variable that names the certificates to trust."""
+    """The variable that names the certificates to trust, if TLS failed to the server or to its artifacts."""
     from botocore import exceptions as boto
     from requests import exceptions as http
 
@@ -171,23 +171,23 @@ def _untrusted(error: BaseException) -> str | None:
     return "REQUESTS_CA_BUNDLE" if "CERTIFICATE_VERIFY_FAILED" in str(error) else None
 
 
-def _passes(error: BaseException) -> bool:
-    """Whether asking again may help, by the error and by those it was raised from, outermost first."""
+def _is_transient(error: BaseException) -> bool:
+    """Whether a retry may help, by the error and by those it was raised from, outermost first."""
     from mlflow.exceptions import MlflowException
 
     if _untrusted(error) is not None:
         return False
     for each in _chain(error):
-        verdict = _verdict(each)
-        if verdict is not None:
-            return verdict
+        answer = _retry_helps(each)
+        if answer is not None:
+            return answer
     return isinstance(error, MlflowException) and (
-        error.error_code in _PASSING_CODES or _PASSING_TEXT.search(str(error)) is not None
+        error.error_code in _TRANSIENT_CODES or _TRANSIENT_TEXT.search(str(error)) is not None
     )
 
 
-def _verdict(error: BaseException) -> bool | None:
-    """What one error says by itself about passing; ``None`` where it does not."""
+def _retry_helps(error: BaseException) -> bool | None:
+    """Whether a retry may help by this one error; ``None`` where it does not say."""
     from botocore import exceptions as boto
     from requests import exceptions as http
     from sqlalchemy.exc import OperationalError
@@ -203,4 +203,4 @@ def _verdict(error: BaseException) -> bool | None:
         status = error.response.status_code
     elif isinstance(error, boto.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return None if status is None else status in _PASSING_STATUS
+    return None if status is None else status in _TRANSIENT_STATUS

@@ -1,4 +1,4 @@
-"""Everything that a training leaves in MLflow: the run's record with the model's files, then the version."""
+"""Everything that a training writes to MLflow: the run's record with the model's files, then the version."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 INPUT_URI = "input_uri"
 INPUT_SHA256 = "input_sha256"
 IMPORTANCE = "importance.json"
-MODEL = "model"  # folder of the run's artifacts, as the next
+MODEL = "model"  # a folder of the run's artifacts, like the next one
 EVALUATED_MODEL = "evaluated_model"
 
 # What a version rests on.
@@ -44,7 +44,7 @@ _MODELS_OF_A_RUN = "mlflow.log-model.history"  # a system tag: MLflow's page of 
 _EXAMPLE_ROWS = 5
 _PARAMETERS_A_CALL = 100  # limits of MLflow's API
 _METRICS_A_CALL = 1000
-_METRICS_AGAIN = 100  # MLflow 2 refuses more where some of them were logged before
+_METRICS_AGAIN = 100  # MLflow 2 refuses more per call where some of them were logged before
 _DIGEST_LENGTH = 36
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a version was made from, beyond the rows themselves.
+    """What a version was made from, beside the rows themselves.
 
     Attributes:
         batch: the partition.
@@ -87,7 +87,7 @@ def log_training(
     """Writes the run's record: tags, parameters, input, curves, files, models. Writing it again replaces it."""
     from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
 
-    # Metrics of one run, step, value and time are one metric to MLflow: a retried step adds no second point.
+    # MLflow takes metrics with the same run, step, value and time for one: a retried step adds no second point.
     run = client.get_run(run_id)
     time = run.info.start_time
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in _tags(task, provenance).items()])
@@ -104,7 +104,7 @@ def log_training(
         (root / "plots").mkdir()
         for name, image in plots.items():
             (root / "plots" / f"{name}.png").write_bytes(image)
-        # Comparisons go by the fit that was evaluated: its refit has learned from every row.
+        # Comparisons use the fit that was evaluated: its refit has learned from every row.
         kept = {MODEL: trained.model, **({EVALUATED_MODEL: trained.fit.model} if trained.refitted else {})}
         models = [_save(model, root / name, run_id, task, trained) for name, model in kept.items()]
         client.log_artifacts(run_id, folder)
@@ -118,8 +118,8 @@ def register(client: "MlflowClient", run_id: str, task: TaskSpec, trained: Train
         client: of the registry.
         run_id: where :func:`log_training` has written everything.
         task: its name is the registered model's.
-        trained: tells the metrics.
-        provenance: tells where it is from.
+        trained: has the metrics.
+        provenance: says what the model was made from.
 
     Returns:
         The number of the version.
@@ -150,7 +150,7 @@ def register(client: "MlflowClient", run_id: str, task: TaskSpec, trained: Train
 
 
 def _description(trained: Trained, provenance: Provenance, shown: str) -> str:
-    """The metrics are those of the evaluated fit, and the version says so."""
+    """The version's description. It says that the metrics are those of the evaluated fit."""
     evaluated = (
         f"Fitted to {trained.training_rows} rows of batch {provenance.batch}, stopped on {trained.stopping_rows};"
         f" on {len(trained.validation)} validation rows: {shown}."
@@ -181,7 +181,7 @@ def _fingerprints(task: TaskSpec) -> str:
 
 
 def _parameters(task: TaskSpec, trained: Trained) -> dict[str, str]:
-    """The task's own parameters under their names, and all that were in effect under ``effective.``."""
+    """The task's own parameters under their names, and all parameters in effect with the prefix ``effective.``."""
     training = task.training
     parameters = {
         "package": training.package,
@@ -262,14 +262,14 @@ def _save(model: FittedModel, path: Path, run_id: str, task: TaskSpec, trained: 
         mlflow_model=saved,
         signature=_signature(task),
         input_example=_example(task, trained),
-        # Given, because MLflow would otherwise start a second Python to find them out.
+        # Given here, because MLflow would otherwise start a second Python to find them.
         pip_requirements=[*_requirements("mlflow", "numpy", "pandas"), *flavor.get_default_pip_requirements()],
     )
     return saved.get_tags_dict()
 
 
 def _signature(task: TaskSpec) -> "ModelSignature":
-    """Written out: from a frame with categories MLflow infers none."""
+    """The signature, written here: MLflow infers none from a frame with categories."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 

@@ -1,4 +1,4 @@
-"""MLflow's credentials: given to each request by a plug-in of MLflow, so that no environment variable holds them."""
+"""MLflow's credentials: an MLflow plug-in adds them to each request, so that no environment variable holds them."""
 
 import os
 from importlib.metadata import entry_points
@@ -13,7 +13,7 @@ from pipeline_assets.errors import StoreError
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
-# The plug-in's name: pyproject.toml registers it, and MLflow looks for it where its variable says so.
+# The plug-in's name: pyproject.toml registers it, and MLflow reads it from its variable.
 PLUGIN = "pipeline-assets"
 _VARIABLE = "MLFLOW_TRACKING_AUTH"
 _GROUP = "mlflow.request_auth_provider"
@@ -38,11 +38,11 @@ def log_in(url: str, login: str, password: str) -> None:
         )
     # Bytes, since requests would otherwise send latin-1.
     _logins[_server(url)] = HTTPBasicAuth(login.encode(), password.encode())
-    os.environ[_VARIABLE] = PLUGIN  # a name, no secret; in a child process it adds nothing
+    os.environ[_VARIABLE] = PLUGIN  # a name, not a secret; in a child process it has no effect
 
 
 class LoginProvider(RequestAuthProvider):
-    """What MLflow asks for the authentication of a request."""
+    """Gives MLflow the authentication of a request."""
 
     def get_name(self) -> str:
         """The name that ``MLFLOW_TRACKING_AUTH`` gives."""

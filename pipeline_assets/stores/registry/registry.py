@@ -1,4 +1,4 @@
-"""Model versions in MLflow: made, listed, loaded, chosen. A server, or sqlite and a folder."""
+"""Makes, lists, loads and chooses model versions in MLflow: on a server, or in sqlite and a folder."""
 
 import json
 import uuid
@@ -50,8 +50,8 @@ class Registry:
 
     Args:
         where: the server, or the folder of an embedded registry.
-        ui_url: where people open MLflow; the server's own address by default. A server that was started with a
-            static prefix has its API at the root and its pages under the prefix.
+        ui_url: where people open MLflow; the server's address by default. A server that was started with a static
+            prefix has its API at the root and its pages under the prefix.
     """
 
     def __init__(self, where: MlflowSettings | Path, ui_url: str | None = None) -> None:
@@ -115,14 +115,14 @@ class Registry:
     ) -> int:
         """Logs a training to an open run and registers its model.
 
-        The run takes the files first; then one call makes the version, whole and a candidate. Whatever stops it
-        before leaves no version. A second attempt in the same run replaces the files, unless the first has
-        registered its version: that one is returned, and nothing is written.
+        The files are logged to the run first; then one call makes the version, complete and a candidate. If anything
+        fails before, there is no version. A second attempt in the same run replaces the files. If the first attempt
+        has already registered a version, that one is returned and nothing is written.
 
         Args:
             run_id: the MLflow run.
             task: its name is the registered model's.
-            trained: the model and how it does; where it was refitted, the model that was evaluated is kept beside it.
+            trained: the model and its metrics; where it was refitted, the evaluated model is kept beside it.
             provenance: what it was made from.
             plots: PNG images by name.
 
@@ -138,13 +138,13 @@ class Registry:
             return register(self.client, run_id, task, trained, provenance)
 
     def find_version(self, task: str, dagster_run_id: str) -> int | None:
-        """The newest version that a Dagster run has registered: a step that is tried again trains nothing twice."""
+        """The newest version that a Dagster run has registered, so that a retried step does not train again."""
         with self._answers(f"list the versions of {task}"):
             made = self._versions(task, f"tags.{DAGSTER_RUN} = '{dagster_run_id}'")
         return max((int(each.version) for each in made), default=None)
 
     def log_choice(self, run_id: str, choice: Choice) -> None:
-        """Keeps a record of choice with the run that made it; a second one of the same stage replaces the first."""
+        """Stores a record of choice with the run that made it; a second one of the same stage replaces the first."""
         with self._answers("keep the record of choice"):
             self.client.log_dict(run_id, choice.to_json(), f"choice_{choice.stage}.json")
             self.client.set_tag(run_id, "choice", choice.reason)
@@ -157,7 +157,7 @@ class Registry:
         return sorted((candidate(version, holder) for version in found), key=lambda each: each.version)
 
     def input_sha256(self, task: str) -> dict[str, str]:
-        """The sha256 of the input by MLflow run id, of every run of the task that says it."""
+        """The sha256 of the input by MLflow run id, for every run of the task that recorded it."""
         with self._answers(f"list the trainings of {task}"):
             found = self.client.get_experiment_by_name(task)
             if found is None:
@@ -167,7 +167,7 @@ class Registry:
         return {run.info.run_id: run.data.tags[INPUT_SHA256] for run in runs if INPUT_SHA256 in run.data.tags}
 
     def training(self, run_id: str) -> Training:
-        """What an MLflow run says of the training that it holds."""
+        """The record of the training in an MLflow run."""
         with self._answers(f"read the training of run {run_id}"):
             return training_of(self.client, run_id)
 
@@ -197,7 +197,7 @@ class Registry:
                 uri, dst_path=folder, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri
             )
             flavors = Model.load(path).flavors
-            # Versions of the former code do not say their package, but those had the flavor's name.
+            # Versions of older code do not record their package, but they have the flavor's name.
             former = next((name for name in plugins.names("trainer") if name in flavors), "")
             package = self.client.get_model_version(task, str(version)).tags.get(PACKAGE, former)
             known = trainer(package) if package else None
@@ -212,26 +212,26 @@ class Registry:
         return known.restore(native)
 
     def champion(self, task: str) -> int | None:
-        """The version that holds the alias."""
+        """The version that has the alias."""
         with self._answers(f"read the alias {CHAMPION} of {task}"):
             return self._champion(task)
 
     def set_champion(
         self, task: str, version: int, record: str | None = None, *, expected: int | EllipsisType | None = ...
     ) -> bool:
-        """Gives the alias to a version; whichever held it loses it in the same moment.
+        """Gives the alias to a version; the former champion loses it at the same moment.
 
-        Of several processes that choose at once, one comes last, and the alias ends with its version: each writes
-        its choice down, then makes the alias follow the newest choice until it has seen no newer one.
+        If several processes choose at once, the alias ends at the version of the last one: each records its choice,
+        then sets the alias to the newest choice until it sees no newer one.
 
         Args:
             task: its name.
             version: the new champion.
-            record: names the record of choice that says so; it is noted once the alias is where it says.
-            expected: the version that the choice was made against, ``None`` for no champion; any by default.
+            record: name of the record of choice; it is stored once the alias is at its version.
+            expected: the champion that the choice was compared with, ``None`` for no champion; any by default.
 
         Returns:
-            Whether this choice stood. ``False``: another version held the alias, and nothing was changed, or
+            Whether this choice is the valid one. ``False``: another version had the alias and nothing was changed, or
             another process has chosen meanwhile; choose again.
         """
         with self._answers(f"set the alias {CHAMPION} of {task}"):
@@ -249,7 +249,7 @@ class Registry:
         return newest == mine
 
     def champion_record(self, task: str) -> str | None:
-        """The record of choice that the alias followed last."""
+        """The record of choice by which the alias was last set."""
         with self._answers(f"read the record of choice of {task}"):
             models = self.client.search_registered_models(f"name = '{task}'")
         return models[0].tags.get(CHAMPION_RECORD) if models else None
@@ -275,7 +275,7 @@ class Registry:
             self.client.set_terminated(run_id, status)
 
     def open_runs(self, task: str) -> dict[str, str]:
-        """Dagster run ids by MLflow run id, of the task's runs that MLflow takes to be running."""
+        """Dagster run ids by MLflow run id, for the task's runs that MLflow shows as running."""
         with self._answers(f"list the open runs of {task}"):
             found = self.client.get_experiment_by_name(task)
             if found is None:
@@ -310,7 +310,7 @@ class Registry:
 
 
 def _pages(page: "Callable[[str | None], PagedList[T]]") -> "list[T]":
-    """Everything that a search gives, page after page."""
+    """All results of a search, page by page."""
     found: list[T] = []
     token: str | None = None
     while True:

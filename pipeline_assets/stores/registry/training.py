@@ -1,4 +1,4 @@
-"""A training as its MLflow run tells it: what it learned from, with what, and what mattered to it."""
+"""The record of a training, read from its MLflow run: its data, parameters, metrics and importances."""
 
 import json
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Training:
-    """The record of one training. What the run does not say is ``None`` or empty.
+    """The record of one training. Values that the run does not have are ``None`` or empty.
 
     Attributes:
         run_id: of the MLflow run.
         experiment_id: of the MLflow experiment that the run is in.
-        batch: it learned from.
+        batch: that it learned from.
         input_uri: of that batch's file.
         input_sha256: of that file.
         dagster_run_id: of the run that trained.
@@ -30,7 +30,7 @@ class Training:
         parameters: by name, as text.
         metrics: every number of the run by name, the last of each.
         importance: of the features by name, most important first, in the package's own unit.
-        fingerprints: of the task's slices that it was made under, by slice.
+        fingerprints: of the slices of the task's description that it was made with, by slice.
     """
 
     run_id: str

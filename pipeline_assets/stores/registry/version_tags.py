@@ -20,7 +20,7 @@ FINGERPRINTS = "fingerprints"
 SPLIT = "split"
 PACKAGE = "package"
 REFIT = "refit"  # "true": the run keeps the model that was evaluated beside the registered one
-CHAMPION_RECORD = "champion_record"  # of the registered model: the record of choice that the alias followed last
+CHAMPION_RECORD = "champion_record"  # of the registered model: the record of choice by which the alias was last set
 CHOSEN = "chosen"  # of the registered model: the newest choice, which the alias follows
 
 _LONGEST = 4000  # characters; an MLflow 2 server takes 5,000 a tag
@@ -44,10 +44,10 @@ def joined(name: str, tags: Mapping[str, str]) -> str | None:
 
 
 def candidate(version: "ModelVersion", holder: int | None) -> Candidate:
-    """A registered version as a choice sees it.
+    """A registered version as a candidate.
 
     Args:
-        version: as MLflow has it. People edit tags and register versions by hand: what a tag does not say is unknown.
+        version: as MLflow has it. People edit tags and register versions by hand: without its tag a value is unknown.
         holder: the number of the champion.
     """
     tags = version.tags
@@ -66,7 +66,7 @@ def candidate(version: "ModelVersion", holder: int | None) -> Candidate:
 
 
 def texts(text: str | None) -> dict[str, str] | None:
-    """A tag's JSON of texts by name; ``None`` where it is no such thing."""
+    """The texts by name in a tag's JSON; ``None`` where the tag holds anything else."""
     value = _read(text)
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         return None

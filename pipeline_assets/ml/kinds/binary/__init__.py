@@ -1,4 +1,4 @@
-"""Two labels, 0 and 1: a probability and the label that it predicts, from probability 0.5 on."""
+"""The kind with labels 0 and 1: scores are a probability and a predicted label (1 from probability 0.5 on)."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -26,7 +26,7 @@ class Binary:
     threshold: ClassVar[float] = 0.5
 
     def target_problem(self, duckdb_type: str) -> str | None:
-        """A target of two labels is true or false."""
+        """The target must be true or false."""
         return None if duckdb_type == "BOOLEAN" else f"gives {duckdb_type}; it must be true or false, as in delay > 15"
 
     def label_problem(self, label: NDArray[np.int8]) -> str | None:
@@ -50,7 +50,7 @@ class Binary:
         return metrics.scores(label, prediction)
 
     def details(self, label: NDArray[np.int8], prediction: NDArray[np.float64]) -> dict[str, float]:
-        """Precision and recall of the predicted label, where there are any."""
+        """Precision and recall of the predicted label, where they are defined."""
         found = metrics.at_threshold(label, prediction, self.threshold)
         values = {"precision_at_0.5": found.precision, "recall_at_0.5": found.recall}
         return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""How good probabilities are against the truth: scores, their direction, and what a constant baseline gets."""
+"""How well probabilities agree with the labels: metrics, their direction, and those of a constant baseline."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ METRICS = tuple(GREATER_IS_BETTER)
 
 
 def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[str, float]:
-    """Every metric a task may choose, as scikit-learn defines it.
+    """Every metric that a task may choose, as scikit-learn defines it.
 
     Args:
-        label: 0 or 1, a value a row.
-        probability: of label 1, a value a row.
+        label: 0 or 1, one value per row.
+        probability: of label 1, one value per row.
 
     Raises:
-        DataError: the rows do not have both labels, so that a ranking cannot be evaluated.
+        DataError: the rows do not have both labels, so a ranking cannot be evaluated.
     """
     from sklearn import metrics
 
@@ -45,7 +45,7 @@ def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[st
 
 
 def constant_baseline(label: NDArray[np.int8], share: float) -> dict[str, float]:
-    """The scores of giving every row the same probability: what a model must beat to be worth anything.
+    """The metrics of the same probability for every row: a useful model must be better.
 
     Args:
         label: as in :func:`scores`.
@@ -56,12 +56,12 @@ def constant_baseline(label: NDArray[np.int8], share: float) -> dict[str, float]
 
 @dataclass(frozen=True)
 class AtThreshold:
-    """A decision's quality; ``None`` where nothing was decided positive, or nothing is.
+    """A decision's quality; ``None`` where no row was decided positive, or no row has label 1.
 
     Attributes:
         threshold: rows of at least this probability are decided positive.
-        precision: share of label 1 among them.
-        recall: share of them among label 1.
+        precision: share of label 1 among those rows.
+        recall: share of those rows among the rows with label 1.
     """
 
     threshold: float
@@ -70,7 +70,7 @@ class AtThreshold:
 
 
 def at_threshold(label: NDArray[np.int8], probability: NDArray[np.float64], threshold: float = 0.5) -> AtThreshold:
-    """Precision and recall of deciding by a threshold.
+    """Precision and recall of a decision by a threshold.
 
     >>> at_threshold(np.array([0, 1, 1], np.int8), np.array([0.6, 0.7, 0.2]))
     AtThreshold(threshold=0.5, precision=0.5, recall=0.5)

@@ -1,6 +1,6 @@
 """The plots of a training as PNG bytes, small enough to be shown inline.
 
-Matplotlib's objects are used without pyplot, which keeps figures in global state and may want a display.
+Matplotlib is used without pyplot, which keeps figures in global state and may need a display.
 """
 
 import io
@@ -20,7 +20,7 @@ _MODEL, _OTHER, _BASELINE = "#2563a8", "#d9822b", "#8a8f98"
 _INK, _GRID = "#24292f", "#e4e7eb"
 _INCHES = (6.4, 4.2)
 _DPI = 110
-_MOST_POINTS = 1000  # of a curve; more cannot be told apart at this size
+_MOST_POINTS = 1000  # of a curve; more cannot be distinguished at this size
 _MOST_FEATURES = 20
 _BINS = 10
 
@@ -53,7 +53,7 @@ def roc(label: NDArray[np.int8], probability: NDArray[np.float64], title: str) -
 
 
 def precision_recall(label: NDArray[np.int8], probability: NDArray[np.float64], title: str) -> bytes:
-    """Precision by recall, beside the share of label 1, which a constant baseline reaches."""
+    """Precision by recall, with the share of label 1, which is the precision of a constant baseline."""
     from sklearn import metrics
 
     precision, recall, _ = metrics.precision_recall_curve(label, probability)
@@ -68,7 +68,7 @@ def precision_recall(label: NDArray[np.int8], probability: NDArray[np.float64], 
 
 
 def calibration(label: NDArray[np.int8], probability: NDArray[np.float64], title: str) -> bytes:
-    """How often label 1 came true, by predicted probability, in bins of equal count; rows as a histogram."""
+    """Observed share of label 1 by predicted probability, in bins of equal count; rows as a histogram."""
     edges = np.unique(np.quantile(probability, np.linspace(0, 1, _BINS + 1)))
     bins = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, max(len(edges) - 2, 0))
     count = np.bincount(bins)
@@ -94,13 +94,13 @@ def calibration(label: NDArray[np.int8], probability: NDArray[np.float64], title
 
 
 def learning_curves(curves: Mapping[str, Mapping[str, list[float]]], best_iteration: int, title: str) -> bytes:
-    """Each metric by iteration on both sides, one panel a metric; the best iteration is marked."""
+    """Each metric by iteration on both sides, one panel per metric; the best iteration is marked."""
     names = list(dict.fromkeys(name for side in curves.values() for name in side))
     figure = _figure()
     figure.suptitle(_heading("Learning curves", title), x=0.02, ha="left", fontsize=11, color=_INK)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
-        _dress(axes, "iteration", name)
+        _style(axes, "iteration", name)
         for side, color in (("training", _OTHER), ("stopping", _MODEL)):
             values = np.asarray(curves.get(side, {}).get(name, []))
             if len(values):
@@ -116,7 +116,7 @@ def importance(shares: Mapping[str, float], title: str) -> bytes:
     most = sorted(shares.items(), key=lambda item: item[1])[-_MOST_FEATURES:]
     heading = "Feature importance" if len(most) == len(shares) else f"The {len(most)} most important features"
     figure, axes = _canvas(heading, title, "share, %", "", height=max(2.4, 1.1 + 0.26 * len(most)))
-    # Positions, not names: names cut to the same text must not share a bar.
+    # Positions, not names: two names that are cut to the same text must not share a bar.
     bars = axes.barh(range(len(most)), [share for _, share in most], color=_MODEL, height=0.7)
     axes.set_yticks(range(len(most)), [_short(name) for name, _ in most])
     axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8, color=_INK)
@@ -135,7 +135,7 @@ def _canvas(heading: str, title: str, x: str, y: str, height: float = _INCHES[1]
     figure = _figure(height)
     axes = figure.subplots()
     axes.set_title(_heading(heading, title), loc="left", fontsize=11, color=_INK)
-    _dress(axes, x, y)
+    _style(axes, x, y)
     return figure, axes
 
 
@@ -143,7 +143,7 @@ def _heading(heading: str, title: str) -> str:
     return f"{heading} · {_plain(title)}"
 
 
-def _dress(axes: "Axes", x: str, y: str) -> None:
+def _style(axes: "Axes", x: str, y: str) -> None:
     axes.set_xlabel(x, color=_INK)
     axes.set_ylabel(y, color=_INK)
     axes.tick_params(colors=_INK, labelsize=9)
@@ -171,7 +171,7 @@ def _short(name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text as it is: between two dollar signs matplotlib would read a formula."""
+    """Escaped text: matplotlib would read a formula between two dollar signs."""
     return text.replace("$", r"\$")
 
 
