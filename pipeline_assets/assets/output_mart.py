@@ -8,8 +8,10 @@ import pyarrow as pa
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
+from pipeline_assets.errors import DataError
 from pipeline_assets.io_managers.predictions import StoredScores
 from pipeline_assets.stores.marts.tables import output_mart
+from pipeline_assets.task.batch import BatchRef
 
 
 def output_mart_asset(graph: TaskGraph) -> dg.AssetsDefinition:
@@ -30,6 +32,7 @@ def output_mart_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         io_manager_key=graph.resource("mart_io"),
     )
     def mart(context: dg.AssetExecutionContext, predictions: StoredScores) -> pa.RecordBatchReader:
+        _check_output(graph, context.partition_key, predictions.provenance.get("output_fingerprint"))
         schema = output_mart(graph.task).schema
         constants = [
             (pa.scalar(int(predictions.provenance["model_version"])), "model_version"),
@@ -46,3 +49,20 @@ def output_mart_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         return pa.RecordBatchReader.from_batches(schema, rows())
 
     return mart
+
+
+def _check_output(graph: TaskGraph, batch: str, stored: str | None) -> None:
+    """Refuses scores made under another ``output`` than the task has now: their decision would be another.
+
+    Raises:
+        DataError: names both fingerprints and what to run.
+    """
+    expected = graph.task.fingerprint("output")
+    if stored != expected:
+        raise DataError(
+            "the stored scores were made under another output than the task has now",
+            **BatchRef(graph.task.name, "predict", batch).facts(),
+            found=f"fingerprint of output {stored}" if stored else "no fingerprint, as former versions stored them",
+            expected=f"fingerprint of output {expected}",
+            do=f"materialise {graph.task.name}/predictions for this batch again",
+        )

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline_assets.cli.run import failures
 from pipeline_assets.errors import TransientError
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
 from pipeline_assets.stores.registry.registry import Registry
@@ -46,6 +47,28 @@ def test_another_word_of_a_description_leaves_the_version_as_it_is(place: Workbe
     place.succeed("train", "2026-01")
     place.use(shop(description="Another text", output={"where": "probability > 0.2"}))
     place.succeed("predict", "2026-02")
+
+
+def test_scores_under_another_rule_do_not_reach_the_mart(place: Workbench) -> None:
+    place.use(shop(output=None))
+    place.put("train", "2026-01", orders(400))
+    place.put("predict", "2026-02", orders(30, stage="predict"))
+    place.succeed("train", "2026-01")
+    place.succeed("predict", "2026-02")
+    before, scored = place.mart("predict_output"), place.task.fingerprint("output")
+    place.use(shop(output={"where": "probability > 0.2"}))
+    result = place.defs.resolve_job_def("shop_predict").execute_in_process(
+        asset_selection=[dg.AssetKey(["shop", "predict_output_mart"])],
+        instance=place.instance,
+        partition_key="2026-02",
+        raise_on_error=False,
+    )
+    (said,) = failures(result)
+    assert "made under another output than the task has now" in said
+    assert scored in said
+    assert place.task.fingerprint("output") in said
+    assert "materialise shop/predictions" in said
+    assert place.mart("predict_output") == before
 
 
 def test_a_task_without_a_rule_gives_scores_and_decides_nothing(place: Workbench) -> None:
