@@ -47,7 +47,7 @@ def _batches(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Co
 @click.option("--debug", is_flag=True, help="Show Dagster's log and the stack trace of each error.")
 @click.pass_context
 def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], every: bool, debug: bool) -> None:
-    r"""Train or predict the BATCHes of a TASK, one after the other.
+    """Train or predict the BATCHes of a TASK, one after the other.
 
     A batch is a file's name without .parquet, or the name of a folder of part files. A batch that was run before is
     replaced. A batch that fails does not stop those after it. Progress and errors go to stderr; what was made goes
@@ -60,7 +60,7 @@ def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], 
       pipeline-assets run flight_delays predict --all
 
     Exit codes: 0 every run succeeded; 1 a run or a check failed; 2 nothing was started.
-    """
+    """  # noqa: D301 - click reads the backspace
     if every == bool(batches):
         raise click.UsageError("Name the batches, or say --all.")
     with refusals():
@@ -79,7 +79,7 @@ def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], 
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def sql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
-    r"""Open the marts in psql, on the server that the environment names or on the embedded one.
+    """Open the marts in psql, on the server that the environment names or on the embedded one.
 
     ARGUMENTS go to psql, and its exit code is that of the command.
 
@@ -87,7 +87,7 @@ def sql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     Examples:
       pipeline-assets sql
       pipeline-assets sql -c "select * from flight_delays_lineage limit 10"
-    """
+    """  # noqa: D301 - click reads the backspace
     with refusals():
         from pipeline_assets.cli.sql import command
         from pipeline_assets.settings import Settings
@@ -99,25 +99,25 @@ def sql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
 
 @click.group()
 def task() -> None:
-    r"""Look at the tasks.
+    """Look at the tasks.
 
     \b
     Examples:
       pipeline-assets task list
-    """
+    """  # noqa: D301 - click reads the backspace
 
 
 @task.command("list")
 @click.pass_context
 def list_tasks(ctx: click.Context) -> None:
-    r"""Every task with its question, and what is wrong with a broken one.
+    """Every task with its question, and what is wrong with a broken one.
 
     \b
     Examples:
       pipeline-assets task list
 
     Exit codes: 0 every task can be loaded; 1 a task is broken; 2 a setting is wrong.
-    """
+    """  # noqa: D301 - click reads the backspace
     with refusals():
         from pipeline_assets.settings import Settings
         from pipeline_assets.task.loading import load_tasks

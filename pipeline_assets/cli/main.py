@@ -55,7 +55,7 @@ class _Verbs(click.Group):
     " a setting or the installation is wrong. `sql` and `stack run` end with the code of the program that they start.",
 )
 def main() -> None:
-    r"""Train models on parquet files and predict with them.
+    """Train models on parquet files and predict with them.
 
     \b
     Examples:
@@ -64,20 +64,20 @@ def main() -> None:
       pipeline-assets run flight_delays predict --all
       pipeline-assets task list
       pipeline-assets run --help
-    """
+    """  # noqa: D301 - click reads the backspace
 
 
 @main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print the script that completes commands, tasks and batches in a shell.
+    """Print the script that completes commands, tasks and batches in a shell.
 
     \b
     Examples:
       eval "$(pipeline-assets completion bash)"          # this shell; put the line into ~/.bashrc to keep it
       eval "$(pipeline-assets completion zsh)"           # likewise, ~/.zshrc
       pipeline-assets completion fish > ~/.config/fish/completions/pipeline-assets.fish
-    """
+    """  # noqa: D301 - click reads the backspace
     found = get_completion_class(shell)
     if found is None:  # click's own three are always there
         raise click.UsageError(f"no completion for {shell}")

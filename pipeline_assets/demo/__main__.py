@@ -9,7 +9,7 @@ from pipeline_assets.cli.report import refusals
 @click.pass_context
 @refusals()
 def demo(ctx: click.Context) -> None:
-    r"""Train a model on real flights, predict three months and compare with what came true.
+    """Train a model on real flights, predict three months and compare with what came true.
 
     Works on the stores that the environment names, by default in data/ and .pipeline/ of the working directory. Run
     again, it replaces what it made by the same.
@@ -20,7 +20,7 @@ def demo(ctx: click.Context) -> None:
       pipeline-assets stack run pipeline-assets demo     # on the servers of `pipeline-assets stack up`
 
     Exit codes: 0 every run succeeded; 1 a run or a check failed; 2 nothing was started.
-    """
+    """  # noqa: D301 - click reads the backspace
     # Imported here: Dagster takes seconds, and --help should not.
     from pipeline_assets.demo.steps import run_demo
 

@@ -29,7 +29,7 @@ _MLFLOW_UI = "http://127.0.0.1:5000"
 def page(
     *, host: str, port: int, names: tuple[str, ...], defs: tuple[Path, ...], dagster: str, mlflow: str | None
 ) -> None:
-    r"""Serve the mart page until it is stopped.
+    """Serve the mart page until it is stopped.
 
     The page only reads. It has no password: put it behind what your platform signs people in with.
 
@@ -37,7 +37,7 @@ def page(
     Examples:
       pipeline-assets page
       pipeline-assets page --port 8080 --name marts.example --dagster https://dagster.example
-    """
+    """  # noqa: D301 - click reads the backspace
     with refusals():
         # Imported here: the page's libraries take seconds, and --help should not.
         from pipeline_assets.settings import Settings

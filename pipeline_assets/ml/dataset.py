@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
+from pipeline_assets.task.preparation import own_in_features
 from pipeline_assets.task.spec import LABEL, ROW_ADDRESS, SPLIT_BY, SPLIT_HASH, Features, TaskSpec
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFram
 
     Args:
         stream: ``row_number``, the features, ``label``, the split's hash and, where the task splits by time,
-            ``split_by``.
+            ``split_by``, under the names that :func:`own_in_features` gives them.
         task: whose features they are.
 
     Raises:
@@ -94,29 +95,31 @@ def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFram
     """
     features = task.features
     by_time = task.training.validation.split == "time"
-    own = (LABEL, SPLIT_HASH, *((SPLIT_BY,) if by_time else ()))
-    wanted = (_ROW_NUMBER, *features.names, *own)
-    _check_columns(stream.schema, features, also=(_ROW_NUMBER, *own))
+    names = own_in_features(task)
+    number, label, split_by = names[_ROW_NUMBER], names[LABEL], names[SPLIT_BY]
+    own = (label, SPLIT_HASH, *((split_by,) if by_time else ()))
+    wanted = (number, *features.names, *own)
+    _check_columns(stream.schema, features, also=(number, *own))
     batches, unlabelled = [], 0
     for batch in stream:
-        labelled = batch.select(wanted).filter(batch.column(LABEL).is_valid())
+        labelled = batch.select(wanted).filter(batch.column(label).is_valid())
         unlabelled += batch.num_rows - labelled.num_rows
         batches.append(_coded(labelled, features))
     empty = _coded(pa.RecordBatch.from_pylist([], stream.schema).select(wanted), features)
     table = pa.Table.from_batches(batches, empty.schema).unify_dictionaries()
-    table = _by_row_number(table)
+    table = _by_row_number(table, number)
     rows = LabelledRows(
         features=scoring_frame(table, features),
-        label=table.column(LABEL).to_numpy(),
+        label=table.column(label).to_numpy(),
         split_hash=table.column(SPLIT_HASH).to_numpy(),
-        split_by=table.column(SPLIT_BY) if by_time else None,
+        split_by=table.column(split_by) if by_time else None,
     )
     return TrainingFrame(rows=rows, unlabelled=unlabelled)
 
 
-def _by_row_number(table: pa.Table) -> pa.Table:
+def _by_row_number(table: pa.Table, number: str) -> pa.Table:
     """Orders rows by number: a model depends on the order of its rows, and must not depend on a store's order."""
-    numbers = table.column(_ROW_NUMBER).to_numpy()
+    numbers = table.column(number).to_numpy()
     return table if bool(np.all(numbers[1:] > numbers[:-1])) else table.take(np.argsort(numbers, kind="stable"))
 
 

@@ -198,14 +198,14 @@ def _say(text: str) -> None:
 )
 @click.pass_context
 def stack(ctx: click.Context, *, folder: Path, env_file: Path) -> None:
-    r"""Start and stop S3, PostgreSQL, Tarantool, MLflow, Dagster and the mart page on this machine.
+    """Start and stop S3, PostgreSQL, Tarantool, MLflow, Dagster and the mart page on this machine.
 
     \b
     Examples:
       pipeline-assets stack up
       pipeline-assets stack run pipeline-assets demo
       pipeline-assets stack down
-    """
+    """  # noqa: D301 - click reads the backspace
     ctx.obj = _Places(folder, env_file)
 
 
@@ -213,13 +213,13 @@ def stack(ctx: click.Context, *, folder: Path, env_file: Path) -> None:
 @click.pass_obj
 @refusals()
 def up_verb(places: _Places) -> None:
-    r"""Start the servers; return when each of them serves.
+    """Start the servers; return when each of them serves.
 
     \b
     Examples:
       pipeline-assets stack up
       set -a; . ./.env.stack; set +a     # then every other verb works on these servers
-    """
+    """  # noqa: D301 - click reads the backspace
     up(places.folder, places.env_file)
 
 
@@ -227,12 +227,12 @@ def up_verb(places: _Places) -> None:
 @click.pass_obj
 @refusals()
 def airflow_verb(places: _Places) -> None:
-    r"""Start Airflow beside the servers; needs .venv-airflow, which `make airflow` makes.
+    """Start Airflow beside the servers; needs .venv-airflow, which `make airflow` makes.
 
     \b
     Examples:
       pipeline-assets stack airflow
-    """
+    """  # noqa: D301 - click reads the backspace
     up_airflow(places.folder)
 
 
@@ -240,12 +240,12 @@ def airflow_verb(places: _Places) -> None:
 @click.pass_obj
 @refusals()
 def down_verb(places: _Places) -> None:
-    r"""Stop the servers, and Airflow; what they hold stays.
+    """Stop the servers, and Airflow; what they hold stays.
 
     \b
     Examples:
       pipeline-assets stack down
-    """
+    """  # noqa: D301 - click reads the backspace
     down(places.folder)
 
 
@@ -254,13 +254,13 @@ def down_verb(places: _Places) -> None:
 @click.pass_context
 @refusals()
 def run_verb(ctx: click.Context, line: tuple[str, ...]) -> None:
-    r"""Run a command with the servers' variables; its exit code is that of this one.
+    """Run a command with the servers' variables; its exit code is that of this one.
 
     \b
     Examples:
       pipeline-assets stack run pipeline-assets run flight_delays predict --all
       pipeline-assets stack run pipeline-assets sql
-    """
+    """  # noqa: D301 - click reads the backspace
     ctx.exit(run(ctx.obj.folder, list(line)))
 
 

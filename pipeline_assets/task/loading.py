@@ -229,7 +229,7 @@ def find_folder(roots: Iterable[Path], name: str) -> TaskFolder:
         if name in found.names or (not found.names and folder.name == name):
             return found
         names += found.names
-    raise TaskError("there is no such task", found=name, available=sorted(names))
+    raise TaskError("there is no such task", found=name, available=sorted(set(names)))
 
 
 def _broken(folder: Path, found: str, task: str | None = None) -> TaskError:

@@ -121,3 +121,25 @@ def test_a_null_category_is_refused() -> None:
     nulls = table.set_column(3, "carrier", pa.array(["AA", None, None]))
     with pytest.raises(DataError, match="2 nulls, the first in row 1 of 3"):
         features_of(nulls)
+
+
+def test_features_may_have_the_names_of_the_pipelines_own_columns() -> None:
+    own = {"row_number": "hour", "label": "distance", "split_by": "distance * 2"}
+    table, features = trainable.table(), {"numeric": own, "categorical": {"carrier": "carrier"}}
+    renamed = pa.table(
+        {
+            "pipeline_row_number": table["row_number"],
+            "row_number": table["hour"],
+            "label": table["distance"],
+            "split_by": table["distance"],
+            "carrier": table["carrier"],
+            "pipeline_label": table["label"],
+            "__split_hash": table["__split_hash"],
+            "pipeline_split_by": table["split_by"],
+        }
+    )
+    found = training_frame(trainable.stream(renamed), trainable.task(features=features)).rows
+    expected = trainable.frame().rows
+    np.testing.assert_array_equal(found.label, expected.label)
+    np.testing.assert_array_equal(found.features["label"], expected.features["distance"])
+    assert found.split_by == expected.split_by

@@ -14,17 +14,15 @@ from pipeline_assets.task.fingerprints import task_fingerprints
 from pipeline_assets.task.preparation import features_schema
 from pipeline_assets.task.spec import Stage, TaskSpec
 
-ROW_NUMBER = "row_number"
-
 
 @dataclass(frozen=True)
 class FeatureTable:
     """The features of one stage of one task.
 
     Attributes:
-        schema: ``row_number`` (int64) first, then the features (float64 or string); in train also ``label``
-            (int8, nullable) and ``split_by``.
-        engine: of the Tarantool space; other stores ignore it.
+        schema: the row number (int64) first, then the features (float64 or string); in train also ``label``
+            (int8, nullable) and ``split_by``. These own columns step aside for features of the same names.
+        engine: how Tarantool keeps it; other stores have no use for it.
         column_descriptions: by column; those without one are absent.
         fingerprints: of the slices of the task's description that the rows rest on, by slice. They are stored with
             a batch, and a reader refuses a batch that was stored under others. A table without any refuses none.
@@ -42,6 +40,11 @@ class FeatureTable:
     def name(self) -> str:
         """Name of the Tarantool space: upper case, so that unquoted SQL finds it."""
         return f"{self.task}_{self.stage}_features".upper()
+
+    @property
+    def row_number(self) -> str:
+        """The column that rows are kept and found by."""
+        return str(self.schema.names[0])
 
     @property
     def asset(self) -> str:
@@ -205,7 +208,7 @@ def fitting(table: FeatureTable, batch: str, rows: pa.RecordBatchReader) -> Iter
             found=_columns(rows.schema),
             expected=_columns(table.schema),
         )
-    required = {ROW_NUMBER, *(column.name for column in table.schema if not column.nullable)}
+    required = {table.row_number, *(column.name for column in table.schema if not column.nullable)}
     last: int | None = None
     for records in rows:
         if records.num_rows == 0:
@@ -213,14 +216,14 @@ def fitting(table: FeatureTable, batch: str, rows: pa.RecordBatchReader) -> Iter
         for name in required:
             if records[name].null_count:
                 raise DataError("a value is missing", **table.ref(batch).facts(), column=name, expected="no null")
-        numbers = records[ROW_NUMBER]
+        numbers = records[table.row_number]
         first = numbers[0].as_py()
         rising = pc.all(pc.less(numbers[:-1], numbers[1:]), min_count=0).as_py()
         if not rising or (last is not None and first <= last):
             raise DataError(
                 "the prepared rows are out of order",
                 **table.ref(batch).facts(),
-                column=ROW_NUMBER,
+                column=table.row_number,
                 found=f"a row from {first} on whose number is not above the one before it",
                 expected="strictly rising numbers",
             )

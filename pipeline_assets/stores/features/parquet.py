@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline_assets.stores.features.base import (
-    ROW_NUMBER,
     FeatureTable,
     check_fingerprints,
     check_stored,
@@ -74,8 +73,8 @@ class ParquetFeatureStore:
         )
 
     def row(self, table: FeatureTable, batch: str, row_number: int) -> pa.RecordBatch | None:
-        """Reads only the row group that has the row; see :meth:`FeatureStore.row`."""
-        found = self._fitting(table, batch).find(ROW_NUMBER, row_number)
+        """Read off the one row group that has it; see :meth:`FeatureStore.row`."""
+        found = self._fitting(table, batch).find(table.row_number, row_number)
         if found is None:
             return None
         return pa.RecordBatch.from_arrays([found.column(name) for name in table.schema.names], schema=table.schema)

@@ -52,7 +52,6 @@ from tarantool.error import Error
 from pipeline_assets.errors import DataError, StoreError
 from pipeline_assets.settings import TarantoolSettings
 from pipeline_assets.stores.features.base import (
-    ROW_NUMBER,
     FeatureTable,
     check_fingerprints,
     check_stored,
@@ -62,6 +61,10 @@ from pipeline_assets.stores.features.base import (
 from pipeline_assets.stores.features.msgpack_codec import field_type, pack, unpack
 from pipeline_assets.stores.features.tarantool_session import Session, to_store_error
 from pipeline_assets.stores.load import STALE_AFTER, Piece, check_complete, check_count, check_piece, not_open
+
+# Fields of a space of rows and of its view that are not a task's.
+_ROW_NUMBER = "ROW_NUMBER"
+_OWN = ("__GENERATION", _ROW_NUMBER, "BATCH")
 
 # A request carries about this much, and never more rows than the server handles in about 20 ms: during that time it
 # answers nobody else.
@@ -122,7 +125,7 @@ class TarantoolLoad:
                 pass
 
             def append(records: pa.RecordBatch, tuples: bytes, lengths: bytes) -> None:
-                numbers = records[ROW_NUMBER]
+                numbers = records[self.table.row_number]
                 session.run("append_piece", *at, numbers[0].as_py(), numbers[-1].as_py(), tuples, lengths)
 
             fit = fitting(self.table, self.batch, rows)
@@ -273,7 +276,7 @@ def _session(settings: TarantoolSettings, table: FeatureTable, batch: str) -> It
 
 def _begin(session: Session, table: FeatureTable, batch: str, pieces: int | None) -> tuple[int, pa.Schema]:
     """A new generation, and the schema of its fields after the first."""
-    columns = [[column.name.upper(), field_type(column)] for column in table.schema]
+    columns = [[name, field_type(column)] for name, column in _fields(table.schema).items()]
     generation, names = session.run("begin", table.name, batch, table.engine, columns[1:], pieces)
     return int(generation), _stored_schema(table.schema, names[1:])
 
@@ -318,8 +321,19 @@ def _collect(session: Session, table: FeatureTable, stale_after: timedelta) -> N
 
 def _stored_schema(schema: pa.Schema, names: list[str]) -> pa.Schema:
     """The table's columns in the order of the space's fields; a field without a column is ``null``."""
-    columns = {column.name.upper(): column for column in schema}
+    columns = _fields(schema)
     return pa.schema([columns.get(name, pa.field(name, pa.null())) for name in names])
+
+
+def _fields(schema: pa.Schema) -> dict[str, pa.Field]:
+    """The columns by their field's name; one that has the name of a field of the space's or the view's own has ``_``.
+
+    The row number comes first, whatever it is called beside the features.
+    """
+    return {
+        _ROW_NUMBER if place == 0 else f"{name}_" if (name := column.name.upper()) in _OWN else name: column
+        for place, column in enumerate(schema)
+    }
 
 
 def _load(

@@ -74,6 +74,17 @@ def test_rows_come_back_in_order_and_under_the_tables_schema(store: FeatureStore
     assert store.count(train(task), BATCH) == 30_000
 
 
+def test_a_feature_may_have_the_name_of_an_own_column(store: FeatureStore, task: str) -> None:
+    named = ["pipeline_row_number", "row_number", "batch", "label", "split_by"]
+    written = rows(50).rename_columns(named)
+    schema = pa.schema([field.with_name(name) for field, name in zip(ROWS, named, strict=True)])
+    store.replace(train(task, schema), BATCH, written.to_reader())
+    assert store.read(train(task, schema), BATCH).read_all().equals(written)
+    found = store.row(train(task, schema), BATCH, 7)
+    assert found is not None
+    assert found.to_pylist() == written.slice(7, 1).to_pylist()
+
+
 def test_numbers_may_start_anywhere_and_leave_rows_out(store: FeatureStore, task: str) -> None:
     written = pa.concat_tables([rows(3, first=250), rows(4, first=70_000), rows(2, first=2**40)])
     store.replace(train(task), BATCH, written.to_reader())
