@@ -17,6 +17,8 @@ AIRFLOW_TEST := -m pytest -c tests/airflow_dags/pytest.ini --confcutdir=tests/ai
 # Tests over one costly fixture stay together, and the longest come first: tests/conftest.py says how.
 JOBS ?= 2
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# An Airflow with its Dagster keeps both cores busy, and its tests wait for it: they come before the others.
+AIRFLOWS := tests/end_to_end/test_airflow.py tests/end_to_end/test_airflow2.py
 # The type checker looks at these in make check; what Airflow runs is checked where Airflow is.
 CHANGED = { git diff --name-only --diff-filter=d HEAD -- '*.py'; git ls-files --others --exclude-standard '*.py'; } \
 	| grep -E '^(pipeline_assets|tests|benchmarks)/' | grep -v airflow_dags/
@@ -92,7 +94,8 @@ check: $(READY) ## Two minutes for who edits: lint, the types of what changed, t
 	$(BIN)/python -m pytest -m "not server" $(PARALLEL)
 
 test: $(HOME_READY) $(AIRFLOW_READY) $(AIRFLOW2_READY) $(MLFLOW2_READY) ## Run every test, JOBS=2 at once; REQUIRE_SERVERS=1 makes a missing server a failure
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest $(AIRFLOWS)
+	$(BIN)/python -m pytest $(PARALLEL) $(AIRFLOWS:%=--ignore=%)
 	$(AIRFLOW_BIN)/python $(AIRFLOW_TEST)
 	$(AIRFLOW2_BIN)/python $(AIRFLOW_TEST)
 
