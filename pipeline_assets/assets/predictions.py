@@ -73,6 +73,8 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                 "input_uri": raw.manifest.uri,
                 "input_sha256": raw.manifest.sha256,
                 "model_version": str(choice.winner),
+                "contract_fingerprint": task.fingerprint("contract"),
+                "features_fingerprint": task.fingerprint("features"),
                 "output_fingerprint": task.fingerprint("output"),
                 "run_id": context.run.run_id,
             }

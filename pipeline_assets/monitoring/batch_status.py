@@ -24,7 +24,7 @@ _AT_ONCE = 8
 # A version stays valid when a parameter of the next training changes, so ``training`` makes no batch outdated.
 _COMPARED: tuple[Compared, ...] = ("contract", "features", "target", "output")
 # How the files of predictions name what they were made from.
-_PREFIX, _FINGERPRINT = "pipeline_assets.", "fingerprint_"
+_PREFIX, _FINGERPRINT = "pipeline_assets.", "_fingerprint"
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,10 @@ def differences(task: TaskSpec, manifest: Manifest, outcome: Outcome, made_from:
         found.append("content")
     if made_from.run_id not in (None, outcome.run_id):
         found.append("run")
-    stored = {**made_from.fingerprints, **manifest.fingerprints}
-    found += [each for each in _COMPARED if each in stored and stored[each] != task.fingerprint(each)]
+    carriers = (made_from.fingerprints, manifest.fingerprints)
+    found += [
+        each for each in _COMPARED if {stored[each] for stored in carriers if each in stored} - {task.fingerprint(each)}
+    ]
     return tuple(found)
 
 
@@ -135,7 +137,7 @@ def predictions_made_from(metadata: Mapping[str, str]) -> MadeFrom | None:
     if "input_sha256" not in facts:
         return None
     known: dict[str, str] = {
-        each: facts[f"{_FINGERPRINT}{each}"] for each in SLICES if f"{_FINGERPRINT}{each}" in facts
+        each: facts[f"{each}{_FINGERPRINT}"] for each in SLICES if f"{each}{_FINGERPRINT}" in facts
     }
     return MadeFrom(facts["input_sha256"], known, facts.get("run_id"))
 

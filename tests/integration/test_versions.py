@@ -12,6 +12,7 @@ import pytest
 
 from pipeline_assets.cli.run import failures
 from pipeline_assets.errors import TransientError
+from pipeline_assets.monitoring.batch_status import predictions_made_from
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
 from pipeline_assets.stores.registry.registry import Registry
 from tests.examples import SHOP, orders, shop, with_column
@@ -87,6 +88,13 @@ def test_a_task_without_a_rule_gives_scores_and_decides_nothing(place: Workbench
     assert place.mart("lineage")[0]["probability"] == first["probability"]
     footer = pq.read_metadata(place.root / "data/shop/predictions/2026-02.parquet").metadata
     assert footer[b"pipeline_assets.output_fingerprint"].decode() == place.task.fingerprint("output")
+    made_from = predictions_made_from({name.decode(): value.decode() for name, value in footer.items()})
+    assert made_from is not None
+    assert made_from.fingerprints == {
+        "contract": place.task.fingerprint("contract"),
+        "features": place.task.fingerprint("features"),
+        "output": place.task.fingerprint("output"),
+    }
 
 
 def test_champion_and_challenger_are_compared_on_rows_that_neither_learned(place: Workbench) -> None:

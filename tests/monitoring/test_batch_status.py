@@ -148,8 +148,8 @@ def test_footers_say_what_predictions_were_made_from() -> None:
         {
             "pipeline_assets.input_sha256": "ab",
             "pipeline_assets.run_id": "r",
-            "pipeline_assets.fingerprint_output": "cd",
-            "pipeline_assets.fingerprint_of_something_new": "ef",
+            "pipeline_assets.output_fingerprint": "cd",
+            "pipeline_assets.something_new_fingerprint": "ef",
         }
     )
     assert found == MadeFrom("ab", {"output": "cd"}, "r")
