@@ -14,6 +14,7 @@ from psycopg2.sql import Identifier
 
 from pipeline_assets.settings import PACKAGED_TASKS
 from pipeline_assets.stores.marts import catalog as mart_catalog
+from pipeline_assets.stores.marts.definition import stored_names
 from pipeline_assets.task.loading import FILE, load_tasks, task_folders
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, TaskSpec
@@ -84,6 +85,7 @@ class Mart:
         address: names of the columns that hold the row address: batch, then row number. They are the usual names
             unless the user's own columns have those.
         label: name of the label's column; train only.
+        task_key: names that the columns of the task's key have here.
     """
 
     schema: str
@@ -92,6 +94,7 @@ class Mart:
     columns: Mapping[str, Column]
     address: tuple[str, str] = ROW_ADDRESS
     label: str = LABEL
+    task_key: tuple[str, ...] = ()
 
     @property
     def sql(self) -> Identifier:
@@ -144,10 +147,16 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
     state = mart_catalog.relation_state(cursor, schema, name)
     if state is None:
         return None
-    batch, row_number, label = (own_name(own, _users_columns(task, which)) for own in (*ROW_ADDRESS, LABEL))
+    users = _users_columns(task, which)
+    batch, row_number, label = (own_name(own, users) for own in (*ROW_ADDRESS, LABEL))
+    stored = stored_names((*users, batch, row_number, label))
     roles: dict[str, Role] = {batch: "address", row_number: "address", **_roles(task, which, label)}
+    roles = {stored.get(name, name): role for name, role in roles.items()}
+    task_key = tuple(stored.get(name, name) for name in task.key)
     features = {
-        f"{FEATURE_PREFIX}{name}": f"{each.description} ({each.expression})" if each.description else each.expression
+        stored[f"{FEATURE_PREFIX}{name}"]: (
+            f"{each.description} ({each.expression})" if each.description else each.expression
+        )
         for name, each in (task.features.all.items() if which in ("train_input", "predict_input") else ())
     }
     columns = {
@@ -156,11 +165,11 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
             kind=kind,
             description=features.get(column, state.comments.get(column, "")),
             role=roles.get(column, _USUAL[which]),
-            key=column in (batch, row_number) or column in task.key,
+            key=column in (batch, row_number, *task_key),
         )
         for column, kind in state.types.items()
     }
-    return Mart(schema, name, state.comment, columns, (batch, row_number), label)
+    return Mart(schema, name, state.comment, columns, (batch, row_number), label, task_key)
 
 
 def _users_columns(task: TaskSpec, which: Which) -> list[str]:

@@ -123,8 +123,10 @@ def differences(task: TaskSpec, manifest: Manifest, outcome: Outcome, made_from:
         found.append("content")
     if made_from.run_id not in (None, outcome.run_id):
         found.append("run")
-    stored = {**made_from.fingerprints, **manifest.fingerprints}
-    found += [each for each in _COMPARED if each in stored and stored[each] != task.fingerprint(each)]
+    carriers = (made_from.fingerprints, manifest.fingerprints)
+    found += [
+        each for each in _COMPARED if {stored[each] for stored in carriers if each in stored} - {task.fingerprint(each)}
+    ]
     return tuple(found)
 
 

@@ -49,10 +49,10 @@ def _content(task: "TaskSpec", which: Slice) -> Any:
     if which == "contract":
         return {
             "key": task.key,
-            # The order of the rules is the order of the reasons.
-            "columns": [[name, _rules(column)] for name, column in task.columns.items()],
+            # By name: which rows are accepted does not depend on the order in which columns and rules are written.
+            "columns": {name: _rules(column) for name, column in task.columns.items()},
             "unexpected_columns": task.unexpected_columns,
-            "checks": [[name, expression.strip()] for name, expression in task.checks.items()],
+            "checks": {name: expression.strip() for name, expression in task.checks.items()},
         }
     if which == "features":
         types = {name: duckdb_type(each.type) for name, each in task.columns.items() if each.stage is None}

@@ -153,11 +153,14 @@ def tasks_of(found: TaskFolder) -> list[TaskSpec]:
         if not isinstance(attributes, dict):
             why = f"{found.file}:{_line(document.node)}: the task has no attributes; README says what they are"
             raise _broken(found.folder, why)
+        # Nothing keeps pydantic's error: Python never frees the frames behind it, and DuckDB complains at exit.
+        said = ""
         try:
             tasks.append(CheckedTask.model_validate(attributes))
         except ValidationError as error:
             said = "\n".join(_sentences(found.file, document, error))
-            raise _broken(found.folder, said, task=document.task_name) from error
+        if said:
+            raise _broken(found.folder, said, task=document.task_name)
         if document.task_name in [task.name for task in tasks[:-1]]:
             raise _broken(found.folder, f"{found.file}:{_line(document.node)}: a second task of this name in the file")
     return tasks

@@ -14,6 +14,7 @@ from pipeline_assets.task.spec import (
     DECISION,
     FEATURE_PREFIX,
     MODEL_VERSION,
+    READERS_OWN,
     ROW_ADDRESS,
     STAGES,
     Column,
@@ -135,13 +136,16 @@ def _twice(path: Keys, names: Iterable[str]) -> Iterator[Problem]:
 
 
 def _later_names(task: TaskSpec) -> Iterator[Problem]:
-    """Names that would conflict with others in a mart."""
+    """Names that would conflict with others in a file's reader or in a mart."""
     for name in task.columns:
         if name.lower() == "predicted_at" or name.lower().startswith("choice_"):
             why = (
                 f"marts show a column of the pipeline's own as {name.lower()}; leave the column out of the contract,"
                 " or rename it in the file"
             )
+            yield Problem(("columns", name), why)
+        if name.lower() in READERS_OWN:
+            why = "no file may have a column of this name, which the reader of files needs for itself; rename it there"
             yield Problem(("columns", name), why)
     raw = {name.lower(): name for name in task.columns}
     for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical)):

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -109,3 +110,17 @@ def test_a_broken_task_is_listed_and_run_with_its_problem(tmp_path: Path, monkey
         assert done.exit_code == 2
         assert said in done.stderr
         assert ("no such task" in done.stderr) == (name == "return")
+
+
+def test_a_list_with_a_broken_task_says_nothing_beside_it(tmp_path: Path) -> None:
+    features = {**SHOP["features"], "categorical": {"a\nb": "country"}}
+    path = tmp_path / "tasks" / "shop" / "defs.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        yaml.safe_dump({"type": "pipeline_assets.components.MLTask", "attributes": {**SHOP, "features": features}})
+    )
+    line = [sys.executable, "-m", "pipeline_assets.cli", "task", "list"]
+    env = {**os.environ, "PIPELINE_TASKS": str(tmp_path / "tasks")}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, env=env)
+    assert "a line break" in done.stdout
+    assert (done.returncode, done.stderr) == (1, "")

@@ -12,6 +12,8 @@ import pytest
 
 from pipeline_assets.cli.run import failures
 from pipeline_assets.errors import TransientError
+from pipeline_assets.io_managers.predictions import MADE_UNDER
+from pipeline_assets.monitoring.batch_status import predictions_made_from
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
 from pipeline_assets.stores.registry.registry import Registry
 from tests.examples import SHOP, orders, shop, with_column
@@ -64,7 +66,9 @@ def test_a_task_without_a_rule_gives_scores_and_decides_nothing(place: Workbench
     assert first["predicted_label"] == (first["probability"] >= 0.5)
     assert place.mart("lineage")[0]["probability"] == first["probability"]
     footer = pq.read_metadata(place.root / "data/shop/predictions/2026-02.parquet").metadata
-    assert footer[b"pipeline_assets.fingerprint_output"].decode() == place.task.fingerprint("output")
+    made_from = predictions_made_from({name.decode(): value.decode() for name, value in footer.items()})
+    assert made_from is not None
+    assert made_from.fingerprints == {which: place.task.fingerprint(which) for which in MADE_UNDER}
 
 
 def test_scores_of_another_rule_do_not_reach_the_output_mart(place: Workbench) -> None:

@@ -108,11 +108,38 @@ def test_every_query_takes_the_name(marts: Marts, name: str, monkeypatch: pytest
     assert streamed.num_rows == 10
 
     with cursor_of(marts) as cursor:
-        known = truth(cursor, task, "50%", output=output, inputs=inputs, trains=train)
+        known = truth(cursor, "50%", output=output, inputs=inputs, trains=train)
         row = mart_rows(cursor, marts.schema, task, BatchRef(task.name, "train", "50%"), 3)
     assert known is not None
     assert len(known.label) == ROWS
     assert row.label is True
+
+
+def test_a_name_that_the_database_cannot_have_stays_key_and_feature(marts: Marts) -> None:
+    long = "о" * 40
+    task = shop(
+        key=["xmin", long],
+        columns={
+            "xmin": {"type": "int64"},
+            long: {"type": "string"},
+            "returned": {"type": "bool", "nullable": True, "stage": "train"},
+        },
+        checks=None,
+        features={"numeric": {"x": "xmin"}, "categorical": {long: f'"{long}"'}},
+        training=None,
+    )
+    values = {"xmin": list(range(ROWS)), long: ["x"] * ROWS, "feature_x": [1.0] * ROWS, f"feature_{long}": ["x"] * ROWS}
+    labels = {"label": pa.array([row % 2 for row in range(ROWS)], pa.int8())}
+    put_input(marts, task, "train", "b", pa.table(values | labels))
+    put_input(marts, task, "predict", "b", pa.table(values))
+    put_output(marts, task, "b", [row / ROWS for row in range(ROWS)], run="r", day=1)
+    train, inputs, output = (mart(marts, task, which) for which in ("train_input", "predict_input", "predict_output"))
+    assert len(inputs.named("feature")) == 2
+    assert [name for name, column in inputs.columns.items() if column.key][2:] == [*inputs.task_key]
+    with cursor_of(marts) as cursor:
+        known = truth(cursor, "b", output=output, inputs=inputs, trains=train)
+    assert known is not None
+    assert len(known.label) == ROWS
 
 
 def test_the_pipelines_own_columns_may_have_stepped_aside(marts: Marts) -> None:

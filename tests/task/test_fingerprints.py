@@ -64,6 +64,13 @@ def test_an_edit_changes_the_fingerprints_of_what_rests_on_it(edits: dict[str, A
     assert changed(**edits) == slices
 
 
+def test_columns_written_in_another_order_are_the_same_contract() -> None:
+    data = yaml.safe_load(RETURNS)
+    other = {**data, "columns": dict(reversed(data["columns"].items()))}
+    for which in SLICES:
+        assert TaskSpec.model_validate(data).fingerprint(which) == TaskSpec.model_validate(other).fingerprint(which)
+
+
 def test_features_of_another_order_are_others() -> None:
     data = yaml.safe_load(RETURNS)
     data["features"]["numeric"] = {"a": "price", "b": "order_id"}

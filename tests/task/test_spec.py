@@ -69,6 +69,7 @@ def test_all_problems_come_at_once() -> None:
         ({"columns": columns(**{"a\0b": {"type": "string"}})}, ("columns", "a\0b", "[key]"), "control character"),
         ({"columns": columns(predicted_at={"type": "date"})}, ("columns", "predicted_at"), "rename it in the file"),
         ({"columns": columns(choice_reason={"type": "string"})}, ("columns", "choice_reason"), "rename it in the file"),
+        ({"columns": columns(File_Index={"type": "string"})}, ("columns", "File_Index"), "reader of files needs"),
         (
             {"columns": columns(feature_price={"type": "float64"})},
             ("features", "numeric", "price"),

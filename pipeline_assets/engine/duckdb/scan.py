@@ -17,11 +17,10 @@ from pipeline_assets.errors import ContractError
 from pipeline_assets.task import sql
 from pipeline_assets.task.contract import FAILURES, REASON, ROW, bits, raw
 from pipeline_assets.task.names import own_name
+from pipeline_assets.task.spec import READERS_OWN
 
 # 60 DuckDB vectors: large enough to make Arrow's cost per batch small, small enough to save memory.
 ROWS_PER_BATCH = 122_880
-# DuckDB adds these columns to a file's; it has no other way to say which row it reads.
-_ADDED_BY_DUCKDB = ("file_row_number", "file_index")
 
 
 @dataclass(frozen=True)
@@ -153,13 +152,13 @@ def _check_names(path: Path, schema: pa.Schema) -> None:
             expected="one column per name",
             do="rename them where the file is written",
         )
-    added = [name for name in schema.names if name.lower() in _ADDED_BY_DUCKDB]
+    added = [name for name in schema.names if name.lower() in READERS_OWN]
     if added:
         raise ContractError(
             "the file has columns under names that its reader needs for itself",
             file=path.name,
             column=", ".join(added),
-            expected=f"other names than {' and '.join(_ADDED_BY_DUCKDB)}",
+            expected=f"other names than {' and '.join(READERS_OWN)}",
             do="rename them where the file is written",
         )
 

@@ -110,10 +110,11 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
             output is None
             or inputs is None
             or trains is None
-            or not set(task.key) <= set(inputs.columns) & set(trains.columns)
+            or not set(inputs.task_key) <= set(inputs.columns)
+            or not set(trains.task_key) <= set(trains.columns)
         ):
             return None
-        return await page.ask(truth, task, one.ref.batch, output=output, inputs=inputs, trains=trains)
+        return await page.ask(truth, one.ref.batch, output=output, inputs=inputs, trains=trains)
 
     @render.ui
     async def summary() -> TagChild:

@@ -8,7 +8,6 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier, Literal
 
 from pipeline_assets.mart_page.catalog import Mart
-from pipeline_assets.task.spec import TaskSpec
 
 _MOST_ROWS = 200_000
 
@@ -33,20 +32,22 @@ class Truth:
     partly: bool
 
 
-def truth(cursor: Cursor, task: TaskSpec, batch: str, *, output: Mart, inputs: Mart, trains: Mart) -> Truth | None:
+def truth(cursor: Cursor, batch: str, *, output: Mart, inputs: Mart, trains: Mart) -> Truth | None:
     """The truth of a predicted batch, as far as train batches know it; the latest batch where several do.
 
     Args:
-        task: which has a key, by which rows are the same.
         batch: that was predicted.
         output: the mart of predictions.
-        inputs: the mart of rows to predict.
+        inputs: the mart of rows to predict; rows of the same key as its are the same.
         trains: the mart of rows with labels.
 
     Returns:
         ``None`` where no label is known.
     """
-    same = SQL(" AND ").join(SQL("t.{0} = i.{0}").format(inputs.columns[name].sql) for name in task.key)
+    same = SQL(" AND ").join(
+        SQL("t.{} = i.{}").format(Identifier(there), Identifier(here))
+        for there, here in zip(trains.task_key, inputs.task_key, strict=True)
+    )
     query = SQL(
         "SELECT DISTINCT ON (o.row_number) t.{label}, o.probability, {decision}, t.{train_batch} FROM {output} o"
         " JOIN {inputs} i ON i.{input_batch} = o.batch AND i.{input_row} = o.row_number JOIN {trains} t ON {same}"

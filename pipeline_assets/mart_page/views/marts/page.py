@@ -79,7 +79,7 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
         task = page.task()
         if side == "output":
             inputs = await page.mart(task, "predict_input")
-            keys = tuple(name for name in task.key if inputs and name in inputs.columns)[:_KEYS_BESIDE]
+            keys = tuple(name for name in inputs.task_key if name in inputs.columns)[:_KEYS_BESIDE] if inputs else ()
             return Beside(inputs, keys) if inputs and keys else None
         outputs = await page.mart(task, "predict_output") if stage_of(side, route()) == "predict" else None
         return Beside(outputs, outputs.named("score")) if outputs else None

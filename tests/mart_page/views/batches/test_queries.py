@@ -25,7 +25,7 @@ def known(marts: Marts, batch: str) -> Truth | None:
         assert output
         assert inputs
         assert trains
-        return truth(cursor, TASK, batch, output=output, inputs=inputs, trains=trains)
+        return truth(cursor, batch, output=output, inputs=inputs, trains=trains)
 
 
 def test_the_latest_label_of_the_same_key_is_the_truth(marts: Marts) -> None:
