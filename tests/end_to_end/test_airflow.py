@@ -56,7 +56,7 @@ def test_train_and_then_predict(pair: Pair, trained: TaskRun) -> None:
     trained.until_dagster(STATUS.STARTED)
     run = trained.dagster_run()
     # The link is there while the run goes on.
-    eventually(lambda: trained.link == f"{pair.dagster_url}/runs/{run.run_id}", 30)
+    eventually(lambda: trained.link == f"{pair.dagster_url}/runs/{run.run_id}", 120)
     assert trained.xcom("run_id") == run.run_id
     trained.until("success")
     told = trained.xcom()
@@ -75,7 +75,7 @@ def test_train_and_then_predict(pair: Pair, trained: TaskRun) -> None:
         started[:] = pair.rest("GET", f"/dags/{TASK}_predict/dagRuns?run_type=asset_triggered")["dag_runs"]
         return bool(started)
 
-    eventually(predicting, 30)
+    eventually(predicting, 120)
     predicted = TaskRun(pair, f"{TASK}_predict", started[0]["dag_run_id"], "predict")
     predicted.until("success")
     told = predicted.xcom()
@@ -180,7 +180,7 @@ def test_a_success_that_nobody_saw_counts(pair: Pair, trained: TaskRun) -> None:
         task.until("failed")
         task.until_dagster(*ENDED)
     task.clear()
-    eventually(lambda: task.state == "success", 60)
+    eventually(lambda: task.state == "success", 240)
     run = task.dagster_run()
     assert run.status == STATUS.SUCCESS
     assert task.xcom()["run_id"] == run.run_id
@@ -192,9 +192,9 @@ def test_a_launch_that_arrives_late_does_not_make_two(pair: Pair, trained: TaskR
         task = pair.predict(AFTER_TRAIN)
         held.wait()
         pair.kill("airflow-triggerer")
-        eventually(lambda: len(task.dagster_runs()) == 1, 60)  # the next triggerer's
+        eventually(lambda: len(task.dagster_runs()) == 1, 240)  # the next triggerer's
         held.release()
-        eventually(lambda: len(task.dagster_runs()) == 2, 60)
+        eventually(lambda: len(task.dagster_runs()) == 2, 240)
     task.until("success")
     first, double = task.dagster_runs()
     assert task.xcom()["run_id"] == first.run_id
@@ -216,7 +216,7 @@ def test_clearing_a_finished_task_runs_it_anew(predicted: TaskRun) -> None:
     task = predicted
     first = task.xcom()["run_id"]
     task.clear()
-    eventually(lambda: len(task.dagster_runs()) == 2, 60)
+    eventually(lambda: len(task.dagster_runs()) == 2, 240)
     task.until("success")
     old, new = task.dagster_runs()
     assert [old.status, new.status] == [STATUS.SUCCESS, STATUS.SUCCESS]
@@ -229,7 +229,7 @@ def test_clearing_a_waiting_task_ends_its_run_and_starts_another(pair: Pair, tra
     task.until("deferred")
     task.until_dagster(STATUS.STARTED)
     task.clear()
-    eventually(lambda: len(task.dagster_runs()) == 2, 90)
+    eventually(lambda: len(task.dagster_runs()) == 2, 240)
     task.until("success")
     assert [run.status for run in task.dagster_runs()] == [STATUS.CANCELED, STATUS.SUCCESS]
 
@@ -244,7 +244,7 @@ def test_marking_a_waiting_task_ends_its_run(pair: Pair, status: dg.DagsterRunSt
     task.until_dagster(*ENDED)
     assert task.dagster_run().status == STATUS.CANCELED
     said = f"run {task.dagster_run().run_id} has ended: CANCELED"
-    eventually(lambda: said in task.log or said in pair.scheduler.log("airflow-triggerer").read_text(), 30)
+    eventually(lambda: said in task.log or said in pair.scheduler.log("airflow-triggerer").read_text(), 120)
 
 
 def test_marking_a_task_while_it_launches_ends_its_run(pair: Pair) -> None:
@@ -286,7 +286,7 @@ def test_mapped_tasks_have_a_run_each(pair: Pair, trained: TaskRun) -> None:
     trained.until("success")
     task = pair.trigger("mapped", "run")
     for index, batch in enumerate(("2013-10", "2013-11")):
-        eventually(lambda index=index: bool(runs := task.dagster_runs(index)) and runs[0].status in ENDED, 90)  # type: ignore[misc] # a default binds the loop's own
+        eventually(lambda index=index: bool(runs := task.dagster_runs(index)) and runs[0].status in ENDED, 240)  # type: ignore[misc] # a default binds the loop's own
         (run,) = task.dagster_runs(index)
         assert (run.status, run.tags["dagster/partition"]) == (STATUS.SUCCESS, batch)
 

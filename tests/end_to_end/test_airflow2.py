@@ -26,7 +26,7 @@ def test_train_and_then_predict(pair2: Pair2, trained: TaskRun) -> None:
     trained.until_dagster(STATUS.STARTED)
     run = trained.dagster_run()
     # The link is there while the run goes on.
-    eventually(lambda: trained.link == f"{pair2.dagster_url}/runs/{run.run_id}", 30)
+    eventually(lambda: trained.link == f"{pair2.dagster_url}/runs/{run.run_id}", 120)
     trained.until("success")
     told = trained.xcom()
     assert (told["run_id"], told["run_url"]) == (run.run_id, trained.link)
@@ -39,7 +39,7 @@ def test_train_and_then_predict(pair2: Pair2, trained: TaskRun) -> None:
         started[:] = [each for each in runs if each["run_type"] == "dataset_triggered"]
         return bool(started)
 
-    eventually(predicting, 60)
+    eventually(predicting, 240)
     predicted = TaskRun2(pair2, f"{TASK}_predict", started[0]["dag_run_id"], "predict")
     predicted.until("success")
     assert predicted.xcom()["rows"]["predictions"] == pair2.flights.file("predictions", AFTER_TRAIN).num_rows > 0
@@ -73,7 +73,7 @@ def test_dagster_away_at_the_start_is_tried_again(pair2: Pair2, trained: TaskRun
     assert first.status == STATUS.SUCCESS
     # Cleared after its success, it runs anew.
     task.clear()
-    eventually(lambda: len(task.dagster_runs()) == 2, 90)
+    eventually(lambda: len(task.dagster_runs()) == 2, 240)
     task.until("success")
     assert [run.status for run in task.dagster_runs()] == [STATUS.SUCCESS, STATUS.SUCCESS]
     assert task.xcom()["run_id"] == task.dagster_runs()[-1].run_id != first.run_id
@@ -96,7 +96,7 @@ def test_clearing_a_waiting_task_ends_its_run_and_starts_another(pair2: Pair2, t
     task.until("deferred")
     task.until_dagster(STATUS.STARTED)
     task.clear()
-    eventually(lambda: len(task.dagster_runs()) == 2, 90)
+    eventually(lambda: len(task.dagster_runs()) == 2, 240)
     task.until("success")
     assert [run.status for run in task.dagster_runs()] == [STATUS.CANCELED, STATUS.SUCCESS]
 
