@@ -190,7 +190,8 @@ def test_features_that_were_prepared_anew_are_not_passed_off_as_those_of_the_sco
 
     store, table = site.place.stores["features"], feature_table(site.place.task, "predict")
     before = store.read(table, PREDICT).read_all()
-    changed = before.set_column(1, before.schema.field(1), pa.array([1e6] * len(before), pa.float64()))
+    at = before.schema.get_field_index("country")  # the one that decides in these orders
+    changed = before.set_column(at, before.schema.field(at), pa.array(["DE"] * len(before)))
     store.replace(table, PREDICT, changed.to_reader())
     try:
         open_passport(reader, site, 1)
