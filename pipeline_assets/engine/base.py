@@ -1,17 +1,12 @@
-"""What every engine does: it checks a batch once, and streams its accepted rows."""
+"""What passes between an engine and its callers: the result of a check, progress, queries over accepted rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import pyarrow as pa
 
-from pipeline_assets.stores.files.base import FileStore
-from pipeline_assets.task.batch import BatchRef, Manifest
-from pipeline_assets.task.contract import Contract
+from pipeline_assets.task.batch import Manifest
 from pipeline_assets.task.preparation import AcceptedRows
-from pipeline_assets.task.spec import TaskSpec
 
 # Called with the number of rows done so far.
 Progress = Callable[[int], None]
@@ -25,33 +20,3 @@ class CheckedBatch:
 
     manifest: Manifest
     rejected: pa.RecordBatchReader
-
-
-class CheckedRows(Protocol):
-    """A batch that was checked before: its manifest and its accepted rows."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the check found."""
-        ...
-
-    def open(self, query: Query) -> tuple[Contract, pa.RecordBatchReader]:
-        """The contract as applied to the file, and the rows of a query, in file order, as a stream.
-
-        Raises:
-            ContractError: the file is not the one that was checked.
-            DataError: an expression fails on a row.
-        """
-        ...
-
-
-class Engine(Protocol):
-    """Does the row work of batches."""
-
-    def check(self, files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress: Progress) -> CheckedBatch:
-        """Reads a batch once, computes its fingerprint and checks every row against the contract."""
-        ...
-
-    def load(self, files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path) -> CheckedRows:
-        """A batch with the result of its last check."""
-        ...

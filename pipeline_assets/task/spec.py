@@ -31,8 +31,6 @@ SPLIT_BY = "split_by"
 SPLIT_HASH = "__split_hash"
 DECISION = "decision"
 MODEL_VERSION = "model_version"
-SCORES = ("probability", "predicted_label", DECISION)
-TECHNICAL = (*ROW_ADDRESS, LABEL, SPLIT_BY, *SCORES, MODEL_VERSION, "run_id", "reason")
 # What DuckDB itself adds to a file's columns; it has no other way to say which row it reads.
 READERS_OWN = ("file_row_number", "file_index")
 # Marts have raw columns and features together; the prefix distinguishes ``distance`` from a feature of that name.

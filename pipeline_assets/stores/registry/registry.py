@@ -137,12 +137,6 @@ class Registry:
         with self._answers(f"register a version of {task.name}"):
             return register(self.client, run_id, task, trained, provenance)
 
-    def find_version(self, task: str, dagster_run_id: str) -> int | None:
-        """The newest version that a Dagster run has registered, so that a retried step does not train again."""
-        with self._answers(f"list the versions of {task}"):
-            made = self._versions(task, f"tags.{DAGSTER_RUN} = '{dagster_run_id}'")
-        return max((int(each.version) for each in made), default=None)
-
     def log_choice(self, run_id: str, choice: Choice) -> None:
         """Stores a record of choice with the run that made it; a second one of the same stage replaces the first."""
         with self._answers("keep the record of choice"):

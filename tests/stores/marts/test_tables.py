@@ -7,7 +7,6 @@ import pytest
 
 from pipeline_assets.stores.marts.definition import MartTable
 from pipeline_assets.stores.marts.tables import input_mart, lineage, model_choices, output_mart
-from pipeline_assets.task import spec
 from pipeline_assets.task.spec import TaskSpec
 from tests.examples import SHOP, shop
 from tests.fixtures.postgres import Marts
@@ -16,10 +15,7 @@ ODD = ["batch", "label", "Probability", "reason", "xmin", "Ставка, %", "ю
 
 
 @pytest.fixture
-def odd_task(monkeypatch: pytest.MonkeyPatch) -> TaskSpec:
-    # Whether or not the YAML may use such names yet.
-    monkeypatch.setattr(spec, "TECHNICAL", (), raising=False)
-    monkeypatch.setattr(spec, "_COLUMN_NAME_BYTES", 1000, raising=False)
+def odd_task() -> TaskSpec:
     columns = {**SHOP["columns"], **{name: {"type": "int32", "nullable": True} for name in ODD}}
     return shop(columns=columns)
 
