@@ -5,6 +5,7 @@ READY := .venv/.ready
 PIPELINE := $(BIN)/pipeline-assets
 # pip's indexes, uv's speed; uv comes from requirements.lock.
 UV = $(PYTHON) deploy/with_uv.py .venv
+TRAINERS_READY := .venv/.trainers
 AIRFLOW_BIN := .venv-airflow/bin
 AIRFLOW_READY := .venv-airflow/.ready
 MLFLOW2_READY := .venv-mlflow2/.ready
@@ -30,7 +31,7 @@ export DAGSTER_HOME
 export MPLCONFIGDIR ?= $(CURDIR)/.pipeline/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sql mlflow-ui run stack airflow stack-demo stack-down check test bench lint format lock clean
+.PHONY: help setup trainers demo ui sql mlflow-ui run stack airflow stack-demo stack-down check test bench lint format lock clean
 
 help: ## Explain every verb
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -43,6 +44,14 @@ $(READY): requirements.lock pyproject.toml
 	$(UV) pip install --no-deps --no-build-isolation --editable .
 	$(UV) pip check
 	@touch $(READY)
+
+# Packages that fit models, some of them large: only who asks for them gets them.
+trainers: $(TRAINERS_READY) ## Add LightGBM, XGBoost, PyTorch and TensorFlow to .venv (7 GB)
+
+$(TRAINERS_READY): requirements-trainers.lock | $(READY)
+	$(UV) pip install --no-deps --require-hashes -r requirements-trainers.lock
+	$(UV) pip check
+	@touch $(TRAINERS_READY)
 
 # Airflow in an environment of its own: it and the pipeline need nothing of each other.
 .venv-%/.ready: requirements-%.lock | $(READY)
@@ -93,7 +102,7 @@ check: $(READY) ## Two minutes for who edits: lint, the types of what changed, t
 	PYTHONPATH=$(AIRFLOW_PLUGINS) $(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not server" $(PARALLEL)
 
-test: $(HOME_READY) $(AIRFLOW_READY) $(AIRFLOW2_READY) $(MLFLOW2_READY) ## Run every test, JOBS=2 at once; REQUIRE_SERVERS=1 makes a missing server a failure
+test: $(HOME_READY) $(TRAINERS_READY) $(AIRFLOW_READY) $(AIRFLOW2_READY) $(MLFLOW2_READY) ## Run every test, JOBS=2 at once; REQUIRE_SERVERS=1 makes a missing server a failure
 	$(BIN)/python -m pytest $(AIRFLOWS)
 	$(BIN)/python -m pytest $(PARALLEL) $(AIRFLOWS:%=--ignore=%)
 	$(AIRFLOW_BIN)/python $(AIRFLOW_TEST)
@@ -114,9 +123,15 @@ format: $(READY) ## Let ruff put the code in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# All but the packages of requirements-trainers.lock.
+EXTRAS := page tarantool demo search dev
+
 lock: $(READY) ## Resolve the lock files anew from pyproject.toml
-	$(UV) pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --upgrade \
+	$(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --quiet --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+	$(UV) pip compile pyproject.toml --all-extras -c requirements.lock --quiet --universal --python-version 3.11 \
+		--upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--output-file requirements-trainers.lock
 	$(UV) pip compile --group airflow --quiet --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow.lock
 	$(UV) pip compile --group mlflow2 --quiet --universal --python-version 3.11 --upgrade \
