@@ -96,7 +96,7 @@ def test_rows_that_evaluate_neither_fit_nor_stop_the_model() -> None:
     labels = trainable.table().column("label")
     turned = pc.if_else(late, pc.subtract(pa.scalar(1, pa.int8()), labels), labels)
     other = train(trainable.task(), trainable.frame(with_labels(turned)))
-    np.testing.assert_array_equal(other.prediction, made.prediction.output)
+    np.testing.assert_array_equal(other.prediction.output, made.prediction.output)
     assert other.fit.curves == made.fit.curves
     assert other.metrics["roc_auc"] == pytest.approx(1 - made.metrics["roc_auc"])
 
