@@ -131,7 +131,8 @@ def _sides(task: TaskSpec, kind: Kind, rows: LabelledRows, rule: SplitRule) -> l
     sides = [rows.take(np.flatnonzero(side == which)) for which in (TRAINING, STOPPING, VALIDATION)]
     purposes: tuple[Purpose, ...] = ("learn", "stop", "evaluate")
     for name, part, purpose in zip(SIDES, sides, purposes, strict=True):
-        _check_labels(task, kind, part, name, purpose)
+        # The rows of validation evaluate whatever they weigh.
+        _check_labels(task, kind, part if purpose == "evaluate" else part.counting, name, purpose)
     return sides
 
 

@@ -1,5 +1,6 @@
 """What kinds share in making a label of the target's value: which types can be one, and numbers that are none."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline_assets.task import sql
@@ -8,7 +9,6 @@ from pipeline_assets.task.spec import Target
 
 _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-_FLOATS = ("FLOAT", "DOUBLE")
 
 
 def is_nested(duckdb_type: str) -> bool:
@@ -16,10 +16,28 @@ def is_nested(duckdb_type: str) -> bool:
     return duckdb_type.endswith("]") or duckdb_type.startswith(_NESTED)
 
 
+def is_float(duckdb_type: str) -> bool:
+    """Whether values of a DuckDB type may be NaN or infinite."""
+    return duckdb_type in ("FLOAT", "DOUBLE")
+
+
 def value(target: Target, duckdb_type: str) -> str:
     """SQL of the target's value; null where it is NaN, which is no value but the lack of one."""
     text = f"(\n{target.expression}\n)"
-    return f"nullif({text}, 'nan'::{duckdb_type})" if duckdb_type in _FLOATS else text
+    return cases(text, {"isnan(v)": "null"}) if is_float(duckdb_type) else text
+
+
+def cases(expression: str, instead: Mapping[str, str]) -> str:
+    """SQL of an expression's value, or of another one where the value ``v`` fulfils a condition.
+
+    The expression is written once: DuckDB computes what it finds twice beforehand, outside of ``try``.
+
+    Args:
+        expression: SQL.
+        instead: SQL of the other values by their conditions, both over ``v``.
+    """
+    when = " ".join(f"when {condition} then {other}" for condition, other in instead.items())
+    return f"list_transform([{expression}], lambda v: case {when} else v end)[1]" if instead else expression
 
 
 def refused(target: Target, kind: str, *, positive: bool = False, transform: bool = False) -> dict[str, str]:

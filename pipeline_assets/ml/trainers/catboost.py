@@ -264,13 +264,18 @@ def _pool_of(rows: LabelledRows, task: TaskSpec) -> "Pool":
     # With classes by name, also those who load the model without this package get names.
     named = _objective(task) == "multiclass"
     label = np.array(rows.classes, dtype=object)[rows.label] if named else rows.label
-    return _pool(rows.features, label, list(task.features.categorical))
+    return _pool(rows.features, label, list(task.features.categorical), rows.weight)
 
 
-def _pool(frame: "pd.DataFrame", label: NDArray[Any] | None, categorical: list[str]) -> "Pool":
+def _pool(
+    frame: "pd.DataFrame",
+    label: NDArray[Any] | None,
+    categorical: list[str],
+    weight: NDArray[np.float64] | None = None,
+) -> "Pool":
     import catboost
 
-    return catboost.Pool(frame, label, cat_features=categorical)
+    return catboost.Pool(frame, label, cat_features=categorical, weight=weight)
 
 
 def _cannot_learn(task: TaskSpec, error: Exception) -> DataError:

@@ -131,6 +131,26 @@ def test_a_refit_takes_the_found_iterations_and_all_rows(pair: tuple[str, str]) 
     assert not np.array_equal(every, same)
 
 
+def test_rows_that_weigh_more_count_more(pair: tuple[str, str]) -> None:
+    found, task, fit = fitted(pair)
+    training, stopping = sides(task)
+    rows = stopping.features
+    middle = {"binary": 1, "multiclass": 2}.get(pair[1], np.median(training.label))
+
+    def of_large_labels(factor: float) -> NDArray[np.float64]:
+        heavy = [replace(each, weight=np.where(each.label >= middle, factor, 1.0)) for each in (training, stopping)]
+        again = found.fit(task, *heavy)
+        refitted = found.refit(task, heavy[0], again)
+        np.testing.assert_allclose(refitted.predict(rows), again.model.predict(rows), atol=1e-9)
+        return again.model.predict(rows)
+
+    plain = fit.model.predict(rows)
+    np.testing.assert_allclose(of_large_labels(1.0), plain, atol=1e-6)
+    # Of classes, the last one weighs more.
+    heavy, usual = (each[:, -1] if pair[1] == "multiclass" else each for each in (of_large_labels(10.0), plain))
+    assert heavy.mean() > usual.mean() + 0.05
+
+
 def test_an_unknown_parameter_is_named_when_the_task_is_loaded(pair: tuple[str, str]) -> None:
     with pytest.raises(ValidationError, match=r"training\.parameters\.itterations"):
         task_of(pair, parameters={**QUICK.get(pair[0], {}), "itterations": 3})
