@@ -24,7 +24,7 @@ def test_an_installed_packages_kind_and_trainer_are_known_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed(tmp_path, monkeypatch)
-    assert plugins.names("kind") == ["binary", "churn"]
+    assert set(plugins.names("kind")) == {*plugins.BUILT_IN["kind"], "churn"}
     assert plugins.names("trainer") == ["catboost", "logistic"]
     task = trainable.task(
         target={"expression": "delay > 15", "kind": "churn"},
