@@ -39,14 +39,15 @@ def write_task(request: Request) -> list[str]:
     _refuse_taken(request, settings, folder)
     source = file_at(request.file, settings)
     other = None if request.predict is None else file_at(request.predict, settings)
-    task, text = draft_task(
+    drafted = draft_task(
         Wish(request.name, request.target, request.kind, request.command),
         Source(source, source.name),
         None if other is None else Source(other, other.name),
         settings.state / "scratch",
     )
+    task = drafted.task()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(text, encoding="utf-8")
+    (folder / FILE).write_text(drafted.text, encoding="utf-8")
     return [*_summary(task, folder), *_next(task, folder, settings, source.batch)]
 
 

@@ -1,6 +1,6 @@
 """Drafts a task from a file: looks at it, guesses, and makes sure that the task holds and fits the file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +43,31 @@ class Source:
     name: str
 
 
-def draft_task(wish: Wish, train: Source, predict: Source | None, spill: Path) -> tuple[TaskSpec, str]:
-    """The task of a labelled file, and the text of its ``defs.yaml``.
+@dataclass(frozen=True)
+class Drafted:
+    """The text of a ``defs.yaml``, and the columns of the files that it was drafted from, with their DuckDB types."""
+
+    name: str
+    text: str
+    train: Mapping[str, str]
+    predict: Mapping[str, str] | None
+
+    def task(self) -> TaskSpec:
+        """The task.
+
+        Raises:
+            TaskError: the text describes none that holds.
+            ContractError: it does not fit the files.
+        """
+        (task,) = tasks_of(parsed(Path(self.name), self.text))
+        of_file(task, "train", self.train)
+        if self.predict is not None:
+            of_file(task, "predict", self.predict)
+        return task
+
+
+def draft_task(wish: Wish, train: Source, predict: Source | None, spill: Path) -> Drafted:
+    """Drafts the task of a labelled file.
 
     Args:
         train: the labelled file.
@@ -63,11 +86,7 @@ def draft_task(wish: Wish, train: Source, predict: Source | None, spill: Path) -
         guess = guess_target(target, wish.kind)
         found = profiler.sampled(columns, want, target, guess)
         written = text(draft(wish.name, found, other, target, guess, command=wish.command))
-        (task,) = tasks_of(parsed(Path(wish.name), written))
-        of_file(task, "train", profiler.view.columns)
-    if other is not None:
-        of_file(task, "predict", {name: column.found for name, column in other.columns.items()})
-    return task, written
+        return Drafted(wish.name, written, profiler.view.columns, None if other is None else other.types)
 
 
 def _looked_at(wish: Wish, source: Source, spill: Path) -> FileProfile:

@@ -138,7 +138,9 @@ class Profiler:
             counts = _most_first(rows)
             profile = replace(profile, distinct=len(counts))
         if family(want.found) in (*NUMBERS, "text") and profile.filled:
-            profile = replace(profile, sample=self._target_sample(want, profile))
+            sample = self._target_sample(want, profile)
+            many = sample.distinct if sample.rows == profile.filled else profile.distinct
+            profile = replace(profile, sample=sample, distinct=many)
         name = want.columns[0] if want.expression == sql.name(want.columns[0]) else want.expression
         found = TargetProfile(name, want.columns, replace(profile, name=name), counts)
         if profile.family in NUMBERS and profile.family != "bool" and profile.filled:
@@ -160,6 +162,8 @@ class Profiler:
         for name, (_, kind) in asked.items():
             told = {fact: next(values) for fact in wanted_facts[name]}
             nulls = rows - told.pop("filled")
+            if "distinct" in told:
+                told["distinct"] = min(told["distinct"], rows - nulls)
             found[name] = ColumnProfile(name=name, found=kind, rows=rows, nulls=nulls, **told)
         return found
 
@@ -207,7 +211,9 @@ class Profiler:
             rows = table.num_rows
             labels = _labels(table.column(table.num_columns - 1), want, guess)
             for (name, (_, kind)), column in zip(some, table.columns, strict=False):
-                found[name] = replace(found[name], sample=facts_of(column, kind, labels))
+                sample = facts_of(column, kind, labels)
+                many = sample.distinct if sample.rows == found[name].filled else found[name].distinct
+                found[name] = replace(found[name], sample=sample, distinct=many)
         found = self._unique(found, want)
         return FileProfile(self.source, self.view.rows, found, rows)
 
@@ -277,7 +283,7 @@ def _facts(column: str, kind: str) -> dict[str, str]:
         facts["low"] = f"min({column}) filter (isfinite({column}))"
         facts["high"] = f"max({column}) filter (isfinite({column}))"
         facts["odd"] = f"count_if(not isfinite({column}))"
-    elif group not in ("text", "bool"):
+    elif group != "text":
         facts["low"], facts["high"] = f"min({column})", f"max({column})"
     if kind == "TIMESTAMP_NS":
         facts["cut"] = f"count_if({column}::TIMESTAMP::TIMESTAMP_NS <> {column})"

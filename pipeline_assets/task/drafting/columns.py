@@ -1,7 +1,7 @@
 """Drafts the contract: type, nulls and stage of each column, with what was seen of its values as a comment."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -72,35 +72,41 @@ def unusable(column: ColumnProfile) -> str:
 
 
 def contract_columns(
-    train: FileProfile, predict: FileProfile | None, target: TargetProfile
+    train: FileProfile, predict: FileProfile | None, target: TargetProfile, bare: Mapping[str, str]
 ) -> tuple[DraftedColumn, ...]:
-    """The contract of one or two files: the train file's columns in order, then those that only predict files have."""
-    drafted = [_column(one, predict, target) for one in train.columns.values() if not unusable(one)]
+    """The contract of one or two files: the train file's columns in order, then those that only predict files have.
+
+    Args:
+        bare: each column as SQL, without quotes where it needs none.
+    """
+    drafted = [_column(one, predict, target, bare) for one in train.columns.values() if not unusable(one)]
     if predict is not None:
         rest = (one for name, one in predict.columns.items() if name not in train.columns and not unusable(one))
-        drafted += [_only_predict(one) for one in rest]
+        drafted += [_only_predict(one, bare) for one in rest]
     return tuple(drafted)
 
 
-def _column(column: ColumnProfile, predict: FileProfile | None, target: TargetProfile) -> DraftedColumn:
+def _column(
+    column: ColumnProfile, predict: FileProfile | None, target: TargetProfile, bare: Mapping[str, str]
+) -> DraftedColumn:
     other = predict.columns.get(column.name) if predict is not None else None
     kind, note = _common_type(column, other)
     stage: Stage | None = None
     comments = [note]
     if predict is None and column.name in target.columns:
         stage = "train"
-        comments.append("the target: unknown in files to predict; or no stage, if they have it")
+        comments.append("files to predict lack it; or no stage, if they have it")
     elif predict is not None and other is None:
         stage = "train"
     nullable = column.nulls > 0 or (other is not None and other.nulls > 0) or column.name in target.columns
     seen = [column] if other is None else [column, other]
-    comments += _seen(seen, kind)
+    comments += _seen(seen, kind, bare)
     return DraftedColumn(column.name, kind, nullable, stage, "; ".join(one for one in comments if one))
 
 
-def _only_predict(column: ColumnProfile) -> DraftedColumn:
+def _only_predict(column: ColumnProfile, bare: Mapping[str, str]) -> DraftedColumn:
     kind = contract_type(column.found) or column.found
-    return DraftedColumn(column.name, kind, column.nulls > 0, "predict", "; ".join(_seen([column], kind)))
+    return DraftedColumn(column.name, kind, column.nulls > 0, "predict", "; ".join(_seen([column], kind, bare)))
 
 
 def _common_type(train: ColumnProfile, predict: ColumnProfile | None) -> tuple[str, str]:
@@ -137,7 +143,7 @@ def _fits_float(*columns: ColumnProfile) -> bool:
     )
 
 
-def _seen(columns: Iterable[ColumnProfile], kind: str) -> list[str]:
+def _seen(columns: Iterable[ColumnProfile], kind: str, bare: Mapping[str, str]) -> list[str]:
     """What was seen, in all files together; the rule is as it would stand in the YAML."""
     some = list(columns)
     first = some[0]
@@ -152,7 +158,7 @@ def _seen(columns: Iterable[ColumnProfile], kind: str) -> list[str]:
     known = [one for one in some if one.low is not None]
     if known and first.family != "bool" and first.family in (*NUMBERS, *MOMENTS, "time"):
         low, high = min(one.low for one in known), max(one.high for one in known)
-        name = first.name if first.name.isidentifier() and first.name.isascii() else sql.name(first.name)
+        name = bare[first.name]
         rule = f"{name} between {_literal(_rounded(low, up=False))} and {_literal(_rounded(high, up=True))}"
         said.append(f"always {shown(low)}" if low == high else f"check: {scalar(rule, in_flow=True)}")
     elif kind == "string":
@@ -162,7 +168,7 @@ def _seen(columns: Iterable[ColumnProfile], kind: str) -> list[str]:
 
 def _texts(column: ColumnProfile) -> list[str]:
     if not column.values:
-        return [f"about {min(column.distinct, column.filled):,} texts"] if column.distinct else []
+        return [f"about {column.distinct:,} texts"] if column.distinct else []
     values = [value for value, _ in column.values]
     if len(values) <= _ALLOWED and sum(len(value) for value in values) < 70 and all(map(str.isprintable, values)):  # noqa: PLR2004
         return [f"allowed: {listed(sorted(values))}"]
@@ -184,4 +190,6 @@ def _literal(value: Any) -> str:
         return sql.text(str(value))
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_IN_FLOAT64:
+        return str(int(value))
     return sql.literal(value)

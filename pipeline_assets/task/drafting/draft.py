@@ -7,11 +7,12 @@ from typing import Any
 from pipeline_assets.errors import TaskError
 from pipeline_assets.task import sql
 from pipeline_assets.task.drafting.columns import DraftedColumn, contract_columns, unusable
-from pipeline_assets.task.drafting.profile import FileProfile, TargetProfile
+from pipeline_assets.task.drafting.profile import FileProfile, TargetProfile, contract_type
 from pipeline_assets.task.drafting.roles import DraftedFeature, Names, Role, Setting, guess_role
 from pipeline_assets.task.drafting.rows import KeyGuess, SplitGuess, guess_key, guess_split
 from pipeline_assets.task.drafting.scalars import aligned, comment_lines, listed, scalar, with_comment
 from pipeline_assets.task.drafting.target import TargetGuess
+from pipeline_assets.task.drafting.words import shown
 from pipeline_assets.task.expressions import Expression, read_all
 from pipeline_assets.task.types import duckdb_type
 
@@ -26,6 +27,7 @@ class Draft:
         columns: of the contract.
         features: with the column of each.
         left_out: why columns are no features, by name.
+        bare: each column as SQL, without quotes where it needs none.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Draft:
     columns: tuple[DraftedColumn, ...]
     features: tuple[tuple[str, DraftedFeature], ...]
     left_out: Mapping[str, str]
+    bare: Mapping[str, str]
 
 
 def draft(
@@ -63,12 +66,13 @@ def draft(
     Raises:
         TaskError: no column is left to learn from.
     """
-    columns = contract_columns(train, predict, target)
+    bare = _bare(train, predict)
+    columns = contract_columns(train, predict, target, bare)
     both = {column.name for column in columns if column.stage is None and column.name not in target.columns}
     known = {name: column for name, column in train.columns.items() if name in both}
     key = guess_key(column for column in known.values() if predict is None or predict.columns[column.name].nulls == 0)
     split = guess_split(known, target.profile.filled)
-    setting = Setting(guess.classes, target.expression, key.columns, split.column, train.sampled)
+    setting = Setting(guess.classes, shown(target.expression), key.columns, split.column, train.sampled)
     features: list[tuple[str, DraftedFeature]] = []
     left_out = {
         name: f"{reason}; not in the contract either, the output has it all the same"
@@ -88,7 +92,7 @@ def draft(
             file=train.source,
             found="; ".join(f"{column}: {reason}" for column, reason in list(left_out.items())[:10]),
         )
-    return Draft(name, command, train, predict, target, guess, key, split, columns, tuple(features), left_out)
+    return Draft(name, command, train, predict, target, guess, key, split, columns, tuple(features), left_out, bare)
 
 
 def _role(column: DraftedColumn, train: FileProfile, target: TargetProfile, setting: Setting) -> Role:
@@ -105,21 +109,22 @@ def _renamed(feature: DraftedFeature, names: Names) -> DraftedFeature:
 
 def text(draft: Draft) -> str:
     """The ``defs.yaml``."""
-    bare = _bare({column.name: duckdb_type(column.type) for column in draft.columns})
     parts = [
         _head(draft),
         _key_lines(draft.key),
         _contract_lines(draft),
-        _target_lines(draft, bare),
-        _feature_lines(draft, bare),
+        _target_lines(draft),
+        _feature_lines(draft),
         _training_lines(draft.split),
         _output_lines(),
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def _bare(types: Mapping[str, str]) -> dict[str, str]:
+def _bare(*files: FileProfile | None) -> dict[str, str]:
     """Each column as SQL: without quotes where DuckDB then reads the column and nothing else."""
+    columns = (column for file in files if file is not None for column in file.columns.values())
+    types = {column.name: duckdb_type(kind) for column in columns if (kind := contract_type(column.found))}
     found = read_all(list(types), types)
     return {
         name: name if name.isidentifier() and isinstance(one, Expression) and one.columns == (name,) else sql.name(name)
@@ -163,8 +168,8 @@ def _contract_lines(draft: Draft) -> list[str]:
     return [*comment_lines(intro, "  "), "  columns:", *aligned((column.line for column in draft.columns), "    ")]
 
 
-def _target_lines(draft: Draft, bare: Mapping[str, str]) -> list[str]:
-    guess = draft.guess
+def _target_lines(draft: Draft) -> list[str]:
+    guess, bare = draft.guess, draft.bare
     expression = guess.expression
     if draft.target.columns == (expression,):
         expression = bare[expression]
@@ -182,14 +187,14 @@ def _target_lines(draft: Draft, bare: Mapping[str, str]) -> list[str]:
     return [*(line for note in notes for line in comment_lines(note, "  ")), "  target:", *aligned(pairs, "    ")]
 
 
-def _feature_lines(draft: Draft, bare: Mapping[str, str]) -> list[str]:
+def _feature_lines(draft: Draft) -> list[str]:
     lines = ["  features:"]
     for group in ("numeric", "categorical"):
         pairs: list[tuple[str, Any]] = [(column, each) for column, each in draft.features if each.group == group]
         if pairs:
             lines.append(f"    {group}:")
             rows = (
-                (scalar(each.name), scalar(each.expression.replace("{}", bare[column])), each.comment)
+                (scalar(each.name), scalar(each.expression.replace("{}", draft.bare[column])), each.comment)
                 for column, each in pairs
             )
             lines += aligned(rows, "      ")

@@ -65,15 +65,17 @@ class Signal:
         by_value: by the mean of the target of each value.
         ordered: by the mean of the target of neighbouring values together; nothing of it is left where the order of
             the values means nothing. 0 for text.
+        finely: as ``ordered``, with fewer values together.
     """
 
     by_value: float = 0.0
     ordered: float = 0.0
+    finely: float = 0.0
 
     @property
     def best(self) -> float:
-        """The larger of the two."""
-        return max(self.by_value, self.ordered)
+        """The largest of them."""
+        return max(self.by_value, self.ordered, self.finely)
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ class ColumnProfile:
         found: the DuckDB type.
         rows: of the file.
         nulls: of them null.
-        distinct: values, about; ``None`` where they were not counted.
+        distinct: values, exactly where the sample has all rows or ``values`` lists them, else within some percent;
+            ``None`` where they were not counted.
         low, high: the smallest and the largest finite number or moment; ``None`` for other types.
         odd: values that are NaN or infinite.
         cut: values with digits below the microsecond, which the contract's type cannot hold.
@@ -147,12 +150,14 @@ class ColumnProfile:
     @property
     def constant(self) -> bool:
         """Whether every value is the same; nulls do not count."""
-        return self.distinct == 1
+        if self.family == "text":
+            return len(self.values) == 1
+        return self.low is not None and self.low == self.high and not self.odd
 
     @property
     def varied(self) -> float:
-        """Distinct values as a share of the rows that are not null, at most 1."""
-        return min(1.0, (self.distinct or 0) / self.filled) if self.filled else 0.0
+        """Distinct values as a share of the rows that are not null."""
+        return (self.distinct or 0) / self.filled if self.filled else 0.0
 
 
 @dataclass(frozen=True)
@@ -191,3 +196,8 @@ class FileProfile:
     rows: int
     columns: Mapping[str, ColumnProfile]
     sampled: int = 0
+
+    @property
+    def types(self) -> dict[str, str]:
+        """DuckDB types by column."""
+        return {name: column.found for name, column in self.columns.items()}

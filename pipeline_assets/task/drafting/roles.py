@@ -13,7 +13,7 @@ Group = Literal["numeric", "categorical"]
 # A column that alone tells so much of the target is known only once the target is.
 LEAKS = {True: 0.97, False: 0.999}  # by whether the target is of classes
 # One that tells so much is worth a look.
-_STRONG = 0.7
+_STRONG = {True: 0.8, False: 0.9}
 # Values in whose order less than this share of what they tell is left are names.
 _NAMES = 0.7
 # What a column tells must be more than chance: at least this, and more than 1 / square root of the sample.
@@ -29,10 +29,13 @@ _CODE_WORDS = (
     "id", "code", "zip", "postal", "postcode", "type", "kind", "class", "category", "cat", "segment", "region",
     "branch", "store", "shop", "sku", "channel", "ид", "код", "индекс", "тип", "вид", "категория", "регион",
 )  # fmt: skip
-ID_WORDS = (
-    "id", "ids", "key", "uuid", "guid", "pk", "index", "idx", "number", "no", "nr", "num", "rownum", "row", "hash",
-    "code", "serial", "unnamed", "ид", "номер", "ключ", "код", "индекс",
+KEY_WORDS = (
+    "id", "ids", "key", "uuid", "guid", "pk", "number", "no", "nr", "num", "hash", "code", "serial",
+    "ид", "номер", "ключ", "код",
 )  # fmt: skip
+_ID_WORDS = (*KEY_WORDS, "index", "idx", "rownum", "row", "unnamed", "индекс")
+BIRTH_WORDS = ("birth", "birthday", "birthdate", "dob", "born", "рождения")
+SORTED = 0.99  # share of neighbouring rows that do not fall, from which a column is taken for the file's order
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,8 @@ def guess_role(column: ColumnProfile, setting: Setting) -> Role:
     if sample is not None and sample.signal.best >= LEAKS[setting.classes]:
         told = percent(sample.signal.best)
         why = (
-            f"it tells {told} of {setting.target} alone, as columns do that are known only afterwards; make it a"
-            " feature if it is known before"
+            f"tells {told} of {setting.target} alone, as what is known only afterwards does; or a feature, if it is"
+            " known beforehand"
         )
         return Role(left_out=why, leaks=True)
     by_family: Mapping[str, Callable[[ColumnProfile, Sample, Setting], Role]] = {
@@ -131,10 +134,9 @@ def _one(column: ColumnProfile, group: Group, comment: str, expression: str = "{
 
 
 def _strong(sample: Sample, setting: Setting) -> str:
-    if sample.signal.best < _STRONG:
+    if sample.signal.best < _STRONG[setting.classes]:
         return ""
-    told = percent(sample.signal.best)
-    return f"; tells {told} of {setting.target} alone: leave it out if it is known only afterwards"
+    return f"; tells {percent(sample.signal.best)} of {setting.target} alone: is it known beforehand?"
 
 
 def _number(column: ColumnProfile, sample: Sample, setting: Setting) -> Role:
@@ -158,7 +160,7 @@ def _identifies(column: ColumnProfile, sample: Sample) -> str:
     """Why a column is taken for the row's own name; empty if it is not."""
     if sample.rising and column.varied > _NEARLY_UNIQUE:
         return "rises from row to row and never repeats: it counts the rows; or numeric"
-    if column.varied > _NEARLY_UNIQUE and has_word(column.name, ID_WORDS):
+    if column.varied > _NEARLY_UNIQUE and has_word(column.name, _ID_WORDS):
         return f"an identifier by its name, and {percent(column.varied)} of its values are different; or numeric"
     return ""
 
@@ -230,11 +232,14 @@ def _no_category(column: ColumnProfile, sample: Sample, setting: Setting) -> str
 
 def _moment(column: ColumnProfile, sample: Sample, setting: Setting) -> Role:
     span = _days(column)
+    if has_word(column.name, BIRTH_WORDS):
+        return _moment_parts(column, "{}", clock=False, days=True, weeks=False, years=False)
+    in_order = setting.split_by is not None and sample.sorted >= SORTED
     return _moment_parts(
         column,
         "{}",
         clock=sample.clock,
-        days=column.name != setting.split_by,
+        days=column.name != setting.split_by and not in_order,
         weeks=span is None or span >= _DAYS_OF_WEEKS,
         years=span is not None and span >= _DAYS_OF_YEARS,
     )
@@ -258,11 +263,11 @@ def _moment_parts(column: ColumnProfile, moment: str, *, clock: bool, days: bool
         comment = "1 is Monday, 7 is Sunday; or leave it out"
         features.append(DraftedFeature(f"{name}_weekday", "numeric", f"isodow({moment})", comment))
     if years:
-        comment = "two years or more were seen, so that a month is no date; or leave it out"
+        comment = "two years or more were seen, so a month is no date; or leave it out"
         features.append(DraftedFeature(f"{name}_month", "numeric", f"month({moment})", comment))
     if days:
-        date = moment if column.family == "date" else f"{moment}::DATE" if moment == "{}" else f"cast({moment} as DATE)"
-        comment = "days since 2000; leave it out if all rows to come are later than those learned"
+        date = moment if column.family == "date" or moment.endswith("as DATE)") else f"cast({moment} as DATE)"
+        comment = "days since 2000; or leave it out, if all rows to come are later"
         features.append(
             DraftedFeature(f"{name}_days", "numeric", f"date_diff('day', DATE '2000-01-01', {date})", comment)
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline_assets.task.drafting.profile import MOMENTS, ColumnProfile
-from pipeline_assets.task.drafting.roles import ID_WORDS
+from pipeline_assets.task.drafting.roles import BIRTH_WORDS, KEY_WORDS, SORTED
 from pipeline_assets.task.drafting.words import has_word, words
 
 # Below so many labelled rows one part of them judges badly, and each row should judge once.
@@ -13,14 +13,13 @@ FOLDS_BELOW = 3_000
 SMALL_SPLIT: Literal["share", "folds"] = "share"
 
 _TIMES = 20  # different moments that a split by time needs
-_SORTED = 0.99
 _TIME_WORDS = (
     "date", "time", "timestamp", "ts", "dt", "day", "datetime", "created", "at", "moment", "when", "hour", "month",
     "дата", "время", "день", "момент",
 )  # fmt: skip
 _OTHER_TIMES = (
-    "birth", "birthday", "birthdate", "dob", "born", "expiry", "expires", "expiration", "due", "end", "valid", "until",
-    "deadline", "рождения", "окончания", "истечения",
+    *BIRTH_WORDS, "expiry", "expires", "expiration", "due", "end", "valid", "until", "deadline", "окончания",
+    "истечения",
 )  # fmt: skip
 
 
@@ -43,7 +42,7 @@ class SplitGuess:
 
 def may_be_key(column: ColumnProfile) -> bool:
     """Whether it is worth the effort to look whether a column is unique."""
-    if column.nulls or column.family not in ("integer", "text") or not has_word(column.name, ID_WORDS):
+    if column.nulls or column.family not in ("integer", "text") or not has_word(column.name, KEY_WORDS):
         return False
     return column.varied > 0.8  # noqa: PLR2004 - counted by a sketch that errs by some percent
 
@@ -89,4 +88,4 @@ def _is_time(column: ColumnProfile) -> bool:
 
 
 def _is_sorted(column: ColumnProfile) -> bool:
-    return column.sample is not None and column.sample.sorted >= _SORTED
+    return column.sample is not None and column.sample.sorted >= SORTED

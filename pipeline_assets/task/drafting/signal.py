@@ -76,13 +76,12 @@ def of_numbers(values: Floats, target: Floats) -> Signal:
     if len(known) <= _FEW:
         width = 2 if len(known) < 9 else 3  # noqa: PLR2004
         merged = ((codes + shift) // width for shift in range(width))
-        ordered = max(explained(_with_missing(each, missing, len(known) + 1), target) for each in merged)
-    else:
-        ordered = max(
-            explained(_with_missing(_quantiles(values[~missing], many), missing, many + 1), target)
-            for many in (_QUANTILES, _FINE_QUANTILES)
-        )
-    return Signal(by_value, ordered)
+        return Signal(by_value, max(explained(_with_missing(each, missing, len(known) + 1), target) for each in merged))
+    ordered, finely = (
+        explained(_with_missing(_quantiles(values[~missing], many), missing, many + 1), target)
+        for many in (_QUANTILES, _FINE_QUANTILES)
+    )
+    return Signal(by_value, ordered, finely)
 
 
 def _quantiles(values: Floats, many: int) -> Codes:
