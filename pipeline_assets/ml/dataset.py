@@ -1,6 +1,6 @@
 """Arrow record batches as pandas frames for models: strings as category codes, numbers without copies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,22 +25,26 @@ class LabelledRows:
 
     Attributes:
         features: one column per feature, as :func:`scoring_frame` makes them.
-        label: one value per row; int8, 0 or 1, for the kind ``binary``.
+        label: one value per row: int8, 0 or 1, for the kind ``binary``; int32 codes into ``classes`` for
+            ``multiclass``; float64 for ``regression``.
         split_hash: int64 in [0, 2**53), one value per row: a hash of the row's key, or of its address without a key.
         split_by: the values by which a split by time orders rows, one per row; ``None`` where the task has none.
+        classes: for ``multiclass``, the labels of the whole batch in order, also those that none of these rows has.
     """
 
     features: "pd.DataFrame"
     label: NDArray[Any]
     split_hash: NDArray[np.int64]
     split_by: pa.ChunkedArray | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)
 
     def take(self, rows: NDArray[np.int64]) -> "LabelledRows":
         """The rows at these positions."""
-        return LabelledRows(
+        return replace(
+            self,
             features=self.features.iloc[rows],
             label=self.label[rows],
             split_hash=self.split_hash[rows],
@@ -108,13 +112,24 @@ def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFram
     empty = _coded(pa.RecordBatch.from_pylist([], stream.schema).select(wanted), features)
     table = pa.Table.from_batches(batches, empty.schema).unify_dictionaries()
     table = _by_row_number(table, number)
+    labels, classes = _labels(table.column(label))
     rows = LabelledRows(
         features=scoring_frame(table, features),
-        label=table.column(label).to_numpy(),
+        label=labels,
         split_hash=table.column(SPLIT_HASH).to_numpy(),
         split_by=table.column(split_by) if by_time else None,
+        classes=classes,
     )
     return TrainingFrame(rows=rows, unlabelled=unlabelled)
+
+
+def _labels(column: pa.ChunkedArray) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """The labels as numbers; of labels that are text, codes into their sorted distinct values, which come second."""
+    if not _is_text(column.type):
+        return column.to_numpy(), ()
+    classes = pc.unique(column).cast(pa.string()).sort()
+    codes = pc.index_in(column.cast(pa.string()), value_set=classes)
+    return codes.to_numpy().astype(np.int32), tuple(classes.to_pylist())
 
 
 def _by_row_number(table: pa.Table, number: str) -> pa.Table:

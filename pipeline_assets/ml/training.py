@@ -1,14 +1,15 @@
 """One training: makes a model from labelled rows, evaluated on rows that neither fitted it nor stopped its fit."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError, located
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
-from pipeline_assets.ml.kinds.base import Kind, kind_of
+from pipeline_assets.ml.kinds.base import Kind, kind_of, predict
+from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.split import SIDES, STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
 from pipeline_assets.task.spec import TaskSpec
@@ -24,7 +25,7 @@ class Trained:
         refitted: whether ``model`` is a refit.
         split: the rule that divided the rows.
         validation: the rows that evaluated ``fit``.
-        prediction: of ``fit.model``, one value per validation row.
+        prediction: of ``fit.model``, one entry per validation row.
         metrics: on the validation rows, every metric of the kind.
         baseline: the same metrics of a prediction that knows only the labels of the training rows.
         details: more numbers of the kind.
@@ -39,7 +40,7 @@ class Trained:
     refitted: bool
     split: SplitRule
     validation: LabelledRows
-    prediction: NDArray[np.float64]
+    prediction: Prediction
     metrics: dict[str, float]
     baseline: dict[str, float]
     details: dict[str, float]
@@ -85,21 +86,22 @@ def train(
         )
     _check_labels(task, kind, rows, "labelled")
     with located({"task": task.name}):
-        rule = split_rule(rows, task, kind.strata(rows.label), batch=batch, sha256=sha256)
+        rule = split_rule(rows, task, kind.strata(rows), batch=batch, sha256=sha256)
     training, stopping, validation = _sides(task, kind, rows, rule)
     package = trainer(task.training.package)
-    fit = package.fit(task, training, stopping, on_progress)
-    prediction = fit.model.predict(validation.features)
+    learned = partial(kind.learned, task.target)
+    fit = package.fit(task, learned(training), learned(stopping), on_progress)
+    prediction = predict(task, fit.model, validation.features)
     return Trained(
         fit=fit,
-        model=package.refit(task, rows, fit) if task.training.refit else fit.model,
+        model=package.refit(task, learned(rows), fit) if task.training.refit else fit.model,
         refitted=task.training.refit,
         split=rule,
         validation=validation,
         prediction=prediction,
-        metrics=kind.evaluate(validation.label, prediction),
-        baseline=kind.evaluate(validation.label, kind.baseline(training.label, len(validation))),
-        details=kind.details(validation.label, prediction),
+        metrics=kind.evaluate(validation, prediction),
+        baseline=kind.evaluate(validation, kind.baseline(training, len(validation))),
+        details=kind.details(validation, prediction),
         training_rows=len(training),
         stopping_rows=len(stopping),
         unlabelled=frame.unlabelled,
@@ -110,7 +112,7 @@ def train(
 def validation_rows(task: TaskSpec, frame: TrainingFrame, rule: SplitRule) -> LabelledRows:
     """The validation rows of a version, found in its batch by its rule."""
     rows = frame.rows
-    return rows.take(np.flatnonzero(rule.side_of(rows, kind_of(task).strata(rows.label)) == VALIDATION))
+    return rows.take(np.flatnonzero(rule.side_of(rows, kind_of(task).strata(rows)) == VALIDATION))
 
 
 def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows) -> dict[str, float]:
@@ -119,11 +121,11 @@ def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows) -> dict[str
     Raises:
         DataError: the rows cannot evaluate a model.
     """
-    return kind_of(task).evaluate(rows.label, model.predict(rows.features))
+    return kind_of(task).evaluate(rows, predict(task, model, rows.features))
 
 
 def _sides(task: TaskSpec, kind: Kind, rows: LabelledRows, rule: SplitRule) -> list[LabelledRows]:
-    side = rule.side_of(rows, kind.strata(rows.label))
+    side = rule.side_of(rows, kind.strata(rows))
     sides = [rows.take(np.flatnonzero(side == which)) for which in (TRAINING, STOPPING, VALIDATION)]
     for name, part in zip(SIDES, sides, strict=True):
         _check_labels(task, kind, part, name)
@@ -131,7 +133,7 @@ def _sides(task: TaskSpec, kind: Kind, rows: LabelledRows, rule: SplitRule) -> l
 
 
 def _check_labels(task: TaskSpec, kind: Kind, rows: LabelledRows, which: str) -> None:
-    problem: Any = kind.label_problem(rows.label)
+    problem: Any = kind.label_problem(rows)
     if problem:
         raise DataError(
             f"the {which} rows do not have the labels that the kind {kind.name} needs",

@@ -64,7 +64,7 @@ def _content(task: "TaskSpec", which: Slice) -> Any:
         ]
     if which == "target":
         types = {name: duckdb_type(each.type) for name, each in task.columns_of("train").items()}
-        target = task.target.model_dump(exclude={"description", "expression"})
+        target = task.target.model_dump(exclude={"description", "expression"}, exclude_none=True)
         label = read_named({"target": task.target.expression}, types)["target"]
         return [task.target.expression.strip(), {column: types[column] for column in label.columns}, target]
     rests_on = [fingerprint(task, "features"), fingerprint(task, "target")]

@@ -31,7 +31,7 @@ class KindTerms(Protocol):
         label_type: DuckDB type that the target's value is cast to.
         score_types: DuckDB types of the score columns by name, in order.
         score_descriptions: the meaning of each score column.
-        metrics: by name, whether greater is better.
+        metrics: by name, whether greater is better; the first is the default.
     """
 
     name: str
@@ -95,6 +95,14 @@ def find(plugin: Plugin, name: str) -> Any:
 def kind(name: str) -> KindTerms:
     """The kind of target with a name; see :func:`find`."""
     return cast("KindTerms", find("kind", name))
+
+
+def first_metric(name: str) -> str:
+    """The kind's first metric, which a task that names none has; empty for an unknown kind."""
+    try:
+        return next(iter(kind(name).metrics))
+    except TaskError:  # the check of the whole task says what is wrong with the kind
+        return ""
 
 
 def trainer(name: str) -> TrainerTerms:

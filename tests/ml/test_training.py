@@ -32,14 +32,14 @@ def test_the_same_rows_give_the_same_model_whatever_their_order_and_batches() ->
     first = trainable.trained()
     shuffled = trainable.table().take(np.random.default_rng(1).permutation(trainable.ROWS))
     again = train(trainable.task(), training_frame(trainable.stream(shuffled, batch=77), trainable.task()))
-    np.testing.assert_array_equal(again.prediction, first.prediction)
+    np.testing.assert_array_equal(again.prediction.output, first.prediction.output)
     assert again.metrics == first.metrics
     assert again.fit.curves == first.fit.curves
 
 
 def test_a_seed_makes_another_model() -> None:
     other = trainable.task(training=trainable.training(seed=5))
-    assert train(other, trainable.frame()).prediction.tolist() != trainable.trained().prediction.tolist()
+    assert train(other, trainable.frame()).prediction.output.tolist() != trainable.trained().prediction.output.tolist()
 
 
 def test_a_split_by_share_needs_no_order() -> None:
@@ -96,7 +96,7 @@ def test_rows_that_evaluate_neither_fit_nor_stop_the_model() -> None:
     labels = trainable.table().column("label")
     turned = pc.if_else(late, pc.subtract(pa.scalar(1, pa.int8()), labels), labels)
     other = train(trainable.task(), trainable.frame(with_labels(turned)))
-    np.testing.assert_array_equal(other.prediction, made.prediction)
+    np.testing.assert_array_equal(other.prediction.output, made.prediction.output)
     assert other.fit.curves == made.fit.curves
     assert other.metrics["roc_auc"] == pytest.approx(1 - made.metrics["roc_auc"])
 

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, Progress
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
 from pipeline_assets.ml.trainers.catboost_parameters import ITERATIONS, LEARNING_RATES, problems
 from pipeline_assets.task.spec import TaskSpec
 
@@ -33,7 +32,6 @@ _EVAL_METRIC = {
 }
 _DEFAULT_EVAL_METRIC = "Logloss"
 _SIDES = {"learn": "training", "validation": "stopping"}
-_FILE = "model.cbm"
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,15 @@ class CatBoostModel:
     native: "CatBoostClassifier"
     package: str = "catboost"
     flavor: str = "catboost"
+    classes: tuple[str, ...] = ()
+    save_options: Mapping[str, Any] = field(default_factory=dict)
+    explains: bool = True
 
     def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
         """Probability of label 1, one value per row."""
         return np.ascontiguousarray(self.native.predict_proba(frame)[:, 1])
 
-    def contributions(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
+    def contributions(self, frame: "pd.DataFrame", of: int = 0) -> NDArray[np.float64]:  # noqa: ARG002 - every model's signature
         """Exact SHAP values in log-odds, shape (rows, features + 1), the base last (Lundberg et al. 2018)."""
         categorical = [self.native.feature_names_[index] for index in self.native.get_cat_feature_indices()]
         pool = _pool(frame, None, categorical)
@@ -136,19 +137,9 @@ class CatBoostTrainer:
             raise _cannot_learn(task, error) from error
         return CatBoostModel(model)
 
-    def restore(self, native: Any) -> CatBoostModel:
+    def restore(self, native: Any, classes: tuple[str, ...] = ()) -> CatBoostModel:
         """The model around a classifier that MLflow loaded."""
-        return CatBoostModel(native)
-
-    def save(self, model: FittedModel, folder: Path) -> None:
-        """Writes the model in CatBoost's own binary format."""
-        model.native.save_model(str(folder / _FILE))
-
-    def load(self, folder: Path) -> CatBoostModel:
-        """See :meth:`save`."""
-        import catboost
-
-        return CatBoostModel(catboost.CatBoostClassifier().load_model(str(folder / _FILE)))
+        return CatBoostModel(native, classes=classes)
 
 
 class _Reports:

@@ -259,6 +259,7 @@ def _save(model: FittedModel, path: Path, run_id: str, task: TaskSpec, trained: 
     flavor.save_model(
         model.native,
         str(path),
+        **model.save_options,
         mlflow_model=saved,
         signature=_signature(task),
         input_example=_example(task, trained),

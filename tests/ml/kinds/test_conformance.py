@@ -59,12 +59,12 @@ def test_a_task_of_the_kind_trains_and_is_scored(kind: Kind, name: str) -> None:
     assert [column.type for column in columns] == types
     assert all(isinstance(column, pa.Array) and column.null_count == 0 for column in columns)
     assert {len(column) for column in columns} == {len(made.validation)}
-    assert all(isinstance(value, float) for value in kind.details(made.validation.label, made.prediction).values())
+    assert all(isinstance(value, float) for value in kind.details(made.validation, made.prediction).values())
 
 
 def test_plots_are_small_pictures_and_always_the_same(kind: Kind, name: str) -> None:
     made = train(task_of(name), trainable.frame())
-    drawn, again = (kind.plots(made.validation.label, made.prediction, made.fit, "title") for _ in range(2))
+    drawn, again = (kind.plots(made.validation, made.prediction, made.fit, "title") for _ in range(2))
     assert drawn
     assert drawn == again
     for image in drawn.values():
@@ -73,13 +73,13 @@ def test_plots_are_small_pictures_and_always_the_same(kind: Kind, name: str) -> 
 
 
 def test_every_side_of_a_split_gets_each_stratum(kind: Kind) -> None:
-    label = trainable.frame().rows.label
-    assert kind.strata(label).shape == label.shape
-    assert kind.label_problem(label) is None
+    rows = trainable.frame().rows
+    assert kind.strata(rows).shape == rows.label.shape
+    assert kind.label_problem(rows) is None
 
 
 def test_rows_that_cannot_evaluate_are_told(kind: Kind) -> None:
-    assert kind.label_problem(np.array([], np.int8))
+    assert kind.label_problem(trainable.frame().rows.take(np.array([], np.int64)))
 
 
 def test_each_metric_has_a_direction(kind: Kind) -> None:

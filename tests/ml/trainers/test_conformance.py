@@ -1,5 +1,6 @@
 """What every trainer keeps to: the built-in ones, those of installed packages, and one by dotted path."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,13 @@ def test_an_unknown_parameter_is_named_when_the_task_is_loaded(package: str) -> 
         task_of(package, parameters={"itterations": 3})
 
 
-def test_a_model_comes_back_from_its_file_as_it_was(package: str, tmp_path: Path) -> None:
+def test_a_model_comes_back_from_mlflow_as_it_was(package: str, tmp_path: Path) -> None:
     found, _, fit = fitted(package)
-    found.save(fit.model, tmp_path)
+    flavor = importlib.import_module(f"mlflow.{found.flavor}")
+    flavor.save_model(fit.model.native, str(tmp_path / "model"), **fit.model.save_options)
+    restored = found.restore(flavor.load_model(str(tmp_path / "model")), fit.model.classes)
     rows = trainable.frame().rows.features
-    expected = fit.model.predict(rows)
-    np.testing.assert_array_equal(found.load(tmp_path).predict(rows), expected)
-    restored = found.restore(fit.model.native)
-    np.testing.assert_array_equal(restored.predict(rows), expected)
+    np.testing.assert_array_equal(restored.predict(rows), fit.model.predict(rows))
     assert restored.flavor == found.flavor
 
 

@@ -12,7 +12,7 @@ PLOTS = ("roc", "precision_recall", "calibration", "learning_curves", "importanc
 
 def draw() -> dict[str, bytes]:
     made = trainable.trained()
-    return plots.plots(made.validation.label, made.prediction, made.fit, "delays, январь")
+    return plots.plots(made.validation.label, made.prediction.output, made.fit, "delays, январь")
 
 
 @pytest.fixture(scope="module")
