@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from pipeline_assets.cli.commands import STAGES, task_names
 from pipeline_assets.cli.report import FAILED, refusals
 
 
@@ -52,6 +53,33 @@ def new(
         words += ["--kind", kind] if kind else []
         lines = write_task(Request(name, file, target, predict, kind, into, force=force, command=shlex.join(words)))
     click.echo("\n".join(lines))
+
+
+@task.command()
+@click.argument("name", shell_complete=task_names)
+@click.option("--against", "file", metavar="FILE", help="Parquet: a file, a folder of part files, or s3://bucket/key.")
+@click.option("--stage", type=click.Choice(STAGES), help="Of the file; by default its columns decide.")
+@click.pass_context
+def check(ctx: click.Context, *, name: str, file: str | None, stage: str | None) -> None:
+    """Say what a FILE would do under the contract of the task NAME, before anything runs.
+
+    Without a file, only the task's YAML is checked. Nothing is stored.
+
+    \b
+    Examples:
+      pipeline-assets task check bank
+      pipeline-assets task check bank --against june.parquet --stage predict
+
+    Exit codes: 0 a run would go through; 1 it would stop, and the report says why; 2 the task is broken, or a name
+    or a setting is wrong.
+    """  # noqa: D301 - click reads the backspace
+    with refusals():
+        from pipeline_assets.cli.check_task import check_task
+
+        whole, lines = check_task(name, file, stage)
+    click.echo("\n".join(lines))
+    if not whole:
+        ctx.exit(FAILED)
 
 
 @task.command("list")
