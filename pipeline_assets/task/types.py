@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.types as pat
@@ -31,7 +32,13 @@ _PLAIN: dict[str, tuple[pa.DataType, str]] = {
 }
 _SIZED = ("decimal(precision, scale)", "list<type>", "struct<name: type, ...>", "map<type, type>")
 _NAME_OF = {arrow: name for name, (arrow, _) in _PLAIN.items()}
-_ARROW_OF = {duckdb: arrow for arrow, duckdb in _PLAIN.values()}
+_ARROW_OF = {
+    **{duckdb: arrow for arrow, duckdb in _PLAIN.values()},
+    # These are only in files.
+    '"NULL"': pa.null(),
+    "UUID": pa.uuid(),
+    "JSON": pa.json_(),
+}
 # Types without a name in the contract, by the type of the same values that has one.
 _HELD_BY: dict[pa.DataType, pa.DataType] = {
     pa.null(): pa.string(),
@@ -48,10 +55,12 @@ _MAX_DECIMAL_DIGITS = 38
 # A quoted name, a bracket or another mark, or a word.
 _TOKEN = re.compile(r'\s*("(?:[^"]|"")*"|[<>(),:\[\]]|[^\s<>(),:\[\]"]+)\s*')
 _WORD = re.compile(r"\w+")
+_CACHED = 10_000  # types
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
+@lru_cache(_CACHED)
 def arrow_type(name: str) -> pa.DataType:
     """The Arrow type of a contract type such as ``int64``, ``decimal(12, 2)`` or ``list<struct<a: int64>>``.
 
@@ -85,19 +94,31 @@ def contract_name(duckdb_name: str) -> str:
     >>> contract_name("BIGINT"), contract_name("INTEGER[]"), contract_name("HUGEINT")
     ('int64', 'list<int32>', 'HUGEINT')
     """
-    tokens = _Tokens(duckdb_name)
-    try:
-        kind = _type_of_duckdb(tokens)
-        tokens.end()
-    except _TypeNameError:
-        return duckdb_name
-    return _name(kind)
+    kind = type_of_duckdb(duckdb_name)
+    return duckdb_name if kind is None or not all(map(_has_name, leaves(kind))) else _name(kind)
 
 
-def contract_type_of(kind: pa.DataType) -> str:
-    """The contract's type that holds every value of a parquet column, by the column's Arrow type.
+def leaves(kind: pa.DataType) -> Iterator[pa.DataType]:
+    """The types of the plain values within a type; the type itself if it is not nested."""
+    if not pat.is_nested(kind):
+        yield kind
+    for field in _fields(kind):
+        yield from leaves(field.type)
+
+
+def _has_name(kind: pa.DataType) -> bool:
+    return kind in _NAME_OF or pat.is_decimal(kind)
+
+
+def contract_type_of(kind: pa.DataType, *, nanoseconds: bool = False) -> str:
+    """The contract's type that holds the values of a parquet column, by the column's Arrow type.
 
     A column of nulls alone is ``string``; float16 is ``float32``, which holds its values exactly; a UUID is text.
+
+    Args:
+        kind: of the column.
+        nanoseconds: whether times of nanoseconds have digits below the microsecond. What pandas writes has none, and
+            types of microseconds are real moments in marts and take more functions in expressions.
 
     Raises:
         ValueError: the contract has no such type; the message says which type it is and what to write instead.
@@ -107,51 +128,78 @@ def contract_type_of(kind: pa.DataType) -> str:
     >>> contract_type_of(pa.map_(pa.string(), pa.float16()))
     'map<string, float32>'
     """
-    return _name(_held(kind))
+    return _name(_held(kind, "ns" if nanoseconds else "us"))
 
 
-def is_nested(name: str) -> bool:
-    """Whether a contract type is a list, a struct or a map."""
-    return bool(pat.is_nested(arrow_type(name)))
+@lru_cache(_CACHED)
+def type_of_duckdb(name: str) -> pa.DataType | None:
+    """The Arrow type of a DuckDB type; ``None`` where it is none of those that columns of files have.
+
+    >>> type_of_duckdb("STRUCT(a BIGINT[])"), type_of_duckdb("INTERVAL")
+    (StructType(struct<a: list<item: int64>>), None)
+    """
+    tokens = _Tokens(name)
+    try:
+        kind = _type_of_duckdb(tokens)
+        tokens.end()
+    except _TypeNameError:
+        return None
+    return kind
 
 
-def _held(kind: pa.DataType) -> pa.DataType:
-    """The Arrow type of the contract type that holds a parquet column's values."""
+def is_nested(duckdb_name: str) -> bool:
+    """Whether a DuckDB type is a list, a struct or a map.
+
+    >>> is_nested("DOUBLE[]"), is_nested("DOUBLE")
+    (True, False)
+    """
+    return duckdb_name.endswith("]") or duckdb_name.startswith(("STRUCT(", "MAP("))
+
+
+def _held(kind: pa.DataType, finest: str) -> pa.DataType:
+    """The Arrow type of the contract type that holds a parquet column's values.
+
+    Args:
+        kind: of the column.
+        finest: the unit of the times of nanoseconds, ``us`` or ``ns``.
+    """
     if isinstance(kind, pa.UuidType):
         return pa.string()
     if isinstance(kind, pa.BaseExtensionType):
-        return _held(kind.storage_type)
+        return _held(kind.storage_type, finest)
     if pat.is_dictionary(kind) or pat.is_run_end_encoded(kind):
-        return _held(kind.value_type)
+        return _held(kind.value_type, finest)
     if pat.is_decimal(kind):
         if kind.precision > _MAX_DECIMAL_DIGITS or not 0 <= kind.scale <= kind.precision:
             raise ValueError(f"{kind} has more digits than a decimal(38, scale); write it as text")
         return pa.decimal128(kind.precision, kind.scale)
     if pat.is_nested(kind):
-        return _held_nested(kind)
-    held = _held_plain(kind)
+        return _held_nested(kind, finest)
+    held = _held_plain(kind, finest)
     if held is None:
         instead = "a number of its unit" if pat.is_duration(kind) or pat.is_interval(kind) else "text"
         raise ValueError(f"the contract has no type for {kind}; write it as {instead}")
     return held
 
 
-def _held_nested(kind: pa.DataType) -> pa.DataType:
+def _held_nested(kind: pa.DataType, finest: str) -> pa.DataType:
     if pat.is_map(kind):
-        return pa.map_(_held(kind.key_type), _held(kind.item_type))
+        return pa.map_(_held(kind.key_type, finest), _held(kind.item_type, finest))
     if pat.is_struct(kind):
         names = [kind.field(place).name for place in range(kind.num_fields)]
         if not names or len({name.lower() for name in names}) < len(names) or "" in names:
             raise ValueError(f"{kind}: the fields of a struct need names that differ, whatever the case")
-        return pa.struct([pa.field(name, _held(kind.field(place).type)) for place, name in enumerate(names)])
+        return pa.struct([pa.field(name, _held(kind.field(place).type, finest)) for place, name in enumerate(names)])
     if pat.is_union(kind):
         raise ValueError(f"the contract has no type for {kind}; write it as a struct")
-    return pa.list_(_held(kind.value_type))
+    return pa.list_(_held(kind.value_type, finest))
 
 
-def _held_plain(kind: pa.DataType) -> pa.DataType | None:
+def _held_plain(kind: pa.DataType, finest: str) -> pa.DataType | None:
     if pat.is_timestamp(kind):
-        return pa.timestamp("ns" if kind.unit == "ns" else "us", "UTC" if kind.tz else None)
+        return pa.timestamp(finest if kind.unit == "ns" else "us", "UTC" if kind.tz else None)
+    if kind == pa.time64("ns"):
+        return pa.time64(finest)
     held = pa.binary() if pat.is_fixed_size_binary(kind) else _HELD_BY.get(kind, kind)
     return held if held in _NAME_OF else None
 

@@ -43,7 +43,7 @@ TYPES = st.recursive(
 @given(TYPES)
 def test_a_type_comes_back_from_arrow_and_from_duckdb(name: str) -> None:
     kind = arrow_type(name)
-    again = contract_type_of(kind)
+    again = contract_type_of(kind, nanoseconds=True)
     assert arrow_type(again) == kind
     assert contract_name(duckdb_type(name)) == again
     ((found,),) = duckdb.execute(f"select typeof(null::{duckdb_type(name)})").fetchall()
@@ -95,10 +95,10 @@ def test_a_wrong_type_is_told_what_is_wrong(name: str, said: str) -> None:
         (pa.binary_view(), "binary"),
         (pa.date64(), "date"),
         (pa.time32("s"), "time"),
-        (pa.time64("ns"), "time_ns"),
+        (pa.time64("ns"), "time"),
         (pa.timestamp("s"), "timestamp"),
         (pa.timestamp("ms", "Europe/Berlin"), "timestamptz"),
-        (pa.timestamp("ns", "Europe/Berlin"), "timestamptz_ns"),
+        (pa.timestamp("ns", "Europe/Berlin"), "timestamptz"),
         (pa.decimal32(5, 2), "decimal(5, 2)"),
         (pa.decimal256(38, 10), "decimal(38, 10)"),
         (pa.list_(pa.int8(), 2), "list<int8>"),
@@ -109,6 +109,12 @@ def test_a_wrong_type_is_told_what_is_wrong(name: str, said: str) -> None:
 )
 def test_every_parquet_type_has_a_contract_type(kind: pa.DataType, name: str) -> None:
     assert contract_type_of(kind) == name
+
+
+def test_times_with_digits_below_the_microsecond_have_types_of_their_own() -> None:
+    kinds = [pa.time64("ns"), pa.timestamp("ns"), pa.timestamp("ns", "Asia/Tokyo"), pa.list_(pa.timestamp("ns"))]
+    found = [contract_type_of(kind, nanoseconds=True) for kind in kinds]
+    assert found == ["time_ns", "timestamp_ns", "timestamptz_ns", "list<timestamp_ns>"]
 
 
 @pytest.mark.parametrize(
