@@ -201,8 +201,8 @@ def _column_rules(task: TaskSpec) -> Iterator[Problem]:
 def _allowed(columns: Mapping[str, Column]) -> Iterator[Problem]:
     for name, column in columns.items():
         if column.allowed is not None and is_nested(duckdb_type(column.type)):
-            why = f"a {column.type} has no list of values; write a check, as in len({sql.name(name)}) > 0"
-            yield Problem(("columns", name, "allowed"), why)
+            instead = f"write a check, as in len({sql.name(name)}) > 0"
+            yield Problem(("columns", name, "allowed"), f"a {column.type} has no list of values; {instead}")
             continue
         for value in column.allowed or ():
             why = _not_allowed(value, column.type)

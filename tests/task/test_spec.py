@@ -98,7 +98,7 @@ def test_all_problems_come_at_once() -> None:
         (
             {"columns": columns(Price={"type": "float64"})},
             ("columns", "Price"),
-            "leave one of them out of the contract",
+            "leave one of them out",
         ),
         ({"columns": columns(order_id={"type": "int64", "nullable": True})}, ("key",), "never null"),
         ({"columns": columns(order_id={"type": "list<int64>"})}, ("key",), "a key's column is one value"),
