@@ -32,7 +32,7 @@ _SIMPLE: dict[pa.DataType, str] = {
     pa.time32("s"): "time without time zone",
     pa.time32("ms"): "time without time zone",
     pa.time64("us"): "time without time zone",
-    pa.time64("ns"): "time without time zone",
+    pa.time64("ns"): "text",
 }
 _INTEGER_DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
 _FLOATS = ("real", "double precision")
@@ -90,9 +90,9 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 def sql_type(kind: pa.DataType) -> str | None:
     """The SQL type that holds every value of an Arrow type.
 
-    Unsigned integers take the next wider signed type, 64 bits of them ``numeric(20,0)``. Nanoseconds are a
-    ``time`` or ``timestamp`` of microseconds: values that do not fit are refused on the way. An instant (a
-    timestamp with a zone) stays the instant; which zone it was written in is not kept.
+    Unsigned integers take the next wider signed type, 64 bits of them ``numeric(20,0)``. Times of nanoseconds, which
+    PostgreSQL has none of, are text that sorts as they do. An instant (a timestamp with a zone) stays the instant;
+    which zone it was written in is not kept.
 
     Returns:
         ``None`` for Arrow's null type, which any column holds.
@@ -111,7 +111,7 @@ def sql_type(kind: pa.DataType) -> str | None:
     if pat.is_fixed_size_binary(kind):
         return "bytea"
     if pat.is_timestamp(kind):
-        return f"timestamp {'with' if kind.tz else 'without'} time zone"
+        return "text" if kind.unit == "ns" else f"timestamp {'with' if kind.tz else 'without'} time zone"
     if pat.is_decimal(kind):
         # Before PostgreSQL 15, a scale is between 0 and the precision.
         scale = max(kind.scale, 0)

@@ -26,7 +26,7 @@ from pipeline_assets.stores.marts.sql_types import arrow_type, common_type, is_n
         (pa.uuid(), "bytea"),
         (pa.date64(), "date"),
         (pa.time32("s"), "time without time zone"),
-        (pa.timestamp("ns"), "timestamp without time zone"),
+        (pa.timestamp("ns"), "text"),
         (pa.timestamp("s", "Europe/Moscow"), "timestamp with time zone"),
         (pa.list_(pa.int8()), "json"),
         (pa.struct([("a", pa.int8())]), "json"),
