@@ -91,6 +91,8 @@ def _storable(column: pa.Array, refuse: _Refuse) -> pa.Array:
     """The column in a type whose CSV rendering PostgreSQL reads back exactly."""
     column = plain(column)
     kind = column.type
+    if is_nested(kind):
+        return _text(_json(column, refuse), refuse)
     if sql_type(kind) == "text":
         return iso_texts(column, between=" ") if pat.is_temporal(kind) else _text(column, refuse)
     if pat.is_floating(kind) and not pat.is_float64(kind):
@@ -101,8 +103,6 @@ def _storable(column: pa.Array, refuse: _Refuse) -> pa.Array:
         return _moment(column, refuse)
     if sql_type(kind) == "bytea":
         return _hex(column, refuse)
-    if is_nested(kind):
-        return _text(_json(column, refuse), refuse)
     return column
 
 

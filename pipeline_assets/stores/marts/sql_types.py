@@ -92,7 +92,8 @@ def sql_type(kind: pa.DataType) -> str | None:
 
     Unsigned integers take the next wider signed type, 64 bits of them ``numeric(20,0)``. Times of nanoseconds, which
     PostgreSQL has none of, are text that sorts as they do. An instant (a timestamp with a zone) stays the instant;
-    which zone it was written in is not kept.
+    which zone it was written in is not kept. Nested values are JSON text: a ``json`` column cannot be compared, ordered
+    or grouped by.
 
     Returns:
         ``None`` for Arrow's null type, which any column holds.
@@ -101,7 +102,7 @@ def sql_type(kind: pa.DataType) -> str | None:
         ValueError: no SQL type holds it.
 
     >>> sql_type(pa.uint32()), sql_type(pa.decimal128(12, 2)), sql_type(pa.list_(pa.int8()))
-    ('bigint', 'numeric(12,2)', 'json')
+    ('bigint', 'numeric(12,2)', 'text')
     """
     kind = plain_type(kind)
     if kind in _SIMPLE:
@@ -117,7 +118,7 @@ def sql_type(kind: pa.DataType) -> str | None:
         scale = max(kind.scale, 0)
         return f"numeric({max(kind.precision - min(kind.scale, 0), scale)},{scale})"
     if is_nested(kind):
-        return "json"
+        return "text"
     raise ValueError(f"no SQL type holds {kind}")
 
 
