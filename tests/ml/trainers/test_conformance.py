@@ -137,9 +137,11 @@ def test_rows_that_weigh_more_count_more(pair: tuple[str, str]) -> None:
     high = np.quantile(training.label, 0.7)
 
     def of_high_labels(factor: float) -> np.ndarray[Any, np.dtype[np.float64]]:
-        heavy = [replace(rows, weight=np.where(rows.label >= high, factor, 1.0)) for rows in (training, stopping)]
-        again = found.fit(task, *heavy)
-        refitted = found.refit(task, heavy[0], again)
+        learned, stopped_on = (
+            replace(rows, weight=np.where(rows.label >= high, factor, 1.0)) for rows in (training, stopping)
+        )
+        again = found.fit(task, learned, stopped_on)
+        refitted = found.refit(task, learned, again)
         np.testing.assert_allclose(
             refitted.predict(stopping.features), again.model.predict(stopping.features), atol=1e-9
         )
