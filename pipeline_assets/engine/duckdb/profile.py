@@ -1,5 +1,6 @@
 """Looks at a file before there is a task for it: facts of each column from one flat pass, and from a bounded sample."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from pipeline_assets.task.drafting.profile import (
     NUMBERS,
     ColumnProfile,
     FileProfile,
+    Sample,
     TargetProfile,
     contract_type,
     family,
@@ -42,6 +44,7 @@ _SAMPLED_CELLS = 10_000_000
 _SPREAD, _RANGE = 2_654_435_761, 2**32
 _COUNTED = 200  # texts with about so many values have them counted
 _COUNTED_TARGET = 2_000
+_SKETCH_ERRS = 1.2
 _TEXT = 300  # characters of a text that the sample keeps
 _ORDER_ROWS, _ORDER_COLUMNS = 20_000, 30
 _KEYS = 3  # columns that are looked at for repeated values
@@ -124,7 +127,7 @@ class Profiler:
         for few in _parts(texts.items()):
             (row,) = self._ask(f"select {', '.join(f'histogram({column}::VARCHAR)' for column, _ in few)} from raw")
             for (_, name), counts in zip(few, row, strict=True):
-                found[name] = replace(found[name], values=_most_first(counts.items()), distinct=len(counts))
+                found[name] = replace(found[name], values=_most_first(counts.items()), distinct=len(counts), exact=True)
         return found
 
     def target(self, want: Wanted) -> TargetProfile:
@@ -136,11 +139,10 @@ class Profiler:
                 f"select {_TARGET}, count(*) from {want.source} where {_labelled(profile)} group by all order by all"
             )
             counts = _most_first(rows)
-            profile = replace(profile, distinct=len(counts))
+            profile = replace(profile, distinct=len(counts), exact=True)
         if family(want.found) in (*NUMBERS, "text") and profile.filled:
             sample = self._target_sample(want, profile)
-            many = sample.distinct if sample.rows == profile.filled else profile.distinct
-            profile = replace(profile, sample=sample, distinct=many)
+            profile = _with_sample(profile, sample)
         name = want.columns[0] if want.expression == sql.name(want.columns[0]) else want.expression
         found = TargetProfile(name, want.columns, replace(profile, name=name), counts)
         if profile.family in NUMBERS and profile.family != "bool" and profile.filled:
@@ -163,11 +165,11 @@ class Profiler:
             told = {fact: next(values) for fact in wanted_facts[name]}
             nulls = rows - told.pop("filled")
             if "distinct" in told:
-                told["distinct"] = min(told["distinct"], rows - nulls)
+                told["distinct"] = min(told["distinct"], rows - nulls, _at_most(told, kind))
             found[name] = ColumnProfile(name=name, found=kind, rows=rows, nulls=nulls, **told)
         return found
 
-    def _target_sample(self, want: Wanted, profile: ColumnProfile) -> Any:
+    def _target_sample(self, want: Wanted, profile: ColumnProfile) -> Sample:
         batch = self._sample({_TARGET: (_TARGET, want.found)}, want, profile, SAMPLED_ROWS)
         return facts_of(batch.column(0), want.found, None)
 
@@ -212,8 +214,7 @@ class Profiler:
             labels = _labels(table.column(table.num_columns - 1), want, guess)
             for (name, (_, kind)), column in zip(some, table.columns, strict=False):
                 sample = facts_of(column, kind, labels)
-                many = sample.distinct if sample.rows == found[name].filled else found[name].distinct
-                found[name] = replace(found[name], sample=sample, distinct=many)
+                found[name] = _with_sample(found[name], sample)
         found = self._unique(found, want)
         return FileProfile(self.source, self.view.rows, found, rows)
 
@@ -270,6 +271,23 @@ def _parts(values: Iterable[_Item], size: int = _COLUMNS_AT_ONCE) -> Iterator[li
 
 def _most_first(counts: Iterable[tuple[Any, int]]) -> tuple[tuple[Any, int], ...]:
     return tuple(sorted(counts, key=lambda each: (-each[1], str(each[0]))))
+
+
+def _at_most(told: dict[str, Any], kind: str) -> int:
+    """How many different values there can be between the smallest and the largest."""
+    whole = family(kind) == "integer" and told.get("low") is not None
+    return int(told["high"] - told["low"] + 1) if whole else sys.maxsize
+
+
+def _with_sample(profile: ColumnProfile, sample: Sample) -> ColumnProfile:
+    """The profile with facts of the sample, which has the exact number of values if it has all rows whole.
+
+    Long texts are cut and large numbers rounded there; then the sketch counts clearly more.
+    """
+    whole = sample.rows == profile.filled and (profile.distinct or 0) <= _SKETCH_ERRS * sample.distinct
+    if not profile.exact and whole:
+        return replace(profile, sample=sample, distinct=sample.distinct, exact=True)
+    return replace(profile, sample=sample)
 
 
 def _facts(column: str, kind: str) -> dict[str, str]:

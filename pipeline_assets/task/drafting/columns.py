@@ -168,7 +168,7 @@ def _seen(columns: Iterable[ColumnProfile], kind: str, bare: Mapping[str, str]) 
 
 def _texts(column: ColumnProfile) -> list[str]:
     if not column.values:
-        return [f"about {column.distinct:,} texts"] if column.distinct else []
+        return [f"{column.many} texts"] if column.distinct else []
     values = [value for value, _ in column.values]
     if len(values) <= _ALLOWED and sum(len(value) for value in values) < 70 and all(map(str.isprintable, values)):  # noqa: PLR2004
         return [f"allowed: {listed(sorted(values))}"]

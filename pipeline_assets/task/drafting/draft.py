@@ -90,7 +90,8 @@ def draft(
             "no column is left to learn from",
             task=name,
             file=train.source,
-            found="; ".join(f"{column}: {reason}" for column, reason in list(left_out.items())[:10]),
+            found="; ".join(f"{column}: {reason}" for column, reason in list(left_out.items())[:10])
+            or "the target alone",
         )
     return Draft(name, command, train, predict, target, guess, key, split, columns, tuple(features), left_out, bare)
 
@@ -169,19 +170,16 @@ def _contract_lines(draft: Draft) -> list[str]:
 
 
 def _target_lines(draft: Draft) -> list[str]:
-    guess, bare = draft.guess, draft.bare
-    expression = guess.expression
-    if draft.target.columns == (expression,):
-        expression = bare[expression]
-    elif draft.target.columns == (draft.target.expression,):
-        expression = expression.replace(sql.name(draft.target.expression), bare[draft.target.expression])
+    guess, target = draft.guess, draft.target
+    named = draft.bare[target.expression] if target.columns == (target.expression,) else target.expression
+    expression = named if guess.expression == "{}" else guess.expression.replace("{}", named)
     pairs: list[tuple[str, str, str]] = [
         ("expression", scalar(expression), ""),
         ("kind", guess.kind, guess.reason),
     ]
     if guess.positive is not None:
         pairs.append(("positive", scalar(guess.positive), guess.positive_reason))
-    labelled = draft.target.profile.filled
+    labelled = target.profile.filled
     rows = f"{labelled:,} of {draft.train.rows:,} rows have a label" if labelled < draft.train.rows else ""
     notes = [sentence[:1].upper() + sentence[1:] + "." for sentence in (rows, *guess.notes) if sentence]
     return [*(line for note in notes for line in comment_lines(note, "  ")), "  target:", *aligned(pairs, "    ")]

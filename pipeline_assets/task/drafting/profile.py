@@ -114,8 +114,8 @@ class ColumnProfile:
         found: the DuckDB type.
         rows: of the file.
         nulls: of them null.
-        distinct: values, exactly where the sample has all rows or ``values`` lists them, else within some percent;
-            ``None`` where they were not counted.
+        distinct: values; ``None`` where they were not counted.
+        exact: whether ``distinct`` is, and not within some percent.
         low, high: the smallest and the largest finite number or moment; ``None`` for other types.
         odd: values that are NaN or infinite.
         cut: values with digits below the microsecond, which the contract's type cannot hold.
@@ -136,6 +136,16 @@ class ColumnProfile:
     values: tuple[tuple[str, int], ...] = ()
     unique: bool | None = None
     sample: Sample | None = None
+    exact: bool = False
+
+    @property
+    def many(self) -> str:
+        """Its values, in words; ``about`` where they were counted by a sketch.
+
+        >>> ColumnProfile(name="a", found="BIGINT", rows=5000, nulls=0, distinct=1234).many
+        'about 1,234'
+        """
+        return f"{'' if self.exact else 'about '}{self.distinct or 0:,}"
 
     @property
     def family(self) -> Family:
