@@ -26,13 +26,13 @@ from pipeline_assets.task.drafting.profile import (
     FileProfile,
     Sample,
     TargetProfile,
-    contract_type,
     family,
 )
 from pipeline_assets.task.drafting.rows import may_be_key
 from pipeline_assets.task.drafting.target import TargetGuess
 from pipeline_assets.task.expressions import ExpressionError, read
 from pipeline_assets.task.names import did_you_mean, listed
+from pipeline_assets.task.types import contract_type_of
 
 # The whole process stays below a gigabyte; Python, Arrow and the sample need the rest.
 MEMORY = "400MB"
@@ -49,6 +49,8 @@ _TEXT = 300  # characters of a text that the sample keeps
 _ORDER_ROWS, _ORDER_COLUMNS = 20_000, 30
 _KEYS = 3  # columns that are looked at for repeated values
 _TARGET = "__target"
+# Types of nanoseconds, and those that more functions take.
+_MICROSECONDS = {"TIMESTAMP_NS": "TIMESTAMP", "TIMESTAMPTZ_NS": "TIMESTAMP WITH TIME ZONE", "TIME_NS": "TIME"}
 _Item = TypeVar("_Item")
 
 
@@ -119,6 +121,7 @@ class Profiler:
         for some in _parts(enumerate(self.view.columns.items())):
             asked = {name: (raw(place), kind) for place, (name, kind) in some}
             found |= self._flat(asked, "raw")
+        found = {name: _with_type(one, self.view.schema.field(at).type) for at, (name, one) in enumerate(found.items())}
         texts = {
             raw(place): name
             for place, name in enumerate(self.view.columns)
@@ -202,7 +205,7 @@ class Profiler:
             name: (raw(place), kind)
             for place, (name, kind) in enumerate(self.view.columns.items())
             if name not in want.columns
-            and contract_type(kind) is not None
+            and columns[name].type is not None
             and columns[name].filled
             and family(kind) in (*NUMBERS, *MOMENTS, "time", "text")
         }
@@ -273,6 +276,14 @@ def _most_first(counts: Iterable[tuple[Any, int]]) -> tuple[tuple[Any, int], ...
     return tuple(sorted(counts, key=lambda each: (-each[1], str(each[0]))))
 
 
+def _with_type(profile: ColumnProfile, came: pa.DataType) -> ColumnProfile:
+    """The profile with the contract's type, or why there is none."""
+    try:
+        return replace(profile, type=contract_type_of(came, nanoseconds=profile.cut > 0))
+    except ValueError as error:
+        return replace(profile, refused=str(error))
+
+
 def _at_most(told: dict[str, Any], kind: str) -> int:
     """How many different values there can be between the smallest and the largest."""
     whole = family(kind) == "integer" and told.get("low") is not None
@@ -303,12 +314,10 @@ def _facts(column: str, kind: str) -> dict[str, str]:
         facts["odd"] = f"count_if(not isfinite({column}))"
     elif group != "text":
         facts["low"], facts["high"] = f"min({column})", f"max({column})"
-    if kind == "TIMESTAMP_NS":
-        facts["cut"] = f"count_if({column}::TIMESTAMP::TIMESTAMP_NS <> {column})"
-        facts["low"], facts["high"] = f"min({column})::TIMESTAMP", f"max({column})::TIMESTAMP"
-    if kind == "TIME_NS":
-        facts["cut"] = f"count_if({column}::TIME::TIME_NS <> {column})"
-        facts["low"], facts["high"] = f"min({column})::TIME", f"max({column})::TIME"
+    if kind in _MICROSECONDS:
+        cut = f"{column}::{_MICROSECONDS[kind]}"
+        facts["cut"] = f"count_if({cut}::{kind} <> {column})"
+        facts["low"], facts["high"] = f"min({cut})", f"max({cut})"
     return facts
 
 
@@ -319,6 +328,7 @@ def _labelled(target: ColumnProfile) -> str:
 
 def _as_sampled(column: str, kind: str) -> str:
     group = family(kind)
+    column = f"{column}::{_MICROSECONDS[kind]}" if kind in _MICROSECONDS else column
     if group == "text":
         return f"left({column}::VARCHAR, {_TEXT})"
     return f"epoch({column})::DOUBLE" if group in (*MOMENTS, "time") else f"{column}::DOUBLE"

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline_assets.errors import TaskError
 from pipeline_assets.task import sql
 from pipeline_assets.task.drafting.columns import DraftedColumn, contract_columns, unusable
-from pipeline_assets.task.drafting.profile import FileProfile, TargetProfile, contract_type
+from pipeline_assets.task.drafting.profile import FileProfile, TargetProfile
 from pipeline_assets.task.drafting.roles import DraftedFeature, Names, Role, Setting, guess_role
 from pipeline_assets.task.drafting.rows import KeyGuess, SplitGuess, guess_key, guess_split
 from pipeline_assets.task.drafting.scalars import aligned, comment_lines, listed, scalar, with_comment
@@ -125,7 +125,7 @@ def text(draft: Draft) -> str:
 def _bare(*files: FileProfile | None) -> dict[str, str]:
     """Each column as SQL: without quotes where DuckDB then reads the column and nothing else."""
     columns = (column for file in files if file is not None for column in file.columns.values())
-    types = {column.name: duckdb_type(kind) for column in columns if (kind := contract_type(column.found))}
+    types = {column.name: duckdb_type(column.type) for column in columns if column.type is not None}
     found = read_all(list(types), types)
     return {
         name: name if name.isidentifier() and isinstance(one, Expression) and one.columns == (name,) else sql.name(name)

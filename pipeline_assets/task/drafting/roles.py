@@ -122,7 +122,7 @@ def _useless(column: ColumnProfile, setting: Setting) -> str:
     if column.odd == column.filled:
         return "NaN or infinite in every row"
     if column.family in ("other", "null"):
-        return f"{column.found} is no number and no text; an expression may take it apart"
+        return f"{column.type or column.found} is no number and no text; an expression may take it apart"
     if column.constant and not column.nulls:
         one = column.values[0][0] if column.values else column.low
         return f"the same in every row{'' if one is None else f': {shown(one)}'}"
@@ -234,12 +234,14 @@ def _no_category(column: ColumnProfile, sample: Sample, setting: Setting) -> str
 
 def _moment(column: ColumnProfile, sample: Sample, setting: Setting) -> Role:
     span = _days(column)
+    # DuckDB takes no moment with a zone and nanoseconds apart.
+    moment = "cast({} as TIMESTAMP WITH TIME ZONE)" if column.type == "timestamptz_ns" else "{}"
     if has_word(column.name, BIRTH_WORDS):
-        return _moment_parts(column, "{}", clock=False, days=True, weeks=False, years=False)
+        return _moment_parts(column, moment, clock=False, days=True, weeks=False, years=False)
     in_order = setting.split_by is not None and sample.sorted >= SORTED
     return _moment_parts(
         column,
-        "{}",
+        moment,
         clock=sample.clock,
         days=column.name != setting.split_by and not in_order,
         weeks=span is None or span >= _DAYS_OF_WEEKS,

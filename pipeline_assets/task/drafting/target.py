@@ -166,9 +166,7 @@ def _of_numbers(target: TargetProfile, many: int) -> TargetGuess:
     if classes:
         reason = f"{many} whole numbers, {why}; or regression, if their order counts{_smallest(target)}"
         return TargetGuess("multiclass", reason)
-    return TargetGuess(
-        "regression", f"{many} whole numbers, {why}; or multiclass, if they are names"
-    )
+    return TargetGuess("regression", f"{many} whole numbers, {why}; or multiclass, if they are names")
 
 
 def _are_classes(target: TargetProfile, many: int) -> tuple[bool, str]:
