@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from benchmarks.measure import LIMIT, OURS, Line, Work
 from benchmarks.workspace import BATCH, Workspace
 from pipeline_assets.ml.dataset import scoring_frame
+from pipeline_assets.ml.kinds.base import predict
 from pipeline_assets.ml.scoring import ScoredRows, Scorer, scores_schema
 from pipeline_assets.stores.files.base import Area
 from pipeline_assets.task.preparation import raw_query
@@ -16,7 +17,7 @@ def _ours(workspace: Workspace) -> Work:
 
     def work() -> int:
         contract, rows = workspace.raw("predict").open(raw_query)
-        scorer = Scorer(contract, BATCH, lambda batch: model.predict(scoring_frame(batch, task.features)), 1)
+        scorer = Scorer(contract, BATCH, lambda batch: predict(task, model, scoring_frame(batch, task.features)), 1)
         scored: Iterator[ScoredRows] = scorer.score(rows, workspace.features.read(workspace.table("predict"), BATCH))
         with (
             workspace.files.sink(Area.OUTPUT, ref, scorer.output_schema(rows.schema)) as output,

@@ -107,7 +107,7 @@ def _bare_fit(workspace: Workspace) -> Work:
 
     task = _task(workspace)
     rows = training_frame(workspace.features.read(workspace.table("train"), BATCH), task).rows
-    strata = kind_of(task).strata(rows.label)
+    strata = kind_of(task).strata(rows)
     side = split_rule(rows, task, strata, batch="", sha256="").side_of(rows, strata)
     categorical = list(task.features.categorical)
     training, stopping = (

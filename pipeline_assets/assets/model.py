@@ -136,7 +136,7 @@ def _published(
         lock_sha256=lock_sha256(),
     )
     title = f"{task.name}, {batch}"
-    plots = kind_of(task).plots(trained.validation.label, trained.prediction, trained.fit, title)
+    plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
     version = registry.publish(run_id, task, trained, made_of, plots)
     shown = _metadata(trained, plots)
     return _Made(version, trained.fit.model, trained.split, trained.validation, shown)

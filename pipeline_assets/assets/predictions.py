@@ -12,6 +12,7 @@ from pipeline_assets.engine.duckdb.accepted import RawBatch
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.predictions import FINGERPRINT, MADE_UNDER, ScoredBatch
 from pipeline_assets.ml.dataset import scoring_frame
+from pipeline_assets.ml.kinds.base import predict
 from pipeline_assets.ml.scoring import Scorer, scores_schema
 from pipeline_assets.ml.selection import Choice, choose
 from pipeline_assets.stores.marts.greenplum import MartStore
@@ -64,7 +65,7 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
             scorer = Scorer(
                 contract,
                 raw.manifest.ref.batch,
-                lambda batch: model.predict(scoring_frame(batch, task.features)),
+                lambda batch: predict(task, model, scoring_frame(batch, task.features)),
                 choice.winner,
             )
             provenance = {

@@ -1,14 +1,17 @@
 """The record of a batch's check: a manifest in the footer of the file of rejected rows, written together with it."""
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.stores.files.base import Area, FileStore, StoredFile
 from pipeline_assets.task.batch import BatchRef, Manifest
+from pipeline_assets.task.fingerprints import check_fingerprints
 from pipeline_assets.task.spec import TaskSpec
 
 # The key of the manifest in the footer of the rejected file.
@@ -54,27 +57,34 @@ def current_record(files: FileStore, task: TaskSpec, ref: BatchRef) -> CheckReco
         DataError: it was not checked yet, or by another contract.
     """
     record = record_of(files, ref)
-    found, expected = record.manifest.fingerprints.get("contract"), task.fingerprint("contract")
-    if found != expected:
-        raise DataError(
-            "the batch was checked by another contract than the task has now",
-            **ref.facts(),
-            file=record.manifest.uri,
-            found=f"fingerprint of contract {found or 'unknown: it was checked by an earlier version of the pipeline'}",
-            expected=f"fingerprint of contract {expected}",
-            do=f"materialise {raw_asset(ref)} for this batch again",
-        )
+    unknown = "unknown: it was checked by an earlier version of the pipeline, or when the task had none"
+    for which, expected in check_fingerprints(task, ref.stage).items():
+        found = record.manifest.fingerprints.get(which)
+        if found != expected:
+            raise DataError(
+                f"the batch was checked by another {which} than the task has now",
+                **ref.facts(),
+                file=record.manifest.uri,
+                found=f"fingerprint of {which} {found or unknown}",
+                expected=f"fingerprint of {which} {expected}",
+                do=f"materialise {raw_asset(ref)} for this batch again",
+            )
     return record
 
 
 def examples_of(record: CheckRecord, rules: int) -> dict[str, tuple[int, str]]:
-    """For each of the rules that are broken most: a row that breaks it, with its reason.
+    """As :func:`examples`, of a stored check."""
+    batches = record.stored.batches(record.stored.schema.names[:ADDED_COLUMNS])
+    return examples(batches, list(record.manifest.reasons)[:rules])
 
-    Reads the rejected rows until each rule has one.
+
+def examples(rejected: Iterable[pa.RecordBatch], wanted: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """For each of some rules: a row that breaks it, with its reason.
+
+    Reads the rejected rows (number and reason first) until each rule has one.
     """
-    wanted = list(record.manifest.reasons)[:rules]
     found: dict[str, tuple[int, str]] = {}
-    for batch in record.stored.batches(record.stored.schema.names[:ADDED_COLUMNS]):
+    for batch in rejected:
         for row, reason in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
             for rule in wanted:
                 if rule not in found and _is_reason_of(reason, rule):

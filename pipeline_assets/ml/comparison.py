@@ -47,7 +47,7 @@ def compare(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: 
         judged_on = JudgedOn(
             len(rows), 0, f"{len(rows)} validation rows of batch {batch}, none of them learned by either"
         )
-    elif len(unseen) >= ENOUGH and kind_of(task).label_problem(unseen.label) is None:
+    elif len(unseen) >= ENOUGH and kind_of(task).label_problem(unseen, "evaluate") is None:
         sentence = f"{len(unseen)} of {len(rows)} validation rows of batch {batch}, none of them learned by either"
         rows, judged_on = unseen, JudgedOn(len(unseen), 0, sentence)
     else:
@@ -63,4 +63,4 @@ def compare(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: 
 def _learned(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: LabelledRows) -> NDArray[np.bool_]:
     if champion.split is None or challenger.split is None:
         return np.ones(len(rows), dtype=bool)
-    return champion.split.may_have_learned(rows, kind_of(task).strata(rows.label), challenger.split)
+    return champion.split.may_have_learned(rows, kind_of(task).strata(rows), challenger.split)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.kinds.base import kind_of
+from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.task import sql
 from pipeline_assets.task.contract import Contract
 from pipeline_assets.task.contract import raw as raw_name
@@ -18,7 +18,7 @@ from pipeline_assets.task.spec import DECISION, MODEL_VERSION, ROW_ADDRESS, Task
 from pipeline_assets.task.types import arrow_type, contract_name
 from pipeline_assets.task.validation import appended
 
-Predict = Callable[[pa.RecordBatch], npt.NDArray[np.float64]]
+Predict = Callable[[pa.RecordBatch], Prediction]
 
 
 def scores_schema(task: TaskSpec) -> pa.Schema:
@@ -44,7 +44,7 @@ class Scorer:
     Args:
         contract: applied to the raw file: it says how raw rows get the types that ``where`` uses.
         batch: its name, for the row address.
-        predict: the model: takes features of n rows and gives n predictions.
+        predict: the model: takes features of n rows and gives their prediction.
         model_version: for the column of that name.
     """
 
@@ -61,7 +61,7 @@ class Scorer:
     def output_schema(self, raw: pa.Schema) -> pa.Schema:
         """The output file's columns, by those of the raw rows (the row number first)."""
         nothing = pa.RecordBatch.from_pylist([], schema=raw)
-        return self._rows(nothing, np.empty(0)).output.schema
+        return self._rows(nothing, None).output.schema
 
     def score(self, raw: pa.RecordBatchReader, features: pa.RecordBatchReader) -> Iterator[ScoredRows]:
         """Scores the rows of both streams, which must hold the same rows in the same order.
@@ -72,8 +72,12 @@ class Scorer:
         for raw_rows, feature_rows in aligned(raw, features):
             yield self._rows(raw_rows, self._predict(feature_rows))
 
-    def _rows(self, raw: pa.RecordBatch, prediction: npt.NDArray[np.float64]) -> ScoredRows:
-        own = dict(zip(self._kind.score_types, self._kind.columns(prediction), strict=True))
+    def _rows(self, raw: pa.RecordBatch, prediction: Prediction | None) -> ScoredRows:
+        types = {name: arrow_type(contract_name(kind)) for name, kind in self._kind.score_types.items()}
+        columns = (
+            [pa.nulls(0, kind) for kind in types.values()] if prediction is None else self._kind.columns(prediction)
+        )
+        own = dict(zip(types, columns, strict=True))
         where = self._task.output.where
         if where is not None:
             (own[DECISION],) = self._evaluate(raw, own, {"output.where": f"coalesce((\n{where}\n), false)"})

@@ -1,14 +1,14 @@
 """One training: makes a model from labelled rows, evaluated on rows that neither fitted it nor stopped its fit."""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError, located
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
-from pipeline_assets.ml.kinds.base import Kind, kind_of
+from pipeline_assets.ml.kinds.base import Kind, Purpose, kind_of, predict
+from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.split import SIDES, STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
 from pipeline_assets.task.spec import TaskSpec
@@ -24,14 +24,15 @@ class Trained:
         refitted: whether ``model`` is a refit.
         split: the rule that divided the rows.
         validation: the rows that evaluated ``fit``.
-        prediction: of ``fit.model``, one value per validation row.
+        prediction: of ``fit.model``, one entry per validation row.
         metrics: on the validation rows, every metric of the kind.
         baseline: the same metrics of a prediction that knows only the labels of the training rows.
         details: more numbers of the kind.
         training_rows: how many ``fit`` learned from.
         stopping_rows: how many stopped it.
         unlabelled: rows of the batch that were left out.
-        share: mean label of the training rows.
+        label_facts: numbers of the kind that describe the labels of the training rows.
+        notes: sentences of the kind that a reader of the metrics must know.
     """
 
     fit: Fit
@@ -39,14 +40,15 @@ class Trained:
     refitted: bool
     split: SplitRule
     validation: LabelledRows
-    prediction: NDArray[np.float64]
+    prediction: Prediction
     metrics: dict[str, float]
     baseline: dict[str, float]
     details: dict[str, float]
     training_rows: int
     stopping_rows: int
     unlabelled: int
-    share: float
+    label_facts: dict[str, float]
+    notes: list[str]
 
     @property
     def labelled_rows(self) -> int:
@@ -83,34 +85,36 @@ def train(
             found=f"{frame.unlabelled} rows, all without a label",
             expected=f"rows where {task.target.expression} is not null",
         )
-    _check_labels(task, kind, rows, "labelled")
+    _check_labels(task, kind, rows, "labelled", "learn")
     with located({"task": task.name}):
-        rule = split_rule(rows, task, kind.strata(rows.label), batch=batch, sha256=sha256)
+        rule = split_rule(rows, task, kind.strata(rows), batch=batch, sha256=sha256)
     training, stopping, validation = _sides(task, kind, rows, rule)
     package = trainer(task.training.package)
-    fit = package.fit(task, training, stopping, on_progress)
-    prediction = fit.model.predict(validation.features)
+    learned = partial(kind.learned, task.target)
+    fit = package.fit(task, learned(training), learned(stopping), on_progress)
+    prediction = predict(task, fit.model, validation.features)
     return Trained(
         fit=fit,
-        model=package.refit(task, rows, fit) if task.training.refit else fit.model,
+        model=package.refit(task, learned(rows), fit) if task.training.refit else fit.model,
         refitted=task.training.refit,
         split=rule,
         validation=validation,
         prediction=prediction,
-        metrics=kind.evaluate(validation.label, prediction),
-        baseline=kind.evaluate(validation.label, kind.baseline(training.label, len(validation))),
-        details=kind.details(validation.label, prediction),
+        metrics=kind.evaluate(validation, prediction),
+        baseline=kind.evaluate(validation, kind.baseline(training, len(validation))),
+        details=kind.details(validation, prediction),
         training_rows=len(training),
         stopping_rows=len(stopping),
         unlabelled=frame.unlabelled,
-        share=float(np.mean(training.label)),
+        label_facts=kind.label_facts(training),
+        notes=kind.notes(training, validation),
     )
 
 
 def validation_rows(task: TaskSpec, frame: TrainingFrame, rule: SplitRule) -> LabelledRows:
     """The validation rows of a version, found in its batch by its rule."""
     rows = frame.rows
-    return rows.take(np.flatnonzero(rule.side_of(rows, kind_of(task).strata(rows.label)) == VALIDATION))
+    return rows.take(np.flatnonzero(rule.side_of(rows, kind_of(task).strata(rows)) == VALIDATION))
 
 
 def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows) -> dict[str, float]:
@@ -119,19 +123,21 @@ def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows) -> dict[str
     Raises:
         DataError: the rows cannot evaluate a model.
     """
-    return kind_of(task).evaluate(rows.label, model.predict(rows.features))
+    return kind_of(task).evaluate(rows, predict(task, model, rows.features))
 
 
 def _sides(task: TaskSpec, kind: Kind, rows: LabelledRows, rule: SplitRule) -> list[LabelledRows]:
-    side = rule.side_of(rows, kind.strata(rows.label))
+    side = rule.side_of(rows, kind.strata(rows))
     sides = [rows.take(np.flatnonzero(side == which)) for which in (TRAINING, STOPPING, VALIDATION)]
-    for name, part in zip(SIDES, sides, strict=True):
-        _check_labels(task, kind, part, name)
+    purposes: tuple[Purpose, ...] = ("learn", "stop", "evaluate")
+    for name, part, purpose in zip(SIDES, sides, purposes, strict=True):
+        # The rows of validation evaluate whatever they weigh.
+        _check_labels(task, kind, part if purpose == "evaluate" else part.counting, name, purpose)
     return sides
 
 
-def _check_labels(task: TaskSpec, kind: Kind, rows: LabelledRows, which: str) -> None:
-    problem: Any = kind.label_problem(rows.label)
+def _check_labels(task: TaskSpec, kind: Kind, rows: LabelledRows, which: str, purpose: Purpose) -> None:
+    problem = kind.label_problem(rows, purpose)
     if problem:
         raise DataError(
             f"the {which} rows do not have the labels that the kind {kind.name} needs",

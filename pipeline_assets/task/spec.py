@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
+from pipeline_assets.task import plugins
 from pipeline_assets.task.fingerprints import Slice, fingerprint
 from pipeline_assets.task.names import did_you_mean
 from pipeline_assets.task.types import arrow_type
@@ -29,6 +30,7 @@ ROW_ADDRESS = ("batch", "row_number")
 LABEL = "label"
 SPLIT_BY = "split_by"
 SPLIT_HASH = "__split_hash"
+WEIGHT = "weight"
 DECISION = "decision"
 MODEL_VERSION = "model_version"
 # What DuckDB itself adds to a file's columns; it has no other way to say which row it reads.
@@ -143,10 +145,19 @@ class Column(SpecModel):
 
 
 class Target(SpecModel):
-    """What the model learns: an expression over the raw columns; null means that the row has no label."""
+    """What the model learns: an expression over the raw columns; null means that the row has no label.
+
+    Attributes:
+        positive: for the kind ``binary``, the value of the expression that is label 1; every other value is label 0. An
+            expression that is true or false needs none.
+        transform: for the kind ``regression``, ``log1p``: the model learns ``ln(1 + target)``. Scores and metrics are
+            in the target's own unit.
+    """
 
     expression: Sql
     kind: str = Field(default="binary", description="A name, or a dotted path module:Class")
+    positive: Any = None
+    transform: Literal["log1p"] | None = None
     description: str = ""
 
 
@@ -234,19 +245,22 @@ class Training(SpecModel):
 
     Attributes:
         package: the trainer: a name, or a dotted path ``module:Class``.
-        metric: one of the kind's; it stops the fit and decides between versions.
+        metric: one of the kind's, the first of them by default; it stops the fit and decides between versions.
         refit: after the evaluation, fit all labelled rows with the best number of iterations, and register that
             model; ``false`` registers the evaluated one.
+        weight: the weight of a row in the fit, over the raw columns of train files: a number from 0 up. Metrics are
+            not weighted.
     """
 
     package: str = "catboost"
     parameters: dict[str, Any] = Field(default_factory=dict)
     validation: Validation = Validation()
-    metric: str = "roc_auc"
+    metric: str = ""
     early_stopping_rounds: int = Field(default=50, ge=1)
     refit: bool = True
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=2, ge=1)
+    weight: Sql | None = None
 
 
 class Selection(SpecModel):
@@ -326,6 +340,15 @@ class TaskSpec(SpecModel):
     output: Output = Output()
     limits: Limits = Limits()
     feature_store: FeatureStore = FeatureStore()
+
+    @model_validator(mode="after")
+    def _metric_of_the_kind(self) -> Self:
+        """Fills in the metric: the first of the kind's, where the task names none."""
+        if not self.training.metric:
+            first = plugins.first_metric(self.target.kind)
+            # The model is frozen for everyone else; this is still its construction.
+            object.__setattr__(self, "training", self.training.model_copy(update={"metric": first}))
+        return self
 
     def fingerprint(self, which: Slice) -> str:
         """The hash of a slice of this description; see :mod:`pipeline_assets.task.fingerprints`."""

@@ -29,6 +29,7 @@ _PLAIN: dict[str, tuple[pa.DataType, str]] = {
     "timestamptz": (pa.timestamp("us", tz="UTC"), "TIMESTAMP WITH TIME ZONE"),
     "timestamptz_ns": (pa.timestamp("ns", tz="UTC"), "TIMESTAMPTZ_NS"),
     "binary": (pa.binary(), "BLOB"),
+    "map<string, float64>": (pa.map_(pa.string(), pa.float64()), "MAP(VARCHAR, DOUBLE)"),
 }
 _SIZED = ("decimal(precision, scale)", "list<type>", "struct<name: type, ...>", "map<type, type>")
 _NAME_OF = {arrow: name for name, (arrow, _) in _PLAIN.items()}

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_assets.errors import DataError
+from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.scoring import Scorer, aligned, scores_schema
 from pipeline_assets.task.contract import Contract, of_file
 from pipeline_assets.task.spec import TaskSpec
@@ -29,11 +30,15 @@ def numbered(count: int) -> pa.Table:
     return rows.add_column(0, "row_number", pa.array(range(10, 10 + count), pa.int64()))
 
 
+def fifths(batch: pa.RecordBatch) -> Prediction:
+    return Prediction(np.arange(batch.num_rows) / 5)
+
+
 def scored(task: TaskSpec, count: int = 5) -> tuple[pa.Table, pa.Table]:
     """Scores and output of orders whose probability is 0, 0.2, 0.4 ..."""
     columns = found()
     del columns["returned"]
-    scorer = Scorer(of_file(task, "predict", columns), "2026-01", lambda batch: np.arange(batch.num_rows) / 5, 7)
+    scorer = Scorer(of_file(task, "predict", columns), "2026-01", fifths, 7)
     rows = numbered(count)
     pairs = list(scorer.score(stream(rows), stream(rows.select(["row_number"]))))
     assert scorer.output_schema(rows.schema) == pairs[0].output.schema
@@ -140,7 +145,7 @@ def test_the_pipelines_own_columns_step_aside_for_the_files() -> None:
     for name in ("probability", "batch"):
         columns[name] = "VARCHAR"
     contract = replace(of_file_of(task), raw=tuple(columns))
-    scorer = Scorer(contract, "2026-01", lambda batch: np.arange(batch.num_rows) / 5, 7)
+    scorer = Scorer(contract, "2026-01", fifths, 7)
     rows = numbered(5)
     for name in ("probability", "batch"):
         rows = rows.append_column(name, pa.array(["theirs"] * 5))

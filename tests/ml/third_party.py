@@ -1,9 +1,7 @@
 """A trainer and a kind as another package would bring them: named by dotted path, known to nothing in the pipeline."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +10,8 @@ from numpy.typing import NDArray
 from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.kinds.binary import Binary
-from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, Progress
+from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -28,9 +27,9 @@ class Churn(Binary):
     name: str = "churn"
     metrics: Mapping[str, bool] = {"accuracy": True, "log_loss": False}
 
-    def evaluate(self, label: NDArray[np.int8], prediction: NDArray[np.float64]) -> dict[str, float]:
-        accuracy = float(np.mean((prediction >= 0.5) == (label == 1)))
-        return {"accuracy": accuracy, "log_loss": super().evaluate(label, prediction)["log_loss"]}
+    def evaluate(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
+        accuracy = float(np.mean((prediction.output >= 0.5) == (rows.label == 1)))
+        return {"accuracy": accuracy, "log_loss": super().evaluate(rows, prediction)["log_loss"]}
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,15 @@ class Logistic:
 
     native: dict[str, Any]
     package: str = "logistic"
-    flavor: str = "pyfunc"
+    flavor: str = "sklearn"
+    classes: tuple[str, ...] = ()
+    save_options: Mapping[str, Any] = field(default_factory=lambda: {"serialization_format": "pickle"})
+    explains: bool = True
 
     def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
         return np.asarray(1 / (1 + np.exp(-self.contributions(frame).sum(axis=1))))
 
-    def contributions(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
+    def contributions(self, frame: "pd.DataFrame", of: int = 0) -> NDArray[np.float64]:  # noqa: ARG002 - every model's signature
         columns = []
         for name, weights in self.native["weights"].items():
             if isinstance(weights, dict):
@@ -58,15 +60,16 @@ class LogisticTrainer:
     """Logistic regression by gradient steps, one an iteration."""
 
     package: str = TRAINER
-    flavor: str = "pyfunc"
+    flavor: str = "sklearn"
     objectives: frozenset[str] = frozenset({"binary"})
+    stops_early: bool = True
 
-    def parameter_problems(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+    def parameter_problems(self, parameters: Mapping[str, Any], objective: str) -> dict[str, str]:  # noqa: ARG002 - one objective
         known = {"iterations", "learning_rate"}
         return {name: f"no such parameter; there are {', '.join(sorted(known))}" for name in {*parameters} - known}
 
     def check(self, task: TaskSpec) -> None:
-        for name, sentence in self.parameter_problems(task.training.parameters).items():
+        for name, sentence in self.parameter_problems(task.training.parameters, "binary").items():
             raise TaskError(sentence, task=task.name, found=name)
 
     def fit(
@@ -99,14 +102,8 @@ class LogisticTrainer:
     def refit(self, task: TaskSpec, rows: LabelledRows, fit: Fit) -> Logistic:
         return list(self._steps(task, rows, fit.best_iteration + 1))[-1]
 
-    def restore(self, native: Any) -> Logistic:
-        return Logistic(native)
-
-    def save(self, model: FittedModel, folder: Path) -> None:
-        (folder / "model.json").write_text(json.dumps(model.native), encoding="utf-8")
-
-    def load(self, folder: Path) -> Logistic:
-        return Logistic(json.loads((folder / "model.json").read_text(encoding="utf-8")))
+    def restore(self, native: Any, classes: tuple[str, ...] = ()) -> Logistic:
+        return Logistic(native, classes=classes)
 
     def _steps(self, task: TaskSpec, rows: LabelledRows, iterations: int) -> list[Logistic]:
         if len(np.unique(rows.label)) < 2:
@@ -124,6 +121,7 @@ class LogisticTrainer:
 
 def _step(model: Logistic, rows: LabelledRows, rate: float) -> Logistic:
     error = rows.label - model.predict(rows.features)
+    error = error if rows.weight is None else error * rows.weight / rows.weight.mean()
     weights: dict[str, Any] = {}
     for name, weight in model.native["weights"].items():
         if isinstance(weight, dict):

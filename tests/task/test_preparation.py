@@ -35,6 +35,13 @@ def with_own_names() -> TaskSpec:
     return task.model_copy(update={"columns": columns, "features": features})
 
 
+def weighted() -> TaskSpec:
+    """The example task with weights and a feature of that name."""
+    numeric = {"weight": "order_id * 2"}
+    training = {"weight": "price / 2", "validation": {"split": "time", "column": "ordered_on"}}
+    return shop(features={"numeric": numeric}, training=training)
+
+
 def given() -> pa.Table:
     table = orders(6)
     values: dict[str, list[Any]] = {
@@ -102,7 +109,9 @@ def test_a_mart_packs_features_that_copy_a_column_first_and_never_the_key() -> N
     assert [field.name for field in schema.field("more_columns").type] == list(texts)
 
 
-@pytest.mark.parametrize("task", [shop(), with_own_names(), wide(700)], ids=["usual", "own names", "wide"])
+@pytest.mark.parametrize(
+    "task", [shop(), with_own_names(), weighted(), wide(700)], ids=["usual", "own names", "weights", "wide"]
+)
 def test_features_taken_out_of_the_marts_rows_are_those_of_their_own_query(tmp_path: Path, task: TaskSpec) -> None:
     files, _ = checked(tmp_path, task, REF, wide_table(700))
     batch = load(files, task, REF, tmp_path / "scratch")
@@ -110,3 +119,11 @@ def test_features_taken_out_of_the_marts_rows_are_those_of_their_own_query(tmp_p
     (prepared,) = batch.stream(prepared_query)
     (features,) = batch.stream(features_query)
     assert features_of(task, "train", prepared).equals(features)
+
+
+def test_weights_are_prepared_in_train_alone_and_step_aside_for_a_feature(tmp_path: Path) -> None:
+    files, _ = checked(tmp_path, weighted(), REF, given())
+    features = load(files, weighted(), REF, tmp_path / "scratch").stream(features_query).read_all()
+    assert features["pipeline_weight"].to_pylist() == [0.5] * 5
+    assert features["weight"].to_pylist() == [2.0, 4.0, 6.0, 8.0, 10.0]
+    assert "pipeline_weight" not in features_schema(weighted(), "predict").names

@@ -10,14 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline_assets.engine.base import CheckedBatch, Progress
+from pipeline_assets.engine.base import CheckedBatch, Inputs, Progress
 from pipeline_assets.engine.duckdb.failures import computable, failure, space_in, values_are_values
 from pipeline_assets.engine.duckdb.key_spill import KeySpill, key_spill
 from pipeline_assets.engine.duckdb.parquet_types import check_int96
 from pipeline_assets.engine.duckdb.scan import Scan, readable, scan
 from pipeline_assets.engine.record import key_rule
 from pipeline_assets.errors import located
-from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.contract import (
     BROKEN,
@@ -30,13 +29,14 @@ from pipeline_assets.task.contract import (
     failure_key,
     of_file,
 )
+from pipeline_assets.task.fingerprints import check_fingerprints
 from pipeline_assets.task.spec import TaskSpec
 
 # For how many rows we find out why an expression raised; the others are rejected without this detail.
 _EXPLAINED = 1_000
 
 
-def check(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress: Progress) -> CheckedBatch:
+def check(files: Inputs, task: TaskSpec, ref: BatchRef, spill: Path, progress: Progress) -> CheckedBatch:
     """Reads a batch once, computes its fingerprint and checks every row against the contract.
 
     Args:
@@ -67,7 +67,7 @@ def check(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress
             unlabelled=result.unlabelled,
             reasons=result.reasons,
             unexpected=contract.unexpected,
-            fingerprints={"contract": task.fingerprint("contract")},
+            fingerprints=check_fingerprints(task, ref.stage),
         )
         view.mark("rejected", result.rejected)
         with _batch_errors(fetched.paths, spill):

@@ -1,52 +1,84 @@
 """What training, scoring and selection need from a kind of target; each kind implements it."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline_assets.ml.trainers.base import Fit
+from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.split import Strata
+from pipeline_assets.ml.trainers.base import Fit, FittedModel
 from pipeline_assets.task import plugins
-from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.spec import Target, TaskSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+Purpose = Literal["learn", "stop", "evaluate"]
 
 
 class Kind(plugins.KindTerms, Protocol):
-    """A kind of target. ``label`` and ``prediction`` are arrays with one entry per row.
+    """A kind of target: what its labels, predictions, scores and metrics are.
 
-    A prediction is the model's output for the kind's objective; for ``binary`` the probability of label 1.
+    A prediction has one entry per row. ``evaluate``, ``details`` and ``plots`` get the rows that it is of.
     """
 
-    def label_problem(self, label: NDArray[Any]) -> str | None:
-        """Why rows with these labels cannot be used to learn or to evaluate; ``None`` if they can."""
+    def label_problem(self, rows: LabelledRows, purpose: Purpose) -> str | None:
+        """Why rows with these labels cannot be used for a purpose; ``None`` if they can."""
 
-    def strata(self, label: NDArray[Any]) -> NDArray[np.int64]:
-        """The group of each row; every side of a split needs rows of each group. All 0 if there are no groups."""
+    def strata(self, rows: LabelledRows) -> Strata:
+        """The groups of the rows, each of which a split by share divides by itself."""
 
-    def baseline(self, training: NDArray[Any], rows: int) -> NDArray[np.float64]:
+    def learned(self, target: Target, rows: LabelledRows) -> LabelledRows:
+        """The rows with the labels that a trainer fits: the task may transform them."""
+
+    def prediction(self, target: Target, output: NDArray[np.float64], classes: tuple[str, ...]) -> Prediction:
+        """The prediction in the target's own unit, from what a model that learned :meth:`learned` gives."""
+
+    def baseline(self, training: LabelledRows, rows: int) -> Prediction:
         """The prediction for ``rows`` rows of a model that knows only the labels of the training rows."""
 
-    def evaluate(self, label: NDArray[Any], prediction: NDArray[np.float64]) -> dict[str, float]:
+    def evaluate(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         """The value of every metric.
 
         Raises:
             DataError: these rows cannot evaluate a model.
         """
 
-    def details(self, label: NDArray[Any], prediction: NDArray[np.float64]) -> dict[str, float]:
-        """More numbers to log, by name; no choice depends on them."""
+    def details(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
+        """More numbers to log, by name; no choice depends on them. Those that are not defined are left out."""
 
-    def columns(self, prediction: NDArray[np.float64]) -> list[pa.Array]:
+    def label_facts(self, training: LabelledRows) -> dict[str, float]:
+        """Numbers that describe the labels of the training rows, by name."""
+
+    def notes(self, training: LabelledRows, validation: LabelledRows) -> list[str]:
+        """Sentences about these labels that a reader of the metrics must know; mostly none."""
+
+    def columns(self, prediction: Prediction) -> list[pa.Array]:
         """The score columns, in the order and of the types of ``score_types``."""
 
-    def plots(self, label: NDArray[Any], prediction: NDArray[np.float64], fit: Fit, title: str) -> dict[str, bytes]:
+    def plots(self, rows: LabelledRows, prediction: Prediction, fit: Fit, title: str) -> dict[str, bytes]:
         """PNG images by name; the title says which task and batch."""
 
 
 def kind_of(task: TaskSpec) -> Kind:
     """The kind of the task's target."""
     return cast("Kind", plugins.kind(task.target.kind))
+
+
+def predict(task: TaskSpec, model: FittedModel, frame: "pd.DataFrame") -> Prediction:
+    """What a model of the task says of some rows, in the target's own unit.
+
+    Args:
+        task: its target says what the model has learned.
+        model: of any package.
+        frame: of :func:`~pipeline_assets.ml.dataset.scoring_frame`.
+    """
+    return kind_of(task).prediction(task.target, model.predict(frame), model.classes)
 
 
 def gain(kind: plugins.KindTerms, metric: str, challenger: float, champion: float) -> float:

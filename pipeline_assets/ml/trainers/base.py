@@ -1,8 +1,7 @@
 """What the pipeline needs from a package that fits models; one module per package implements it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -49,16 +48,34 @@ class FittedModel(Protocol):
     def native(self) -> Any:
         """The package's own object."""
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """For the objective ``multiclass``, the name of each column of a prediction; otherwise empty."""
+
+    @property
+    def save_options(self) -> Mapping[str, Any]:
+        """More arguments for the ``save_model`` of the MLflow flavor; mostly empty."""
+
     def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
         """Predictions for a frame of :func:`~pipeline_assets.ml.dataset.scoring_frame`; the kind makes scores of them.
 
-        For the objective ``binary`` it is the probability of label 1, shape (rows,).
+        For the objective ``binary`` it is the probability of label 1, for ``regression`` the label that the model
+        learned, each of shape (rows,); for ``multiclass`` the probability of each class, shape (rows, classes).
         """
 
-    def contributions(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
+    @property
+    def explains(self) -> bool:
+        """Whether :meth:`contributions` may be called: not every package can say what a feature adds."""
+
+    def contributions(self, frame: "pd.DataFrame", of: int = 0) -> NDArray[np.float64]:
         """What each feature adds to a row's score, shape (rows, features + 1); the last column is the base.
 
-        The sum of a row is the score before it becomes a probability (log-odds).
+        The sum of a row is, for ``regression``, the prediction, otherwise the score before it becomes a probability:
+        for ``binary`` log-odds, for ``multiclass`` the raw score of one class.
+
+        Args:
+            frame: as for :meth:`predict`.
+            of: for ``multiclass``, the position of the class in :attr:`classes`.
         """
 
 
@@ -88,9 +105,11 @@ class Trainer(plugins.TrainerTerms, Protocol):
 
     Attributes:
         flavor: the MLflow flavor that saves and loads the package's own object.
+        stops_early: whether the stopping rows decide how many iterations a fit has.
     """
 
     flavor: str
+    stops_early: bool
 
     def check(self, task: TaskSpec) -> None:
         """Checks names and values of the task's parameters, without any data.
@@ -110,8 +129,8 @@ class Trainer(plugins.TrainerTerms, Protocol):
 
         Args:
             task: its ``training`` says how.
-            training: rows to learn from, with all labels.
-            stopping: rows that stop the fit early, with all labels.
+            training: rows to learn from; for ``multiclass`` the model has the classes of these rows alone.
+            stopping: rows that stop the fit early; for ``multiclass`` some may have a class that the others lack.
             on_progress: called every few iterations; its exception ends the fit and is raised again.
 
         Raises:
@@ -126,14 +145,13 @@ class Trainer(plugins.TrainerTerms, Protocol):
             DataError: the package cannot learn from these rows.
         """
 
-    def restore(self, native: Any) -> FittedModel:
-        """The model of a package's own object that the registry has loaded."""
+    def restore(self, native: Any, classes: tuple[str, ...] = ()) -> FittedModel:
+        """The model of a package's own object that the registry has loaded; its predictions are bit-identical.
 
-    def save(self, model: FittedModel, folder: Path) -> None:
-        """Writes the model into an empty folder, in the package's own format."""
-
-    def load(self, folder: Path) -> FittedModel:
-        """The model that :meth:`save` wrote; its predictions are bit-identical."""
+        Args:
+            native: what the MLflow flavor loaded.
+            classes: those of the model that was saved.
+        """
 
 
 def trainer(package: str) -> Trainer:

@@ -212,7 +212,7 @@ def _points(trained: Trained) -> Iterator[tuple[str, float, int]]:
         "stopping_rows": trained.stopping_rows,
         "validation_rows": len(trained.validation),
         "unlabelled_rows": trained.unlabelled,
-        "training_label_mean": trained.share,
+        **trained.label_facts,
     }
     yield from ((name, float(value), best) for name, value in counts.items())
 
@@ -259,6 +259,7 @@ def _save(model: FittedModel, path: Path, run_id: str, task: TaskSpec, trained: 
     flavor.save_model(
         model.native,
         str(path),
+        **model.save_options,
         mlflow_model=saved,
         signature=_signature(task),
         input_example=_example(task, trained),

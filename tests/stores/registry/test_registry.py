@@ -45,7 +45,7 @@ def registry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(scope="session")
 def images() -> dict[str, bytes]:
     made = trainable.trained()
-    return plots(made.validation.label, made.prediction, made.fit, "delays")
+    return plots(made.validation.label, made.prediction.output, made.fit, "delays")
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Regi
     np.testing.assert_array_equal(model.predict(rows), made.model.predict(rows))
     np.testing.assert_array_equal(model.contributions(rows.head(20)), made.model.contributions(rows.head(20)))
     # The metrics are those of the fit before its refit on all rows, which is kept beside it.
-    np.testing.assert_array_equal(evaluated.predict(rows), made.prediction)
+    np.testing.assert_array_equal(evaluated.predict(rows), made.prediction.output)
     assert evaluate(task, evaluated, made.validation) == made.metrics
     assert not np.array_equal(model.predict(rows), evaluated.predict(rows))
 
@@ -130,7 +130,7 @@ def test_a_version_without_a_refit_is_the_one_that_was_evaluated(registry: Regis
     made = train(trainable.task(training=trainable.training(refit=False)), trainable.frame())
     version = registry.publish(open_run(registry, task), task, made, MADE_FROM, {})
     for model in (registry.load(task.name, version), registry.load_evaluated(task.name, version)):
-        np.testing.assert_array_equal(model.predict(made.validation.features), made.prediction)
+        np.testing.assert_array_equal(model.predict(made.validation.features), made.prediction.output)
 
 
 def test_the_signature_and_the_example_survive_categories(registry: Registry, task: TaskSpec) -> None:

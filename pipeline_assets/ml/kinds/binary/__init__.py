@@ -1,18 +1,29 @@
 """The kind with labels 0 and 1: scores are a probability and a predicted label (1 from probability 0.5 on)."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.ml.kinds import labels
+from pipeline_assets.ml.kinds.base import Purpose
 from pipeline_assets.ml.kinds.binary import metrics
+from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.split import Strata
 from pipeline_assets.ml.trainers.base import Fit
+from pipeline_assets.task import sql
+from pipeline_assets.task.spec import Target
+
+_EXAMPLES = {"VARCHAR": 'positive: "yes"', "DATE": 'positive: "2026-01-31"'}
 
 
 class Binary:
-    """A target that is true or false; see :class:`pipeline_assets.ml.kinds.base.Kind`."""
+    """A target of two labels; see :class:`pipeline_assets.ml.kinds.base.Kind`.
+
+    Label 1 is a target that is true, or one that has the value ``positive``; every other value is label 0.
+    """
 
     name: str = "binary"
     objective: str = "binary"
@@ -23,44 +34,79 @@ class Binary:
         "predicted_label": "Whether the probability is at least 0.5",
     }
     metrics: Mapping[str, bool] = metrics.GREATER_IS_BETTER
-    threshold: ClassVar[float] = 0.5
 
-    def target_problem(self, duckdb_type: str) -> str | None:
-        """The target must be true or false."""
-        return None if duckdb_type == "BOOLEAN" else f"gives {duckdb_type}; it must be true or false, as in delay > 15"
+    def target_problems(self, target: Target, duckdb_type: str) -> dict[str, str]:
+        """A target that is not true or false needs a value that is label 1."""
+        found = labels.refused(target, self.name, positive=True)
+        if labels.is_nested(duckdb_type):
+            found["expression"] = f"gives {duckdb_type}; it must be one value, or true or false, as in delay > 15"
+        elif target.positive is None and duckdb_type != "BOOLEAN":
+            example = _EXAMPLES.get(duckdb_type, "positive: 1")
+            found["expression"] = (
+                f"gives {duckdb_type}; it must be true or false, as in delay > 15, or the target says which value is"
+                f" label 1, as in {example}"
+            )
+        elif target.positive is not None and (why := labels.not_of_type(target.positive, duckdb_type)):
+            found["positive"] = why
+        return found
 
-    def label_problem(self, label: NDArray[np.int8]) -> str | None:
+    def label(self, target: Target, duckdb_type: str) -> str:
+        """1 where the target is true or has the positive value, otherwise 0."""
+        value = labels.value(target, duckdb_type)
+        if target.positive is not None:
+            value = f"{value} = cast({sql.literal(target.positive)} as {duckdb_type})"
+        return f"cast({value} as {self.label_type})"
+
+    def label_problem(self, rows: LabelledRows, purpose: Purpose) -> str | None:  # noqa: ARG002 - the same for each
         """Both labels must be there."""
+        label = rows.label
         values, counts = np.unique(label, return_counts=True)
         if values.tolist() == [0, 1]:
             return None
         shown = ", ".join(f"{count} of label {value}" for value, count in zip(values, counts, strict=True))
         return f"{len(label)} rows: {shown or 'none'}; needed are rows of label 0 and of label 1"
 
-    def strata(self, label: NDArray[np.int8]) -> NDArray[np.int64]:
+    def strata(self, rows: LabelledRows) -> Strata:
         """Each side of a split needs both labels."""
-        return label.astype(np.int64)
+        return Strata(rows.label.astype(np.int64), ("0", "1"))
 
-    def baseline(self, training: NDArray[np.int8], rows: int) -> NDArray[np.float64]:
+    def learned(self, target: Target, rows: LabelledRows) -> LabelledRows:  # noqa: ARG002 - every kind's signature
+        """The labels as they are."""
+        return rows
+
+    def prediction(self, target: Target, output: NDArray[np.float64], classes: tuple[str, ...]) -> Prediction:  # noqa: ARG002 - every kind's signature
+        """The probability of label 1."""
+        return Prediction(output)
+
+    def baseline(self, training: LabelledRows, rows: int) -> Prediction:
         """The share of label 1 among the training rows, for every row."""
-        return np.full(rows, float(np.mean(training)))
+        return Prediction(np.full(rows, float(np.mean(training.label))))
 
-    def evaluate(self, label: NDArray[np.int8], prediction: NDArray[np.float64]) -> dict[str, float]:
+    def evaluate(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         """See :func:`pipeline_assets.ml.kinds.binary.metrics.scores`."""
-        return metrics.scores(label, prediction)
+        return metrics.scores(rows.label, prediction.output)
 
-    def details(self, label: NDArray[np.int8], prediction: NDArray[np.float64]) -> dict[str, float]:
+    def details(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         """Precision and recall of the predicted label, where they are defined."""
-        found = metrics.at_threshold(label, prediction, self.threshold)
+        found = metrics.at_threshold(rows.label, prediction.output, prediction.threshold)
         values = {"precision_at_0.5": found.precision, "recall_at_0.5": found.recall}
         return {name: value for name, value in values.items() if value is not None}
 
-    def columns(self, prediction: NDArray[np.float64]) -> list[pa.Array]:
-        """Probability and predicted label."""
-        return [pa.array(prediction, pa.float64()), pa.array(prediction >= self.threshold, pa.bool_())]
+    def label_facts(self, training: LabelledRows) -> dict[str, float]:
+        """The share of label 1."""
+        return {"training_label_mean": float(np.mean(training.label))}
 
-    def plots(self, label: NDArray[np.int8], prediction: NDArray[np.float64], fit: Fit, title: str) -> dict[str, bytes]:
+    def notes(self, training: LabelledRows, validation: LabelledRows) -> list[str]:  # noqa: ARG002 - every kind's signature
+        """None: both labels are on every side."""
+        return []
+
+    def columns(self, prediction: Prediction) -> list[pa.Array]:
+        """Probability and predicted label."""
+        probability = prediction.output
+        return [pa.array(probability, pa.float64()), pa.array(probability >= prediction.threshold, pa.bool_())]
+
+    def plots(self, rows: LabelledRows, prediction: Prediction, fit: Fit, title: str) -> dict[str, bytes]:
         """See :mod:`pipeline_assets.ml.kinds.binary.plots`."""
         from pipeline_assets.ml.kinds.binary.plots import plots  # matplotlib takes a second
 
-        return plots(label, prediction, fit, title)
+        return plots(rows.label, prediction.output, fit, title)
