@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
-from psycopg2.sql import Identifier
+from psycopg2.sql import SQL, Composable, Identifier
 
 from pipeline_assets.settings import PACKAGED_TASKS
 from pipeline_assets.stores.marts import catalog as mart_catalog
@@ -69,6 +69,11 @@ class Column:
     def sql(self) -> Identifier:
         """Its name in a statement."""
         return Identifier(self.name)
+
+    @property
+    def comparable(self) -> Composable:
+        """The column in a condition or an order: JSON as its text, because the server compares no JSON."""
+        return SQL("{}::text").format(self.sql) if self.kind == "json" else self.sql
 
     @property
     def numeric(self) -> bool:

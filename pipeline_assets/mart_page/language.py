@@ -1,6 +1,7 @@
 """Texts, numbers and dates of the page in the reader's language."""
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -79,6 +80,20 @@ class Formats:
         """
         return format_percent(value, format=_PERCENT[self.language], locale=self.language)
 
+    def shares(self, shares: Mapping[str, float], most: int | None = None) -> str:
+        """Shares of one by name, the largest first.
+
+        Args:
+            shares: by name.
+            most: at most so many are written, and then an ellipsis.
+
+        >>> Formats("en").shares({"a": 0.25, "b": 0.7, "c": 0.05}, 2)
+        'b 70%, a 25%, …'
+        """
+        ordered = sorted(shares.items(), key=lambda each: (-each[1], each[0]))
+        said = [f"{name} {self.share(value)}" for name, value in ordered[:most]]
+        return ", ".join([*said, *(["…"] if len(said) < len(ordered) else [])])
+
     def moment(self, value: dt.datetime) -> str:
         """A moment; in UTC, and marked so, if it has a time zone."""
         at = value.astimezone(dt.UTC) if value.tzinfo else value
@@ -99,6 +114,8 @@ class Formats:
             return format_decimal(value, locale=self.language, decimal_quantization=False)
         if isinstance(value, bytes | memoryview):
             return bytes(value).hex()
+        if isinstance(value, dict | list):
+            return json.dumps(value, ensure_ascii=False, default=str)
         return self._time(value) or str(value)
 
     def _time(self, value: object) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from htmltools import Tag, div, span, tags
 
+from pipeline_assets.mart_page.catalog import Column
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.marts.controls import describe
@@ -12,6 +13,7 @@ from pipeline_assets.mart_page.views.marts.queries import Rows
 from pipeline_assets.mart_page.views.marts.request import Request
 from pipeline_assets.task.spec import Stage, TaskSpec
 
+_CLASSES = 3  # that a cell with probabilities names; its title names all
 _LONG = 40  # characters that a cell shows; its title has the whole text
 
 
@@ -76,7 +78,7 @@ class MartTable:
                 href=self.route.at(about=name),
                 class_="about-link",
                 aria_label=says("about_column", column=name),
-                title=describe(column, says) or says("about_column", column=name),
+                title=describe(column, self.task, says) or says("about_column", column=name),
             ),
             scope="col",
             aria_sort=way,
@@ -98,7 +100,18 @@ class MartTable:
     def _cell(self, place: int, value: object) -> Tag:
         if value is None:
             return tags.td("∅", class_="null", title=self.says("empty"))
+        column = self._column(place)
         text = self.formats.value(value)
+        if column.key and isinstance(value, int) and not isinstance(value, bool):
+            text = str(value)  # it names a row: nobody counts with it
         number = isinstance(value, int | float) and not isinstance(value, bool)
         kind = " ".join(name for name, there in (("number", number), ("beside", place >= self._own)) if there)
+        if column.role == "score" and isinstance(value, dict):  # probabilities by class
+            return tags.td(self.formats.shares(value, _CLASSES), class_=kind or None, title=self.formats.shares(value))
         return tags.td(text, class_=kind or None, title=text if len(text) > _LONG else None)
+
+    def _column(self, place: int) -> Column:
+        """The column at a position: the mart's own, or the other mart's."""
+        beside = self.seen.beside
+        mart = beside.mart if place >= self._own and beside is not None else self.seen.asked.mart
+        return mart.columns[self.found.columns[place]]

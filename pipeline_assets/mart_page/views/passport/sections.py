@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import isclose
+from typing import Any
 
 from htmltools import Tag, TagChild, TagList, h3, p, tags
 
@@ -13,11 +14,14 @@ from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem
 from pipeline_assets.mart_page.rules import rule
 from pipeline_assets.mart_page.views.passport import charts as pictures
+from pipeline_assets.mart_page.views.passport import scores
 from pipeline_assets.mart_page.views.passport.queries import MartRows
 from pipeline_assets.mart_page.views.passport.raw_row import Check, RawRow, RawValue
 from pipeline_assets.mart_page.views.passport.row_facts import Prepared, Row
 from pipeline_assets.ml.explanation import Explanation
 from pipeline_assets.monitoring.batch_status import Difference
+from pipeline_assets.monitoring.truth import form_of
+from pipeline_assets.task.preparation import own_in_features
 from pipeline_assets.task.spec import LABEL, TaskSpec
 
 # A stored score and its explanation add the same numbers in another order, so they may differ by so much.
@@ -122,17 +126,27 @@ def prepared(says: ViewTexts, formats: Formats, at: Row, found: Prepared, where:
     ]
     facts: dict[str, TagChild] = {says("features_from"): tags.code(where)}
     if at.ref.stage == "train":
-        facts[says("label")] = _label(says, at.task, values[LABEL])
+        facts[says("label")] = _label(says, formats, at.task, values[own_in_features(at.task)[LABEL]])
     return TagList(
         parts.facts(facts),
         parts.table([says("feature"), says("value"), says("made_of"), says("meaning")], rows, says("feature_values")),
     )
 
 
-def _label(says: ViewTexts, task: TaskSpec, value: int | None) -> str:
-    if value is None:
+def _label(says: ViewTexts, formats: Formats, task: TaskSpec, value: Any) -> str:
+    if records.is_missing(value):
         return says("label_none")
-    return says("label_true" if value else "label_false", what=task.target.description or task.target.expression)
+    what = task.target.description or task.target.expression
+    if form_of(task) == "binary":
+        return says(
+            _of_positive("label_true" if value else "label_false", task), what=what, positive=task.target.positive
+        )
+    return says("label_value", value=formats.value(value), what=what)
+
+
+def _of_positive(key: str, task: TaskSpec) -> str:
+    """The text of a task that says which value is label 1, or of one whose target is true or false."""
+    return key if task.target.positive is None else f"{key}_positive"
 
 
 def chosen(
@@ -165,22 +179,12 @@ def scored(says: ViewTexts, formats: Formats, at: Row, marts: MartRows) -> TagCh
     prediction = marts.prediction
     if prediction is None:
         return None
-    what = at.task.target.description or at.task.target.expression
-    facts: dict[str, TagChild] = {
-        says("probability"): TagList(
-            tags.strong(formats.share(prediction.probability), data_probability=repr(prediction.probability)),
-            f" ({formats.number(prediction.probability)})",
-            tags.br(),
-            tags.small(says("probability_of", what=what)),
-        )
-    }
-    if prediction.predicted_label is not None:
-        facts[says("predicted_label")] = formats.value(prediction.predicted_label)
+    facts = scores.facts(says, formats, at.task, prediction.scores)
     if prediction.decision is not None:
         facts[says("decision")] = says("decision_yes" if prediction.decision else "decision_no")
     facts[says("rule_of_output")] = tags.code(at.task.output.where) if at.task.output.where else says("every_row")
     facts[says("predicted_at")] = formats.moment(prediction.predicted_at)
-    return TagList(h3(says("score")), parts.facts(facts))
+    return TagList(h3(says("score")), parts.facts(facts), scores.classes(says, formats, at.task, prediction.scores))
 
 
 def agreement(says: ViewTexts, formats: Formats, found: Explanation, marts: MartRows) -> Tag:
