@@ -4,7 +4,7 @@ No other module of the page builds a table or column name: a name from an addres
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -91,6 +91,7 @@ class Mart:
             unless the user's own columns have those.
         label: name of the label's column; train only.
         task_key: names that the columns of the task's key have here.
+        features: names that the columns of the features have here, by feature; input marts only.
     """
 
     schema: str
@@ -100,6 +101,7 @@ class Mart:
     address: tuple[str, str] = ROW_ADDRESS
     label: str = LABEL
     task_key: tuple[str, ...] = ()
+    features: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sql(self) -> Identifier:
@@ -159,22 +161,25 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
     roles = {stored.get(name, name): role for name, role in roles.items()}
     task_key = tuple(stored.get(name, name) for name in task.key)
     features = {
-        stored[f"{FEATURE_PREFIX}{name}"]: (
-            f"{each.description} ({each.expression})" if each.description else each.expression
-        )
-        for name, each in (task.features.all.items() if which in ("train_input", "predict_input") else ())
+        name: stored[f"{FEATURE_PREFIX}{name}"]
+        for name in (task.features.names if which in ("train_input", "predict_input") else ())
+    }
+    meanings = {
+        features[name]: f"{each.description} ({each.expression})" if each.description else each.expression
+        for name, each in task.features.all.items()
+        if name in features
     }
     columns = {
         column: Column(
             name=column,
             kind=kind,
-            description=features.get(column, state.comments.get(column, "")),
+            description=meanings.get(column, state.comments.get(column, "")),
             role=roles.get(column, _USUAL[which]),
             key=column in (batch, row_number, *task_key),
         )
         for column, kind in state.types.items()
     }
-    return Mart(schema, name, state.comment, columns, (batch, row_number), label, task_key)
+    return Mart(schema, name, state.comment, columns, (batch, row_number), label, task_key, features)
 
 
 def _users_columns(task: TaskSpec, which: Which) -> list[str]:

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier, Literal
 
 from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.catalog import Mart
 from pipeline_assets.mart_page.choices import ChoiceMade, choices_where
+from pipeline_assets.mart_page.sampled import sample
 from pipeline_assets.task import plugins
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import DECISION, TaskSpec
 
+PERMUTED = 200  # rows whose values take the place of a row's own
 _PREDICTION = ("model_version", "run_id", "predicted_at")
 
 
@@ -66,6 +69,16 @@ def mart_rows(cursor: Cursor, schema: str, task: TaskSpec, ref: BatchRef, row: i
     ).format(Literal(prediction.model_version), Literal(prediction.predicted_at))
     crowned = choices_where(cursor, choices, made_champion, limit=1)
     return MartRows(prediction, made[0] if made else None, crowned[0] if crowned else None)
+
+
+def feature_rows(cursor: Cursor, inputs: Mart, batch: str) -> pa.RecordBatch | None:
+    """Some rows of a batch, spread evenly over it, with the features under their own names; ``None`` if it has none."""
+    columns = [inputs.columns[stored] for stored in inputs.features.values() if stored in inputs.columns]
+    found = sample(cursor, inputs, batch, columns, PERMUTED)
+    if found is None or not found.rows:
+        return None
+    names = {stored: name for name, stored in inputs.features.items()}
+    return pa.RecordBatch.from_pydict({names[stored]: values for stored, values in found.columns.items()})
 
 
 def _prediction(cursor: Cursor, task: TaskSpec, mart: Mart | None, batch: str, row: int) -> Prediction | None:

@@ -9,9 +9,10 @@ import pyarrow as pa
 from shiny import reactive
 from shiny.types import SafeException
 
+from pipeline_assets.mart_page.loaded_models import Inexplicable
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem, attempt
-from pipeline_assets.mart_page.views.passport.queries import MartRows, mart_rows
+from pipeline_assets.mart_page.views.passport.queries import MartRows, feature_rows, mart_rows
 from pipeline_assets.mart_page.views.passport.raw_row import NoRow, NotChecked, RawRow, raw_row
 from pipeline_assets.ml.explanation import Explanation
 from pipeline_assets.monitoring import batch_status
@@ -47,6 +48,7 @@ class RowFacts:
         differences: in what the stored prediction differs from the last check of the batch and the task's description.
         explaining: whether the contributions are still being computed.
         explanation: the contributions; waits for them silently.
+        permute: computes them by permutation, for models that cannot say what each feature adds.
     """
 
     row: Callable[[], Row | None]
@@ -57,7 +59,8 @@ class RowFacts:
     marts_or_nothing: Callable[[], Awaitable[MartRows]]
     differences: Callable[[], Awaitable[tuple[Difference, ...]]]
     explaining: Callable[[], bool]
-    explanation: Callable[[], Awaitable[Explanation | Problem | None]]
+    explanation: Callable[[], Awaitable[Explanation | Inexplicable | Problem | None]]
+    permute: Callable[[], Awaitable[None]]
 
 
 def row_facts(page: Page) -> RowFacts:  # noqa: C901 - short functions, one after another
@@ -116,9 +119,11 @@ def row_facts(page: Page) -> RowFacts:  # noqa: C901 - short functions, one afte
         return batch_status.differences(at.task, found.manifest, outcome, made_from)
 
     @reactive.extended_task
-    async def explain(at: Row, version: int, features: pa.RecordBatch) -> tuple[Row, Explanation | Problem]:
-        # In a task of its own: the first explanation loads MLflow, CatBoost and the model, which takes seconds.
-        return at, await asyncio.to_thread(attempt, page.app_state.models.explain, at.task, version, features)
+    async def explain(
+        at: Row, version: int, features: pa.RecordBatch, sample: pa.RecordBatch | None = None
+    ) -> tuple[Row, Explanation | Inexplicable | Problem]:
+        # In a task of its own: the first explanation loads MLflow, the package and the model, which takes seconds.
+        return at, await asyncio.to_thread(attempt, page.app_state.models.explain, at.task, version, features, sample)
 
     @reactive.effect(priority=1)
     async def _explain() -> None:
@@ -128,8 +133,17 @@ def row_facts(page: Page) -> RowFacts:  # noqa: C901 - short functions, one afte
         if at is not None and prediction is not None and isinstance(features, pa.RecordBatch):
             explain(at, prediction.model_version, features)
 
+    async def permute() -> None:
+        at, features, prediction = row(), await prepared(), (await marts_or_nothing()).prediction
+        inputs = None if at is None else await page.mart(at.task, "predict_input")
+        if at is None or inputs is None or prediction is None or not isinstance(features, pa.RecordBatch):
+            return
+        sample = await page.ask(feature_rows, inputs, at.ref.batch)
+        if sample is not None:
+            explain(at, prediction.model_version, features, sample)
+
     @reactive.calc
-    async def explanation() -> Explanation | Problem | None:
+    async def explanation() -> Explanation | Inexplicable | Problem | None:
         if (await marts_or_nothing()).prediction is None or not isinstance(await prepared(), pa.RecordBatch):
             return None
         of, found = explain.result()
@@ -145,6 +159,7 @@ def row_facts(page: Page) -> RowFacts:  # noqa: C901 - short functions, one afte
         differences=differences,
         explaining=lambda: explain.status() == "running",
         explanation=explanation,
+        permute=permute,
     )
 
 

@@ -33,7 +33,7 @@ def facts(says: ViewTexts, formats: Formats, task: TaskSpec, scores: Mapping[str
         }
     if form == "multiclass":
         label = formats.value(scores["predicted_label"])
-        found = {says("predicted_class"): tags.strong(label, data_score=scores["predicted_label"])}
+        found: dict[str, TagChild] = {says("predicted_class"): tags.strong(label, data_score=scores["predicted_label"])}
         if "probability" in scores:
             of_label = says("probability_of_class", label=label, what=what)
             found[says("probability")] = _probability(formats, scores["probability"], of_label)

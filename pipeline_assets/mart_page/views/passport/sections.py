@@ -1,7 +1,6 @@
 """The sections of the passport: each turns what is known of the row into tags."""
 
-from collections.abc import Mapping, Sequence
-from math import isclose
+from collections.abc import Sequence
 from typing import Any
 
 from htmltools import Tag, TagChild, TagList, h3, p, tags
@@ -13,19 +12,14 @@ from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem
 from pipeline_assets.mart_page.rules import rule
-from pipeline_assets.mart_page.views.passport import charts as pictures
 from pipeline_assets.mart_page.views.passport import scores
 from pipeline_assets.mart_page.views.passport.queries import MartRows
 from pipeline_assets.mart_page.views.passport.raw_row import Check, RawRow, RawValue
 from pipeline_assets.mart_page.views.passport.row_facts import Prepared, Row
-from pipeline_assets.ml.explanation import Explanation
 from pipeline_assets.monitoring.batch_status import Difference
 from pipeline_assets.monitoring.truth import form_of
 from pipeline_assets.task.preparation import own_in_features
 from pipeline_assets.task.spec import LABEL, TaskSpec
-
-# A stored score and its explanation add the same numbers in another order, so they may differ by so much.
-_CLOSE = 1e-9
 
 
 def steps(page: Page, says: ViewTexts, found: RawRow, at: Row) -> Tag:
@@ -185,53 +179,6 @@ def scored(says: ViewTexts, formats: Formats, at: Row, marts: MartRows) -> TagCh
     facts[says("rule_of_output")] = tags.code(at.task.output.where) if at.task.output.where else says("every_row")
     facts[says("predicted_at")] = formats.moment(prediction.predicted_at)
     return TagList(h3(says("score")), parts.facts(facts), scores.classes(says, formats, at.task, prediction.scores))
-
-
-def agreement(says: ViewTexts, formats: Formats, found: Explanation, marts: MartRows) -> Tag:
-    """Whether the stored score equals the sum of the contributions."""
-    stored = marts.prediction.probability if marts.prediction else found.probability
-    same = isclose(found.probability, stored, rel_tol=0, abs_tol=_CLOSE)
-    text = says("agrees") if same else says(
-        "disagrees", now=formats.number(found.probability), then=formats.number(stored)
-    )  # fmt: skip
-    return p(text, class_="verdict", data_agrees="yes" if same else "no")
-
-
-def values_of(found: Explanation, says: ViewTexts, formats: Formats) -> Mapping[str, str]:
-    """Each feature's value as the page writes it."""
-    return {
-        each.feature: says("missing") if records.is_missing(each.value) else formats.value(each.value)
-        for each in found.contributions
-    }
-
-
-def contributions(says: ViewTexts, formats: Formats, task: TaskSpec, found: Explanation) -> Tag:
-    """Every feature's contribution, as a table."""
-    written = values_of(found, says, formats)
-    rows: list[list[TagChild]] = [[says("base"), "", _log_odds(found.base, formats), ""]]
-    rows += [
-        [
-            each.feature,
-            written[each.feature],
-            _log_odds(each.log_odds, formats),
-            task.features.all[each.feature].description,
-        ]
-        for each in found.contributions
-    ]
-    return tags.details(
-        tags.summary(says("all_contributions")),
-        parts.table(
-            [says("feature"), says("value"), says("adds"), says("meaning")],
-            rows,
-            says("all_contributions"),
-            numbers=(2,),
-        ),
-    )
-
-
-def _log_odds(value: float, formats: Formats) -> Tag:
-    """A contribution as people read it; the tag's value holds every digit."""
-    return tags.data(pictures.signed(value, formats), value=repr(value))
 
 
 def runs(page: Page, says: ViewTexts, marts: MartRows, version: str | Problem) -> TagChild:
