@@ -4,20 +4,23 @@ No other module of the page builds a table or column name: a name from an addres
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
-from psycopg2.sql import SQL, Composable, Identifier
+from psycopg2.sql import Identifier
 
 from pipeline_assets.settings import PACKAGED_TASKS
 from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts.definition import stored_names
+from pipeline_assets.stores.marts.sql_types import is_nested
+from pipeline_assets.task import plugins
 from pipeline_assets.task.loading import FILE, load_tasks, task_folders
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, TaskSpec
+from pipeline_assets.task.types import arrow_type, contract_name
 
 Which = Literal["train_input", "predict_input", "predict_output", "model_choices"]
 Role = Literal["address", "score", "technical", "raw", "feature", "label"]
@@ -57,6 +60,7 @@ class Column:
         description: what it means: the comment on it; for a feature, the task's description and expression.
         role: what the column means to the task.
         key: whether rows are looked up by it: it is part of the row address or of the task's key, and never null.
+        json: whether its text is JSON: a list, a structure or a map.
     """
 
     name: str
@@ -64,16 +68,12 @@ class Column:
     description: str
     role: Role
     key: bool
+    json: bool = False
 
     @property
     def sql(self) -> Identifier:
         """Its name in a statement."""
         return Identifier(self.name)
-
-    @property
-    def comparable(self) -> Composable:
-        """The column in a condition or an order: JSON as its text, because the server compares no JSON."""
-        return SQL("{}::text").format(self.sql) if self.kind == "json" else self.sql
 
     @property
     def numeric(self) -> bool:
@@ -91,7 +91,6 @@ class Mart:
             unless the user's own columns have those.
         label: name of the label's column; train only.
         task_key: names that the columns of the task's key have here.
-        features: names that the columns of the features have here, by feature; input marts only.
     """
 
     schema: str
@@ -101,7 +100,6 @@ class Mart:
     address: tuple[str, str] = ROW_ADDRESS
     label: str = LABEL
     task_key: tuple[str, ...] = ()
-    features: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sql(self) -> Identifier:
@@ -161,25 +159,24 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
     roles = {stored.get(name, name): role for name, role in roles.items()}
     task_key = tuple(stored.get(name, name) for name in task.key)
     features = {
-        name: stored[f"{FEATURE_PREFIX}{name}"]
-        for name in (task.features.names if which in ("train_input", "predict_input") else ())
+        stored[f"{FEATURE_PREFIX}{name}"]: (
+            f"{each.description} ({each.expression})" if each.description else each.expression
+        )
+        for name, each in (task.features.all.items() if which in ("train_input", "predict_input") else ())
     }
-    meanings = {
-        features[name]: f"{each.description} ({each.expression})" if each.description else each.expression
-        for name, each in task.features.all.items()
-        if name in features
-    }
+    nested = {stored.get(name, name) for name, kind in _user_types(task, which).items() if is_nested(arrow_type(kind))}
     columns = {
         column: Column(
             name=column,
             kind=kind,
-            description=meanings.get(column, state.comments.get(column, "")),
+            description=features.get(column, state.comments.get(column, "")),
             role=roles.get(column, _USUAL[which]),
             key=column in (batch, row_number, *task_key),
+            json=column in nested,
         )
         for column, kind in state.types.items()
     }
-    return Mart(schema, name, state.comment, columns, (batch, row_number), label, task_key, features)
+    return Mart(schema, name, state.comment, columns, (batch, row_number), label, task_key)
 
 
 def _users_columns(task: TaskSpec, which: Which) -> list[str]:
@@ -188,6 +185,16 @@ def _users_columns(task: TaskSpec, which: Which) -> list[str]:
         return []
     raw = task.columns_of("train" if which == "train_input" else "predict")
     return [*raw, *(f"{FEATURE_PREFIX}{name}" for name in task.features.all)]
+
+
+def _user_types(task: TaskSpec, which: Which) -> dict[str, str]:
+    """Contract types of a mart's raw or score columns."""
+    if which == "predict_output":
+        scores = plugins.kind(task.target.kind).score_types
+        return {name: contract_name(duckdb_type) for name, duckdb_type in scores.items()}
+    if which == "model_choices":
+        return {}
+    return {name: each.type for name, each in task.columns_of("train" if which == "train_input" else "predict").items()}
 
 
 def _roles(task: TaskSpec, which: Which, label: str) -> dict[str, Role]:

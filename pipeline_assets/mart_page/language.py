@@ -1,7 +1,6 @@
 """Texts, numbers and dates of the page in the reader's language."""
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -114,8 +113,6 @@ class Formats:
             return format_decimal(value, locale=self.language, decimal_quantization=False)
         if isinstance(value, bytes | memoryview):
             return bytes(value).hex()
-        if isinstance(value, dict | list):
-            return json.dumps(value, ensure_ascii=False, default=str)
         return self._time(value) or str(value)
 
     def _time(self, value: object) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
@@ -63,6 +64,18 @@ def scores(cursor: Cursor, task: TaskSpec, output: Mart, batches: Sequence[Predi
         if taken is not None and taken.rows:
             found.append(_scores(made, taken, main))
     return found
+
+
+def shares_of(text: str) -> dict[str, float] | None:
+    """Probabilities by class from the JSON that a mart keeps them as; ``None`` if it is anything else.
+
+    >>> shares_of('{"a": 0.25, "b": 0.75}'), shares_of("[1]")
+    ({'a': 0.25, 'b': 0.75}, None)
+    """
+    found = orjson.loads(text)
+    if not isinstance(found, dict) or not all(isinstance(each, int | float) for each in found.values()):
+        return None
+    return {str(name): float(share) for name, share in found.items()}
 
 
 def _scores(made: Predicted, taken: Sample, main: Column) -> Scores:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier, Literal
 
@@ -19,7 +20,7 @@ class Truth:
 
     Attributes:
         labels: as the input mart has them, one per row.
-        scores: the score columns by name, one value per row.
+        scores: the score columns by name, one value per row; nested ones as Python has them.
         decision: whether the output file took the row; for a task without a rule, ``None`` for each row.
         batches: train batches that the labels came in.
         partly: whether there are more such rows than were read.
@@ -72,9 +73,13 @@ def truth(cursor: Cursor, batch: str, *, output: Mart, inputs: Mart, trains: Mar
     if not rows:
         return None
     batches, labels, decision, *values = zip(*rows[:_MOST_ROWS], strict=True)
+    by_name = {
+        name: [orjson.loads(each) for each in column] if output.columns[name].json else column
+        for name, column in zip(scores, values, strict=True)
+    }
     return Truth(
         labels,
-        dict(zip(scores, values, strict=True)),
+        by_name,
         decision,
         tuple(sorted(set(batches))),
         len(rows) > _MOST_ROWS,

@@ -40,7 +40,7 @@ def drift(cursor: Cursor, train: Mart, predict: Mart, train_batch: str, predict_
         if column.role in ("raw", "feature")
         and name in predict.columns
         and predict.columns[name].kind == column.kind
-        and column.kind != "json"
+        and not column.json
         and psi.comparable(arrow_type(column.kind))
     ]
     before = sample(cursor, train, train_batch, shared)

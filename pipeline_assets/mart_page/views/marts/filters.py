@@ -54,7 +54,7 @@ class Filter:
     @property
     def sql(self) -> Composed:
         """The condition."""
-        column, value = self.column.comparable, self.value
+        column, value = self.column.sql, self.value
         if self.word == "empty":
             return SQL("{} IS NULL").format(column)
         if self.word == "filled":
@@ -63,7 +63,7 @@ class Filter:
             return SQL("({0} <> {1} OR {0} IS NULL)").format(column, Value(value))
         if self.word in _COMPARED:
             return SQL("{} {} {}").format(column, SQL(_COMPARED[self.word]), Value(value))
-        text = column if self.column.kind in ("text", "json") else SQL("{}::text").format(column)
+        text = column if self.column.kind == "text" else SQL("{}::text").format(column)
         like, pattern = ("LIKE", "{}%") if self.word == "starts" else ("ILIKE", "%{}%")
         escaped = str(value).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return SQL("{} {} {}").format(text, SQL(like), Value(pattern.format(escaped)))

@@ -182,7 +182,7 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
     @render_picture
     async def distribution() -> Picture | None:
         seen, values = await request(), await distributed()
-        if seen is None or seen.about is None or values is None or seen.about.kind == "json":
+        if seen is None or seen.about is None or values is None or seen.about.json:
             return None
         return drawn.distribution(seen.about.name, values, says, formats)
 

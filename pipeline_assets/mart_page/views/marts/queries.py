@@ -65,8 +65,7 @@ class Asked:
         if column is not None and column.name not in address:
             # An index read backwards gives nulls first; a key has no nulls, so the index serves both ways.
             nulls = SQL("") if column.key else SQL(" NULLS LAST")
-            ordered = SQL("({}{})::text").format(prefix, column.sql) if column.kind == "json" else prefix + column.sql
-            terms.append(ordered + back + nulls)
+            terms.append(prefix + column.sql + back + nulls)
         if column is not None and column.name == address[1]:
             address = (address[1], address[0])
         terms += [prefix + Identifier(name) + back for name in address]

@@ -8,6 +8,7 @@ from htmltools import Tag, div, span, tags
 from pipeline_assets.mart_page.catalog import Column
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.route import Route
+from pipeline_assets.mart_page.scored import shares_of
 from pipeline_assets.mart_page.views.marts.controls import describe
 from pipeline_assets.mart_page.views.marts.queries import Rows
 from pipeline_assets.mart_page.views.marts.request import Request
@@ -106,8 +107,10 @@ class MartTable:
             text = str(value)  # it names a row: nobody counts with it
         number = isinstance(value, int | float) and not isinstance(value, bool)
         kind = " ".join(name for name, there in (("number", number), ("beside", place >= self._own)) if there)
-        if column.role == "score" and isinstance(value, dict):  # probabilities by class
-            return tags.td(self.formats.shares(value, _CLASSES), class_=kind or None, title=self.formats.shares(value))
+        if column.role == "score" and column.json and isinstance(value, str):
+            shares = shares_of(value)
+            if shares is not None:
+                return tags.td(self.formats.shares(shares, _CLASSES), class_=kind, title=self.formats.shares(shares))
         return tags.td(text, class_=kind or None, title=text if len(text) > _LONG else None)
 
     def _column(self, place: int) -> Column:

@@ -10,7 +10,8 @@ from pipeline_assets.mart_page import training_facts as records
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.loaded_models import Inexplicable
 from pipeline_assets.mart_page.views.passport import charts as pictures
-from pipeline_assets.mart_page.views.passport.queries import PERMUTED, Prediction
+from pipeline_assets.mart_page.views.passport.queries import Prediction
+from pipeline_assets.mart_page.views.passport.row_facts import PERMUTED
 from pipeline_assets.ml.explanation import Explanation
 from pipeline_assets.task.spec import TaskSpec
 

@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
+import orjson
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier, Literal
 
 from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.catalog import Mart
 from pipeline_assets.mart_page.choices import ChoiceMade, choices_where
-from pipeline_assets.mart_page.sampled import sample
 from pipeline_assets.task import plugins
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import DECISION, TaskSpec
 
-PERMUTED = 200  # rows whose values take the place of a row's own
 _PREDICTION = ("model_version", "run_id", "predicted_at")
 
 
@@ -71,16 +69,6 @@ def mart_rows(cursor: Cursor, schema: str, task: TaskSpec, ref: BatchRef, row: i
     return MartRows(prediction, made[0] if made else None, crowned[0] if crowned else None)
 
 
-def feature_rows(cursor: Cursor, inputs: Mart, batch: str) -> pa.RecordBatch | None:
-    """Some rows of a batch, spread evenly over it, with the features under their own names; ``None`` if it has none."""
-    columns = [inputs.columns[stored] for stored in inputs.features.values() if stored in inputs.columns]
-    found = sample(cursor, inputs, batch, columns, PERMUTED)
-    if found is None or not found.rows:
-        return None
-    names = {stored: name for name, stored in inputs.features.items()}
-    return pa.RecordBatch.from_pydict({names[stored]: values for stored, values in found.columns.items()})
-
-
 def _prediction(cursor: Cursor, task: TaskSpec, mart: Mart | None, batch: str, row: int) -> Prediction | None:
     if mart is None:
         return None
@@ -91,7 +79,9 @@ def _prediction(cursor: Cursor, task: TaskSpec, mart: Mart | None, batch: str, r
     if found is None:
         return None
     values = dict(zip(names, found, strict=True))
-    return Prediction({name: values.pop(name) for name in scores}, **values)
+    said = {name: values.pop(name) for name in scores}
+    nested = {name: orjson.loads(value) for name, value in said.items() if value and mart.columns[name].json}
+    return Prediction({**said, **nested}, **values)
 
 
 def _label(cursor: Cursor, mart: Mart | None, batch: str, row: int) -> Any:

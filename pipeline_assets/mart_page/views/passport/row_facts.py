@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 from shiny import reactive
 from shiny.types import SafeException
@@ -12,15 +13,18 @@ from shiny.types import SafeException
 from pipeline_assets.mart_page.loaded_models import Inexplicable
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem, attempt
-from pipeline_assets.mart_page.views.passport.queries import MartRows, feature_rows, mart_rows
+from pipeline_assets.mart_page.views.passport.queries import MartRows, mart_rows
 from pipeline_assets.mart_page.views.passport.raw_row import NoRow, NotChecked, RawRow, raw_row
 from pipeline_assets.ml.explanation import Explanation
 from pipeline_assets.monitoring import batch_status
 from pipeline_assets.monitoring.batch_status import Difference, MadeFrom, Outcome
-from pipeline_assets.stores.features.base import feature_table
+from pipeline_assets.stores.features.base import FeatureStore, feature_table
 from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import STAGES, Stage, TaskSpec
+
+PERMUTED = 200  # rows whose values take the place of a row's own
+_LOOKED_AT = 20_000  # rows of a batch, of which those are taken
 
 Prepared: TypeAlias = pa.RecordBatch | Problem | None
 
@@ -135,11 +139,10 @@ def row_facts(page: Page) -> RowFacts:  # noqa: C901 - short functions, one afte
 
     async def permute() -> None:
         at, features, prediction = row(), await prepared(), (await marts_or_nothing()).prediction
-        inputs = None if at is None else await page.mart(at.task, "predict_input")
-        if at is None or inputs is None or prediction is None or not isinstance(features, pa.RecordBatch):
+        if at is None or prediction is None or not isinstance(features, pa.RecordBatch):
             return
-        sample = await page.ask(feature_rows, inputs, at.ref.batch)
-        if sample is not None:
+        sample = await page.work(attempt, sample_rows, stores["features"], at.task, at.ref)
+        if isinstance(sample, pa.RecordBatch):
             explain(at, prediction.model_version, features, sample)
 
     @reactive.calc
@@ -161,6 +164,18 @@ def row_facts(page: Page) -> RowFacts:  # noqa: C901 - short functions, one afte
         explanation=explanation,
         permute=permute,
     )
+
+
+def sample_rows(store: FeatureStore, task: TaskSpec, ref: BatchRef) -> pa.RecordBatch:
+    """Some rows of a batch that has any, from the feature store, spread evenly over its first twenty thousand."""
+    batches, count = [], 0
+    with store.read(feature_table(task, ref.stage), ref.batch) as stream:
+        while count < _LOOKED_AT and (batch := next(iter(stream), None)) is not None:
+            batches.append(batch)
+            count += batch.num_rows
+        rows = pa.Table.from_batches(batches, stream.schema)
+    places = np.unique(np.linspace(0, len(rows) - 1, PERMUTED).astype(np.int64))
+    return rows.take(pa.array(places)).combine_chunks().to_batches()[0]
 
 
 def _made_from(files: FileStore, ref: BatchRef) -> MadeFrom | None:
