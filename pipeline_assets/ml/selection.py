@@ -42,6 +42,7 @@ class Candidate:
         fingerprints: of the task that made it, by slice; ``None`` if unknown.
         split: the rule that divided its batch; ``None`` if unknown.
         dagster_run: the Dagster run that made it; ``None`` if unknown.
+        package: the trainer's name; ``None`` if unknown.
     """
 
     version: int
@@ -54,6 +55,7 @@ class Candidate:
     fingerprints: Mapping[str, str] | None = None
     split: SplitRule | None = None
     dagster_run: str | None = None
+    package: str | None = None
 
 
 @dataclass(frozen=True)
