@@ -259,3 +259,26 @@ def test_classes_that_look_like_numbers_keep_their_names() -> None:
     assert set(made.model.classes) == {"1", "10", "2"}
     assert made.model.native.predict(rows.features.head(1)).item() in rows.classes
     assert made.metrics["accuracy"] > made.baseline["accuracy"] + 0.2
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_predictions_are_those_of_the_package_used_directly_to_the_bit(kind: str) -> None:
+    import catboost
+
+    rows, fit = trainable.frame(kind=kind).rows, trainable.trained(kind).fit
+    make = catboost.CatBoostRegressor if kind == "regression" else catboost.CatBoostClassifier
+    native = make(
+        iterations=fit.best_iteration + 1,
+        depth=3,
+        learning_rate=0.3,
+        random_seed=0,
+        thread_count=2,
+        allow_writing_files=False,
+        logging_level="Silent",
+        cat_features=["carrier"],
+    )
+    label = np.array(rows.classes, dtype=object)[rows.label] if rows.classes else rows.label
+    native.fit(rows.features, label)
+    expected = native.predict(rows.features) if kind == "regression" else native.predict_proba(rows.features)
+    found = trainable.trained(kind).model.predict(rows.features)
+    np.testing.assert_array_equal(found, expected[:, 1] if kind == "binary" else expected)
