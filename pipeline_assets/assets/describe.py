@@ -9,7 +9,7 @@ import dagster as dg
 from pipeline_assets.stores.marts.greenplum import MartTable
 from pipeline_assets.task import plugins
 from pipeline_assets.task.batch import Manifest
-from pipeline_assets.task.column_lineage import feature_sources, label_sources, select_sources
+from pipeline_assets.task.column_lineage import feature_sources, label_sources, select_sources, weight_sources
 from pipeline_assets.task.expressions import read_named
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.preparation import features_schema as schema_of_features
@@ -21,6 +21,7 @@ from pipeline_assets.task.spec import (
     ROW_ADDRESS,
     SPLIT_BY,
     SPLIT_HASH,
+    WEIGHT,
     Stage,
     TaskSpec,
 )
@@ -69,6 +70,7 @@ def features_schema(task: TaskSpec, stage: Stage) -> dict[str, Any]:
         own_name(LABEL, features): f"{task.target.description} ({task.target.expression})".strip(),
         SPLIT_HASH: "Hash of the key, or of the row address, that a split by share goes by",
         own_name(SPLIT_BY, features): f"Orders the split by time ({task.training.validation.column})",
+        own_name(WEIGHT, features): f"Weight of the row in the fit ({task.training.weight})",
     }
     return {
         SCHEMA: dg.TableSchema(
@@ -124,6 +126,7 @@ def features_lineage(task: TaskSpec, stage: Stage, raw: dg.AssetKey) -> dict[str
         sources[own_name(LABEL, task.features.names)] = label_sources(task)
         if task.training.validation.column is not None:
             sources[own_name(SPLIT_BY, task.features.names)] = (task.training.validation.column,)
+        sources[own_name(WEIGHT, task.features.names)] = weight_sources(task)
     return _lineage(sources, raw)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.fingerprints import SLICES, Slice
+from pipeline_assets.task.fingerprints import SLICES, Slice, weight_fingerprint
 from pipeline_assets.task.spec import Stage, TaskSpec
 
 Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
@@ -28,6 +28,9 @@ _RESTS_ON: Mapping[str, tuple[Slice, ...]] = {
     "predictions": ("features", "output", "selection"),
     "predict_output_mart": ("output",),
 }
+
+
+_RESTS_ON_WEIGHT = ("train_raw", "train_features")
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,10 @@ class TaskGraph:
         Args:
             asset: its name below the task.
         """
-        made_under = " ".join(self.fingerprints[which] for which in _RESTS_ON[asset])
-        return hashlib.sha256(made_under.encode()).hexdigest()[:12]
+        made_under = [self.fingerprints[which] for which in _RESTS_ON[asset]]
+        if asset in _RESTS_ON_WEIGHT:
+            made_under += weight_fingerprint(self.task, "train").values()
+        return hashlib.sha256(" ".join(made_under).encode()).hexdigest()[:12]
 
     def asset(self, stage: Stage, asset: str, *, kinds: Sequence[str], description: str, **more: Any) -> Decorator:
         """``@dg.asset`` with what all assets of the task have in common.

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pipeline_assets.errors import DataError
 from pipeline_assets.stores.files.base import Area, FileStore, StoredFile
 from pipeline_assets.task.batch import BatchRef, Manifest
+from pipeline_assets.task.fingerprints import check_fingerprints
 from pipeline_assets.task.spec import TaskSpec
 
 # The key of the manifest in the footer of the rejected file.
@@ -54,16 +55,18 @@ def current_record(files: FileStore, task: TaskSpec, ref: BatchRef) -> CheckReco
         DataError: it was not checked yet, or by another contract.
     """
     record = record_of(files, ref)
-    found, expected = record.manifest.fingerprints.get("contract"), task.fingerprint("contract")
-    if found != expected:
-        raise DataError(
-            "the batch was checked by another contract than the task has now",
-            **ref.facts(),
-            file=record.manifest.uri,
-            found=f"fingerprint of contract {found or 'unknown: it was checked by an earlier version of the pipeline'}",
-            expected=f"fingerprint of contract {expected}",
-            do=f"materialise {raw_asset(ref)} for this batch again",
-        )
+    unknown = "unknown: it was checked by an earlier version of the pipeline, or when the task had none"
+    for which, expected in check_fingerprints(task, ref.stage).items():
+        found = record.manifest.fingerprints.get(which)
+        if found != expected:
+            raise DataError(
+                f"the batch was checked by another {which} than the task has now",
+                **ref.facts(),
+                file=record.manifest.uri,
+                found=f"fingerprint of {which} {found or unknown}",
+                expected=f"fingerprint of {which} {expected}",
+                do=f"materialise {raw_asset(ref)} for this batch again",
+            )
     return record
 
 

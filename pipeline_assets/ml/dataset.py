@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.task.preparation import own_in_features
-from pipeline_assets.task.spec import LABEL, ROW_ADDRESS, SPLIT_BY, SPLIT_HASH, Features, TaskSpec
+from pipeline_assets.task.spec import LABEL, ROW_ADDRESS, SPLIT_BY, SPLIT_HASH, WEIGHT, Features, TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +30,8 @@ class LabelledRows:
         split_hash: int64 in [0, 2**53), one value per row: a hash of the row's key, or of its address without a key.
         split_by: the values by which a split by time orders rows, one per row; ``None`` where the task has none.
         classes: for ``multiclass``, the labels of the whole batch in order, also those that none of these rows has.
+        weight: of each row in a fit: float64, finite and at least 0, one value per row; ``None`` where all weigh the
+            same. Metrics are not weighted.
     """
 
     features: "pd.DataFrame"
@@ -37,6 +39,7 @@ class LabelledRows:
     split_hash: NDArray[np.int64]
     split_by: pa.ChunkedArray | None = None
     classes: tuple[str, ...] = ()
+    weight: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -49,7 +52,13 @@ class LabelledRows:
             label=self.label[rows],
             split_hash=self.split_hash[rows],
             split_by=None if self.split_by is None else self.split_by.take(pa.array(rows)),
+            weight=None if self.weight is None else self.weight[rows],
         )
+
+    @property
+    def counting(self) -> "LabelledRows":
+        """The rows that a fit counts: those with a weight above 0."""
+        return self if self.weight is None or self.weight.all() else self.take(np.flatnonzero(self.weight))
 
 
 @dataclass(frozen=True)
@@ -90,18 +99,18 @@ def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFram
     """Reads a whole feature stream of the stage train; strings become codes batch by batch, to save memory.
 
     Args:
-        stream: ``row_number``, the features, ``label``, the split's hash and, where the task splits by time,
-            ``split_by``, under the names that :func:`own_in_features` gives them.
+        stream: ``row_number``, the features, ``label``, the split's hash, ``split_by`` where the task splits by time,
+            and ``weight`` where it has weights, under the names that :func:`own_in_features` gives them.
         task: whose features they are.
 
     Raises:
         DataError: the stream's columns are not those of the task.
     """
     features = task.features
-    by_time = task.training.validation.split == "time"
+    by_time, weighted = task.training.validation.split == "time", task.training.weight is not None
     names = own_in_features(task)
     number, label, split_by = names[_ROW_NUMBER], names[LABEL], names[SPLIT_BY]
-    own = (label, SPLIT_HASH, *((split_by,) if by_time else ()))
+    own = (label, SPLIT_HASH, *((split_by,) if by_time else ()), *((names[WEIGHT],) if weighted else ()))
     wanted = (number, *features.names, *own)
     _check_columns(stream.schema, features, also=(number, *own))
     batches, unlabelled = [], 0
@@ -119,6 +128,7 @@ def training_frame(stream: pa.RecordBatchReader, task: TaskSpec) -> TrainingFram
         split_hash=table.column(SPLIT_HASH).to_numpy(),
         split_by=table.column(split_by) if by_time else None,
         classes=classes,
+        weight=_numbers(table.column(names[WEIGHT])) if weighted else None,
     )
     return TrainingFrame(rows=rows, unlabelled=unlabelled)
 

@@ -128,7 +128,8 @@ def _sides(task: TaskSpec, kind: Kind, rows: LabelledRows, rule: SplitRule) -> l
     side = rule.side_of(rows, kind.strata(rows))
     sides = [rows.take(np.flatnonzero(side == which)) for which in (TRAINING, STOPPING, VALIDATION)]
     for name, part in zip(SIDES, sides, strict=True):
-        _check_labels(task, kind, part, name)
+        # The rows of validation evaluate whatever they weigh.
+        _check_labels(task, kind, part if name == SIDES[VALIDATION] else part.counting, name)
     return sides
 
 

@@ -84,6 +84,12 @@ def label_sources(task: TaskSpec) -> tuple[str, ...]:
     return _sources({LABEL: task.target.expression}, stage_types(task, "train"))[LABEL]
 
 
+def weight_sources(task: TaskSpec) -> tuple[str, ...]:
+    """The raw columns that a row's weight in a fit is made of; empty where all rows weigh the same."""
+    given = {} if task.training.weight is None else {"weight": task.training.weight}
+    return _sources(given, stage_types(task, "train")).get("weight", ())
+
+
 def select_sources(task: TaskSpec) -> dict[str, tuple[str, ...]]:
     """The raw and score columns that each column of ``output.select`` is made of; empty without a select."""
     return _sources(task.output.select or {}, {**stage_types(task, "predict"), **output_types(task)})

@@ -44,11 +44,13 @@ class Check:
     Attributes:
         of: the column, or the name of the row rule.
         column: the reason shows its value; ``None`` for a row rule.
+        weight: for the check of the task's weights, the weight's expression: the reason shows its value.
     """
 
     of: str
     expression: str
     column: str | None = None
+    weight: str | None = None
 
 
 @dataclass(frozen=True)
@@ -296,7 +298,18 @@ def _checks(task: TaskSpec, stage: Stage, columns: Mapping[str, Column]) -> tupl
     of_columns = (Check(name, column.check, name) for name, column in columns.items() if column.check is not None)
     types = stage_types(task, stage)
     of_rows = (Check(name, expression) for name, expression in task.checks.items() if _has_columns(expression, types))
-    return (*of_columns, *of_rows)
+    return (*of_columns, *of_rows, *_weight_check(task, stage))
+
+
+def _weight_check(task: TaskSpec, stage: Stage) -> list[Check]:
+    """Every row of a train file needs a weight that a fit can use; 0 is one."""
+    expression = task.training.weight
+    if stage == "predict" or expression is None:
+        return []
+    # Written once: DuckDB computes what an expression has twice beforehand, outside of try. The root of a number below
+    # 0 is NaN.
+    usable = f"coalesce(isfinite(pow(cast((\n{expression}\n) as DOUBLE), 0.5)), false)"
+    return [Check("training.weight", usable, weight=expression)]
 
 
 def _has_columns(expression: str, types: Mapping[str, str]) -> bool:
@@ -324,6 +337,8 @@ def _rules(
 
 def _check_rules(at: int, check: Check, value: str | None) -> list[Rule]:
     """The two rules of a check: it must not be false, and it must not raise."""
+    if check.weight is not None:
+        return _weight_rules(at, check.of, check.weight)
     expression = check.expression.strip()
     breaks, fails = f"{check.of}: breaks {expression}", f"{check.of}: check {expression} fails"
     said, on = sql.text(breaks), "''"
@@ -333,6 +348,16 @@ def _check_rules(at: int, check: Check, value: str | None) -> list[Rule]:
     return [
         Rule(breaks, f"coalesce({_CHECK}{at}, false)", said),
         Rule(fails, f"{_CHECK}{at} is null", f"{sql.text(fails)} || {on} || ': ' || {_failure(at)}", at, quiet=True),
+    ]
+
+
+def _weight_rules(at: int, of: str, expression: str) -> list[Rule]:
+    sentence, fails = "is no weight, which is a number from 0 up", f"{of}: {expression.strip()} fails"
+    found = f"coalesce(try((\n{expression}\n)::VARCHAR), 'null')"
+    said = f"{sql.text(f'{of}: ')} || {found} || {sql.text(f' {sentence}')}"
+    return [
+        Rule(f"{of}: {sentence}", f"coalesce({_CHECK}{at}, false)", said),
+        Rule(fails, f"{_CHECK}{at} is null", f"{sql.text(f'{fails}: ')} || {_failure(at)}", at, quiet=True),
     ]
 
 

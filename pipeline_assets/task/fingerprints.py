@@ -35,14 +35,46 @@ def fingerprint(task: "TaskSpec", which: Slice) -> str:
         task: a loaded task.
         which: the slice.
     """
-    content = json.dumps(_content(task, which), ensure_ascii=False, sort_keys=True, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()[:_LENGTH]
+    return _hashed(_content(task, which))
 
 
 def task_fingerprints(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
     """Fingerprints for the prepared rows of a stage, by slice: contract, features, in train also target."""
     slices: tuple[Slice, ...] = ("contract", "features", "target") if stage == "train" else ("contract", "features")
     return {which: fingerprint(task, which) for which in slices}
+
+
+def feature_fingerprints(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
+    """What stored features rest on: :func:`task_fingerprints` and, in train, the ``weight`` of a task that has one."""
+    return {**task_fingerprints(task, stage), **weight_fingerprint(task, stage)}
+
+
+def check_fingerprints(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
+    """What a check of raw rows rests on: the ``contract`` and, in train, the ``weight``, which rejects rows too."""
+    return {"contract": fingerprint(task, "contract"), **weight_fingerprint(task, stage)}
+
+
+def weight_fingerprint(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
+    """The fingerprint of the weight's value, under the name ``weight``; empty in predict and for a task without one.
+
+    It is no slice: a version that was fitted with other weights can still predict.
+    """
+    expression = task.training.weight
+    if stage == "predict" or expression is None:
+        return {}
+    types = {name: duckdb_type(each.type) for name, each in task.columns_of("train").items()}
+    used = read_named({"weight": expression}, types)["weight"].columns
+    return {"weight": _hashed([expression.strip(), {column: types[column] for column in used}])}
+
+
+def _given(training: dict[str, Any]) -> dict[str, Any]:
+    """Without the keys that are null by default: tasks that do not use a new key keep their fingerprints."""
+    return {key: value for key, value in training.items() if value is not None}
+
+
+def _hashed(content: Any) -> str:
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 
 
 def _content(task: "TaskSpec", which: Slice) -> Any:
@@ -69,7 +101,7 @@ def _content(task: "TaskSpec", which: Slice) -> Any:
         return [task.target.expression.strip(), {column: types[column] for column in label.columns}, target]
     rests_on = [fingerprint(task, "features"), fingerprint(task, "target")]
     if which == "training":
-        return [*rests_on, task.training.model_dump(mode="json"), task.key]
+        return [*rests_on, _given(task.training.model_dump(mode="json")), task.key]
     if which == "selection":
         return [*rests_on, task.selection.model_dump(mode="json"), task.limits.metric, task.training.metric]
     types = {name: duckdb_type(each.type) for name, each in task.columns_of("predict").items()}

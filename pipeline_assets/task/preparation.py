@@ -11,11 +11,13 @@ import pyarrow as pa
 from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.contract import ROW, Contract, in_bits
 from pipeline_assets.task.names import own_name
-from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SPLIT_BY, SPLIT_HASH, Stage, TaskSpec
+from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SPLIT_BY, SPLIT_HASH, WEIGHT, Stage, TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
 
 # The value of a categorical feature whose expression gives null: models need a value, and people understand this one.
 MISSING_CATEGORY = "<null>"
+# The weight's name among the rows of :func:`prepared_query`; names of columns cannot start with __.
+_WEIGHT = "__weight"
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,9 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
 
     ``row_number`` is int64; numeric features are float64, null is missing; categorical features are string, never
     null. In train there are also ``label`` (int8 for the kind binary; null is unlabelled), the hash for the split,
-    int64, and ``split_by``, the raw column by which a split by time orders rows. The pipeline's own columns get other
-    names where a feature has the same name, see :func:`pipeline_assets.task.names.own_name`.
+    int64, ``split_by``, the raw column by which a split by time orders rows, and ``weight``, float64, if the task has
+    weights. The pipeline's own columns get other names where a feature has the same name, see
+    :func:`pipeline_assets.task.names.own_name`.
     """
     own = own_in_features(task)
     fields = [
@@ -63,6 +66,8 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
         if task.training.validation.column is not None:
             kind = arrow_type(task.columns[task.training.validation.column].type)
             fields.append(pa.field(own[SPLIT_BY], kind))
+        if task.training.weight is not None:
+            fields.append(pa.field(own[WEIGHT], pa.float64(), nullable=False))
     return pa.schema(fields)
 
 
@@ -75,12 +80,14 @@ def features_query(rows: AcceptedRows) -> str:
         columns += [f"{_label(task)} as {own[LABEL]}", _split_hash(task, rows.batch)]
         if task.training.validation.column is not None:
             columns.append(f"{sql.name(task.training.validation.column)} as {own[SPLIT_BY]}")
+        if task.training.weight is not None:
+            columns.append(f"{_number(task.training.weight)} as {own[WEIGHT]}")
     return f"select {', '.join(columns)} from ({rows.typed})"
 
 
 def own_in_features(task: TaskSpec) -> dict[str, str]:
-    """Names of the pipeline's own columns beside a task's features: ``row_number``, ``label``, ``split_by``."""
-    return {name: own_name(name, task.features.names) for name in ("row_number", LABEL, SPLIT_BY)}
+    """Names of the pipeline's own columns beside a task's features: row number, label, split_by and weight."""
+    return {name: own_name(name, task.features.names) for name in ("row_number", LABEL, SPLIT_BY, WEIGHT)}
 
 
 def input_mart_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
@@ -111,7 +118,11 @@ def prepared_query(rows: AcceptedRows) -> str:
 
     :func:`input_mart_of` and :func:`features_of` select their columns from it.
     """
-    more = [_split_hash(rows.contract.task, rows.batch)] if rows.contract.stage == "train" else []
+    task, more = rows.contract.task, []
+    if rows.contract.stage == "train":
+        more.append(_split_hash(task, rows.batch))
+        if task.training.weight is not None:
+            more.append(f"{_number(task.training.weight)} as {_WEIGHT}")
     return f"select {', '.join([*_mart_columns(rows), *more])} from ({rows.typed})"
 
 
@@ -145,6 +156,8 @@ def features_of(task: TaskSpec, stage: Stage, prepared: pa.RecordBatch) -> pa.Re
         columns += [own[LABEL], SPLIT_HASH]
         if task.training.validation.column is not None:
             columns.append(task.training.validation.column)
+        if task.training.weight is not None:
+            columns.append(_WEIGHT)
     return pa.RecordBatch.from_arrays([prepared.column(name) for name in columns], names=wanted.names)
 
 
@@ -160,12 +173,16 @@ def _features(task: TaskSpec, prefix: str) -> list[str]:
 def feature_expressions(task: TaskSpec) -> dict[str, str]:
     """SQL of every feature by name, with the type of the model's input."""
     missing = sql.text(MISSING_CATEGORY)
-    numeric = {name: f"cast((\n{each.expression}\n) as DOUBLE)" for name, each in task.features.numeric.items()}
+    numeric = {name: _number(each.expression) for name, each in task.features.numeric.items()}
     categorical = {
         name: f"coalesce(cast((\n{each.expression}\n) as VARCHAR), {missing})"
         for name, each in task.features.categorical.items()
     }
     return {**numeric, **categorical}
+
+
+def _number(expression: str) -> str:
+    return f"cast((\n{expression}\n) as DOUBLE)"
 
 
 def _label(task: TaskSpec) -> str:

@@ -30,6 +30,7 @@ ROW_ADDRESS = ("batch", "row_number")
 LABEL = "label"
 SPLIT_BY = "split_by"
 SPLIT_HASH = "__split_hash"
+WEIGHT = "weight"
 DECISION = "decision"
 MODEL_VERSION = "model_version"
 # What DuckDB itself adds to a file's columns; it has no other way to say which row it reads.
@@ -247,6 +248,8 @@ class Training(SpecModel):
         metric: one of the kind's, the first of them by default; it stops the fit and decides between versions.
         refit: after the evaluation, fit all labelled rows with the best number of iterations, and register that
             model; ``false`` registers the evaluated one.
+        weight: the weight of a row in the fit, over the raw columns of train files: a number from 0 up. Metrics are
+            not weighted.
     """
 
     package: str = "catboost"
@@ -257,6 +260,7 @@ class Training(SpecModel):
     refit: bool = True
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=2, ge=1)
+    weight: Sql | None = None
 
 
 class Selection(SpecModel):

@@ -96,6 +96,7 @@ def problems(task: TaskSpec) -> list[Problem]:
         *_target(task),
         *_features(task),
         *_split(task),
+        *_weight(task),
         *_output(task),
     ]
 
@@ -258,6 +259,19 @@ def _split(task: TaskSpec) -> Iterator[Problem]:
         near = did_you_mean(column, columns)
         path = ("training", "validation", "column")
         yield Problem(path, f"no column {column}; there are {listed(columns)}{near}")
+
+
+def _weight(task: TaskSpec) -> Iterator[Problem]:
+    if task.training.weight is None:
+        return
+    path: Keys = ("training", "weight")
+    weight = _read({path: task.training.weight}, stage_types(task, "train"))[path]
+    if isinstance(weight, ExpressionError):
+        yield Problem(path, str(weight))
+    elif not NUMBER.match(weight.type):
+        yield Problem(path, f"gives {weight.type}; a weight is a number from 0 up")
+    elif not weight.columns:
+        yield Problem(path, "uses no column, so every row would weigh the same; leave it out")
 
 
 def _output(task: TaskSpec) -> Iterator[Problem]:

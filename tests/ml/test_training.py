@@ -6,9 +6,12 @@ import pyarrow.compute as pc
 import pytest
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml.dataset import training_frame
+from pipeline_assets.ml.dataset import TrainingFrame, training_frame
+from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.split import SplitRule
+from pipeline_assets.ml.trainers.base import trainer
 from pipeline_assets.ml.training import evaluate, train, validation_rows
+from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
 
 
@@ -48,6 +51,33 @@ def test_a_split_by_share_needs_no_order() -> None:
     made = train(shared, training_frame(trainable.stream(table), shared))
     assert made.split.by == "share"
     assert made.metrics["roc_auc"] > 0.85
+
+
+def weighted(weight: list[float]) -> tuple[TaskSpec, TrainingFrame]:
+    """The task with its rows' weights; the column of the weights is the feature stream's."""
+    task = trainable.task(training=trainable.training(weight="distance"))
+    return task, training_frame(trainable.stream(trainable.table().append_column("weight", pa.array(weight))), task)
+
+
+def test_weights_reach_the_fit_and_its_refit_and_metrics_do_not_know_them() -> None:
+    weight = [float(number % 3) for number in range(trainable.ROWS)]
+    task, frame = weighted(weight)
+    rows = frame.rows
+    labelled = trainable.table().column("label").is_valid().to_numpy()
+    assert rows.weight is not None
+    assert rows.weight.tolist() == np.asarray(weight)[labelled].tolist()
+    made = train(task, frame)
+    by_hand = trainer("catboost").refit(task, rows, made.fit)
+    np.testing.assert_array_equal(made.model.predict(rows.features), by_hand.predict(rows.features))
+    assert made.prediction.output.tolist() != trainable.trained().prediction.output.tolist()
+    assert made.metrics == kind_of(task).evaluate(made.validation, made.prediction)
+    assert made.baseline == trainable.trained().baseline
+
+
+def test_a_label_whose_rows_all_weigh_nothing_is_refused() -> None:
+    label = trainable.table().column("label").fill_null(0).to_pylist()
+    with pytest.raises(DataError, match="training rows do not have the labels"):
+        train(*weighted([float(value) for value in label]))
 
 
 def test_evaluating_a_model_on_its_own_validation_rows_gives_its_own_metrics() -> None:
@@ -96,7 +126,7 @@ def test_rows_that_evaluate_neither_fit_nor_stop_the_model() -> None:
     labels = trainable.table().column("label")
     turned = pc.if_else(late, pc.subtract(pa.scalar(1, pa.int8()), labels), labels)
     other = train(trainable.task(), trainable.frame(with_labels(turned)))
-    np.testing.assert_array_equal(other.prediction, made.prediction.output)
+    np.testing.assert_array_equal(other.prediction.output, made.prediction.output)
     assert other.fit.curves == made.fit.curves
     assert other.metrics["roc_auc"] == pytest.approx(1 - made.metrics["roc_auc"])
 

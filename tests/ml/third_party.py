@@ -120,6 +120,7 @@ class LogisticTrainer:
 
 def _step(model: Logistic, rows: LabelledRows, rate: float) -> Logistic:
     error = rows.label - model.predict(rows.features)
+    error = error if rows.weight is None else error * rows.weight / rows.weight.mean()
     weights: dict[str, Any] = {}
     for name, weight in model.native["weights"].items():
         if isinstance(weight, dict):

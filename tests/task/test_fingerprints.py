@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline_assets.task.fingerprints import SLICES
+from pipeline_assets.task.fingerprints import SLICES, check_fingerprints, feature_fingerprints
 from pipeline_assets.task.validation import CheckedTask
 
 RETURNS = """
@@ -37,6 +37,15 @@ def changed(**edits: Any) -> set[str]:
     return {which for which in SLICES if before.fingerprint(which) != after.fingerprint(which)}
 
 
+# Of the task above, before descriptions had weights, thresholds and folds.
+FORMER = {
+    "contract": "90b08a22e8c67ce9",
+    "features": "5fc91c2a8cdfce20",
+    "target": "2e694720fe1cd0e9",
+    "training": "1f29da6d8efc9ee3",
+    "selection": "18aad25792bbac17",
+    "output": "43db1af5b155fc0a",
+}
 RESTS_ON_FEATURES = {"features", "training", "selection"}
 
 
@@ -56,6 +65,7 @@ RESTS_ON_FEATURES = {"features", "training", "selection"}
         ({"columns__order_id__type": "int32"}, {"contract", "output"}),
         ({"target__expression": "not returned"}, {"target", "training", "selection"}),
         ({"training__seed": 1}, {"training"}),
+        ({"training__weight": "price"}, {"training"}),
         ({"selection__policy": "latest"}, {"selection"}),
         ({"output__where": "probability > 0.5"}, {"output"}),
     ],
@@ -80,3 +90,20 @@ def test_features_of_another_order_are_others() -> None:
     assert CheckedTask.model_validate(data).fingerprint("features") != CheckedTask.model_validate(other).fingerprint(
         "features"
     )
+
+
+def test_rows_rest_on_the_weight_in_train_alone_and_only_where_there_is_one() -> None:
+    data = yaml.safe_load(RETURNS)
+    plain = CheckedTask.model_validate(data)
+    assert set(feature_fingerprints(plain, "train")) == {"contract", "features", "target"}
+    assert set(check_fingerprints(plain, "train")) == {"contract"}
+    one, two = (CheckedTask.model_validate({**data, "training": {"weight": each}}) for each in ("price", "price * 2"))
+    for made_of in (feature_fingerprints, check_fingerprints):
+        assert made_of(one, "train")["weight"] != made_of(two, "train")["weight"]
+        assert made_of(one, "predict") == made_of(two, "predict") == made_of(plain, "predict")
+
+
+def test_a_key_that_a_task_does_not_use_changes_no_fingerprint() -> None:
+    """As they were before weights, thresholds and folds: versions of those days go on predicting."""
+    task = CheckedTask.model_validate(yaml.safe_load(RETURNS))
+    assert {which: task.fingerprint(which) for which in SLICES} == FORMER

@@ -34,6 +34,13 @@ def with_own_names() -> TaskSpec:
     return task.model_copy(update={"columns": columns, "features": features})
 
 
+def weighted() -> TaskSpec:
+    """The example task with weights and a feature of that name."""
+    numeric = {"weight": "order_id * 2"}
+    training = {"weight": "price / 2", "validation": {"split": "time", "column": "ordered_on"}}
+    return shop(features={"numeric": numeric}, training=training)
+
+
 def given() -> pa.Table:
     table = orders(6)
     values: dict[str, list[Any]] = {
@@ -67,7 +74,7 @@ def test_the_pipelines_own_columns_step_aside_and_the_users_keep_their_names(tmp
     assert mart["label"].to_pylist() == list("bcdef")
 
 
-@pytest.mark.parametrize("task", [shop(), with_own_names()], ids=["usual", "own names"])
+@pytest.mark.parametrize("task", [shop(), with_own_names(), weighted()], ids=["usual", "own names", "weights"])
 def test_features_taken_out_of_the_marts_rows_are_those_of_their_own_query(tmp_path: Path, task: TaskSpec) -> None:
     files, _ = checked(tmp_path, task, REF, given())
     batch = load(files, task, REF, tmp_path / "scratch")
@@ -75,3 +82,11 @@ def test_features_taken_out_of_the_marts_rows_are_those_of_their_own_query(tmp_p
     (prepared,) = batch.stream(prepared_query)
     (features,) = batch.stream(features_query)
     assert features_of(task, "train", prepared).equals(features)
+
+
+def test_weights_are_prepared_in_train_alone_and_step_aside_for_a_feature(tmp_path: Path) -> None:
+    files, _ = checked(tmp_path, weighted(), REF, given())
+    features = load(files, weighted(), REF, tmp_path / "scratch").stream(features_query).read_all()
+    assert features["pipeline_weight"].to_pylist() == [0.5] * 5
+    assert features["weight"].to_pylist() == [2.0, 4.0, 6.0, 8.0, 10.0]
+    assert "pipeline_weight" not in features_schema(weighted(), "predict").names

@@ -30,6 +30,7 @@ from pipeline_assets.task.contract import (
     failure_key,
     of_file,
 )
+from pipeline_assets.task.fingerprints import check_fingerprints
 from pipeline_assets.task.spec import TaskSpec
 
 # For how many rows we find out why an expression raised; the others are rejected without this detail.
@@ -67,7 +68,7 @@ def check(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress
             unlabelled=result.unlabelled,
             reasons=result.reasons,
             unexpected=contract.unexpected,
-            fingerprints={"contract": task.fingerprint("contract")},
+            fingerprints=check_fingerprints(task, ref.stage),
         )
         view.mark("rejected", result.rejected)
         with _batch_errors(fetched.paths, spill):

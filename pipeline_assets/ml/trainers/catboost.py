@@ -195,13 +195,18 @@ def _toy_rows(task: TaskSpec) -> LabelledRows:
 
 
 def _pool_of(rows: LabelledRows, task: TaskSpec) -> "Pool":
-    return _pool(rows.features, rows.label, list(task.features.categorical))
+    return _pool(rows.features, rows.label, list(task.features.categorical), rows.weight)
 
 
-def _pool(frame: "pd.DataFrame", label: NDArray[np.int8] | None, categorical: list[str]) -> "Pool":
+def _pool(
+    frame: "pd.DataFrame",
+    label: NDArray[np.int8] | None,
+    categorical: list[str],
+    weight: NDArray[np.float64] | None = None,
+) -> "Pool":
     import catboost
 
-    return catboost.Pool(frame, label, cat_features=categorical)
+    return catboost.Pool(frame, label, cat_features=categorical, weight=weight)
 
 
 def _cannot_learn(task: TaskSpec, error: Exception) -> DataError:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline_assets.errors import DataError
 from pipeline_assets.stores.load import Load
 from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.fingerprints import task_fingerprints
+from pipeline_assets.task.fingerprints import feature_fingerprints
 from pipeline_assets.task.preparation import features_schema
 from pipeline_assets.task.spec import Stage, TaskSpec
 
@@ -21,7 +21,7 @@ class FeatureTable:
 
     Attributes:
         schema: the row number (int64) first, then the features (float64 or string); in train also ``label``
-            (int8, nullable) and ``split_by``. These own columns step aside for features of the same names.
+            (int8, nullable), ``split_by`` and ``weight``. These own columns step aside for features of the same names.
         engine: how Tarantool keeps it; other stores have no use for it.
         column_descriptions: by column; those without one are absent.
         fingerprints: of the slices of the task's description that the rows rest on, by slice. They are stored with
@@ -63,7 +63,7 @@ def feature_table(task: TaskSpec, stage: Stage) -> FeatureTable:
         stage,
         features_schema(task, stage),
         engine=task.feature_store.engine,
-        fingerprints=task_fingerprints(task, stage),
+        fingerprints=feature_fingerprints(task, stage),
     )
 
 

@@ -227,3 +227,35 @@ def test_a_file_that_is_damaged_in_the_middle_is_named(tmp_path: Path) -> None:
         check(LocalFiles(tmp_path / "data"), shop(), REF, tmp_path / "scratch", lambda _: None)
     assert refused.value.facts["file"] == "2026-01.parquet"
     assert str(tmp_path) not in str(refused.value.facts["found"])
+
+
+def test_a_row_whose_weight_cannot_be_used_is_rejected_with_its_reason(tmp_path: Path) -> None:
+    weight = "case country when 'DE' then price else 100 // (order_id - 1) end"
+    task = shop(columns=dict(shop().columns, price={"type": "float64", "nullable": True}), training={"weight": weight})
+    table = with_column(orders(7), "country", ["FR", "FR", *["DE"] * 5])
+    table = with_column(table, "price", [1.0, 1.0, 0.0, -2.0, float("nan"), float("inf"), None])
+    files, found = checked_batch(tmp_path / "train", task, REF, table)
+    stored = files.read(Area.REJECTED, REF)
+    assert stored is not None
+    rejected = stored.batches().read_all()
+    says = "is no weight, which is a number from 0 up"
+    assert rejected["row_number"].to_pylist() == [0, 1, 3, 4, 5, 6]
+    assert rejected["reason"].to_pylist() == [
+        f"training.weight: -100.0 {says}",
+        f"training.weight: {weight} fails: division by zero",
+        f"training.weight: -2.0 {says}",
+        f"training.weight: nan {says}",
+        f"training.weight: inf {says}",
+        f"training.weight: null {says}",
+    ]
+    assert found.manifest.reasons == {f"training.weight: {says}": 5, f"training.weight: {weight} fails": 1}
+    _, predict = checked_batch(tmp_path / "predict", task, BatchRef("shop", "predict", "b"), table)
+    assert predict.manifest.rejected == 0
+
+
+def test_rows_checked_under_another_weight_are_checked_again(tmp_path: Path) -> None:
+    files, _ = checked_batch(tmp_path, shop(training={"weight": "price"}), REF, orders(6))
+    for now in ("price * 2", "order_id"):
+        with pytest.raises(DataError, match="another weight than the task has now") as refused:
+            load(files, shop(training={"weight": now}), REF, tmp_path / "scratch")
+        assert refused.value.facts["do"] == "materialise shop/train_raw for this batch again"

@@ -1,6 +1,7 @@
 """What every trainer keeps to: the built-in ones, those of installed packages, and one by dotted path."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,24 @@ def test_a_refit_takes_the_found_iterations_and_all_rows(package: str) -> None:
     every, again = (found.refit(task, rows, fit).predict(rows.features) for _ in range(2))
     np.testing.assert_array_equal(every, again)
     assert not np.array_equal(every, same)
+
+
+def test_rows_that_weigh_more_count_more(package: str) -> None:
+    found, task, fit = fitted(package)
+    training, stopping = sides(task)
+
+    def of_label_1(factor: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+        heavy = [replace(rows, weight=np.where(rows.label == 1, factor, 1.0)) for rows in (training, stopping)]
+        again = found.fit(task, *heavy)
+        refitted = found.refit(task, heavy[0], again)
+        np.testing.assert_allclose(
+            refitted.predict(stopping.features), again.model.predict(stopping.features), atol=1e-9
+        )
+        return again.model.predict(stopping.features)
+
+    plain = fit.model.predict(stopping.features)
+    np.testing.assert_allclose(of_label_1(1.0), plain, atol=1e-6)
+    assert of_label_1(10.0).mean() > plain.mean() + 0.05
 
 
 def test_an_unknown_parameter_is_named_when_the_task_is_loaded(package: str) -> None:

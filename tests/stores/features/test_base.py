@@ -13,7 +13,8 @@ import pytest
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.settings import TarantoolSettings
-from pipeline_assets.stores.features.base import FeatureStore, FeatureTable
+from pipeline_assets.stores.features.base import FeatureStore, FeatureTable, feature_table
+from tests.examples import shop
 from tests.fixtures.feature_writers import BATCH, Writer, content, step, store_at, table_of
 
 ROWS = pa.schema(
@@ -364,3 +365,22 @@ def test_a_reader_gets_one_batch_whole_whatever_is_written_meanwhile(store: Feat
     rest = reader.read_all()
     assert pa.concat_tables([pa.Table.from_batches([first]), rest]).equals(former)
     assert store.count(train(task), BATCH) == 20
+
+
+def test_rows_of_other_weights_or_of_none_are_prepared_again(store: FeatureStore, task: str) -> None:
+    def table_with(weight: str | None) -> FeatureTable:
+        one = shop(features={"numeric": {"price": "price"}}, training={} if weight is None else {"weight": weight})
+        return replace(feature_table(one, "train"), task=task)
+
+    made = table_with("price * 2")
+    values = {"price": [1.0, None], "label": [1, None], "__split_hash": [5, 6], "weight": [2.0, 0.0]}
+    written = pa.table({"row_number": [0, 1], **values}, made.schema)
+    store.replace(made, BATCH, written.to_reader())
+    assert store.read(made, BATCH).read_all().equals(written)
+    with pytest.raises(DataError, match="under another weight than the task has now"):
+        store.read(table_with("price * 3"), BATCH)
+    plain = table_with(None)
+    assert store.read(plain, BATCH).read_all().equals(written.drop_columns("weight"))
+    store.replace(plain, BATCH, written.drop_columns("weight").to_reader())
+    with pytest.raises(DataError, match="another set of columns"):
+        store.read(made, BATCH)
