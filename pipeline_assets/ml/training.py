@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from pipeline_assets.errors import DataError, located
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
-from pipeline_assets.ml.kinds.base import Kind, kind_of, predict
+from pipeline_assets.ml.kinds.base import Kind, Purpose, kind_of, predict
 from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.split import SIDES, STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
@@ -32,7 +31,8 @@ class Trained:
         training_rows: how many ``fit`` learned from.
         stopping_rows: how many stopped it.
         unlabelled: rows of the batch that were left out.
-        share: mean label of the training rows.
+        label_facts: numbers of the kind that describe the labels of the training rows.
+        notes: sentences of the kind that a reader of the metrics must know.
     """
 
     fit: Fit
@@ -47,7 +47,8 @@ class Trained:
     training_rows: int
     stopping_rows: int
     unlabelled: int
-    share: float
+    label_facts: dict[str, float]
+    notes: list[str]
 
     @property
     def labelled_rows(self) -> int:
@@ -84,7 +85,7 @@ def train(
             found=f"{frame.unlabelled} rows, all without a label",
             expected=f"rows where {task.target.expression} is not null",
         )
-    _check_labels(task, kind, rows, "labelled")
+    _check_labels(task, kind, rows, "labelled", "learn")
     with located({"task": task.name}):
         rule = split_rule(rows, task, kind.strata(rows), batch=batch, sha256=sha256)
     training, stopping, validation = _sides(task, kind, rows, rule)
@@ -105,7 +106,8 @@ def train(
         training_rows=len(training),
         stopping_rows=len(stopping),
         unlabelled=frame.unlabelled,
-        share=float(np.mean(training.label)),
+        label_facts=kind.label_facts(training),
+        notes=kind.notes(training, validation),
     )
 
 
@@ -127,14 +129,15 @@ def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows) -> dict[str
 def _sides(task: TaskSpec, kind: Kind, rows: LabelledRows, rule: SplitRule) -> list[LabelledRows]:
     side = rule.side_of(rows, kind.strata(rows))
     sides = [rows.take(np.flatnonzero(side == which)) for which in (TRAINING, STOPPING, VALIDATION)]
-    for name, part in zip(SIDES, sides, strict=True):
+    purposes: tuple[Purpose, ...] = ("learn", "stop", "evaluate")
+    for name, part, purpose in zip(SIDES, sides, purposes, strict=True):
         # The rows of validation evaluate whatever they weigh.
-        _check_labels(task, kind, part if name == SIDES[VALIDATION] else part.counting, name)
+        _check_labels(task, kind, part if purpose == "evaluate" else part.counting, name, purpose)
     return sides
 
 
-def _check_labels(task: TaskSpec, kind: Kind, rows: LabelledRows, which: str) -> None:
-    problem: Any = kind.label_problem(rows)
+def _check_labels(task: TaskSpec, kind: Kind, rows: LabelledRows, which: str, purpose: Purpose) -> None:
+    problem = kind.label_problem(rows, purpose)
     if problem:
         raise DataError(
             f"the {which} rows do not have the labels that the kind {kind.name} needs",

@@ -20,7 +20,7 @@ from pipeline_assets.task.expressions import ExpressionError, read
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import Column, Stage, TaskSpec
 from pipeline_assets.task.types import duckdb_type
-from pipeline_assets.task.validation import stage_types
+from pipeline_assets.task.validation import label_sql, stage_types
 
 # One bit per rule; DuckDB's UBIGINT holds 64 of them, and a row has as many such words as its rules need.
 RULES_PER_WORD = 64
@@ -186,8 +186,8 @@ class Contract:
         return f"select {ROW}, {self.typed_raw} from raw where {in_bits('failing')}"
 
     def failing_expression(self, check: int) -> str:
-        """The text of a check by its index, as in :attr:`Rule.raises`; the index after the last is the target's."""
-        return self.task.target.expression if check == len(self.checks) else self.checks[check].expression
+        """SQL of a check by its index, as in :attr:`Rule.raises`; the index after the last is the label's."""
+        return label_sql(self.task) if check == len(self.checks) else self.checks[check].expression
 
     @property
     def _key(self) -> str:
@@ -195,7 +195,7 @@ class Contract:
 
     @property
     def _unlabelled(self) -> str:
-        return f"try((\n{self.task.target.expression}\n) is null)"
+        return f"try(({label_sql(self.task)}) is null)"
 
     def _checked(self, where: str = "") -> str:
         """Typed rows with the outcome of each check: true if the row breaks it, null if it raised."""

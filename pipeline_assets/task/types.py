@@ -23,6 +23,7 @@ _PLAIN: dict[str, tuple[pa.DataType, str]] = {
     "timestamp": (pa.timestamp("us"), "TIMESTAMP"),
     "timestamptz": (pa.timestamp("us", tz="UTC"), "TIMESTAMP WITH TIME ZONE"),
     "binary": (pa.binary(), "BLOB"),
+    "map<string, float64>": (pa.map_(pa.string(), pa.float64()), "MAP(VARCHAR, DOUBLE)"),
 }
 _DECIMAL = re.compile(r"decimal\(\s*(\d+)\s*,\s*(\d+)\s*\)")
 _MAX_DECIMAL_DIGITS = 38

@@ -116,10 +116,11 @@ def _plugins(task: TaskSpec) -> Iterator[Problem]:
     if kind.objective not in trainer.objectives:
         fits = ", ".join(sorted(trainer.objectives))
         yield Problem(("training", "package"), f"does not fit the kind {kind.name}, it fits {fits}")
+        return
     if task.training.metric not in kind.metrics:
         near = did_you_mean(task.training.metric, kind.metrics)
         yield Problem(("training", "metric"), f"no such metric; the kind has {', '.join(kind.metrics)}{near}")
-    for name, sentence in trainer.parameter_problems(task.training.parameters).items():
+    for name, sentence in trainer.parameter_problems(task.training.parameters, kind.objective).items():
         yield Problem(("training", "parameters", name), sentence)
 
 
@@ -222,10 +223,19 @@ def _target(task: TaskSpec) -> Iterator[Problem]:
     target = _read({path: task.target.expression}, stage_types(task, "train"))[path]
     if isinstance(target, ExpressionError):
         yield Problem(path, str(target))
-    elif problem := plugins.kind(task.target.kind).target_problem(target.type):
-        yield Problem(path, problem)
+    elif found := plugins.kind(task.target.kind).target_problems(task.target, target.type):
+        for key, sentence in found.items():
+            yield Problem(("target", key), sentence)
     elif not target.columns:
         yield Problem(path, "uses no column, so every row would get the same label")
+
+
+def label_sql(task: TaskSpec) -> str:
+    """SQL of the label over a train file's columns; null where the row has none, see :class:`plugins.KindTerms`."""
+    types = stage_types(task, "train")
+    found = read_all([task.target.expression], types)[0]
+    kind = plugins.kind(task.target.kind)
+    return kind.label(task.target, "BOOLEAN" if isinstance(found, ExpressionError) else found.type)
 
 
 def _features(task: TaskSpec) -> Iterator[Problem]:

@@ -105,9 +105,12 @@ class Trainer(plugins.TrainerTerms, Protocol):
 
     Attributes:
         flavor: the MLflow flavor that saves and loads the package's own object.
+        stops_early: whether the stopping rows decide how many iterations a fit has; of a package of many estimators,
+            whether they do for some. A fit of one without iterations counts as one iteration.
     """
 
     flavor: str
+    stops_early: bool
 
     def check(self, task: TaskSpec) -> None:
         """Checks names and values of the task's parameters, without any data.

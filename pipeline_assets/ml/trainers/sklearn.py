@@ -30,7 +30,7 @@ class SklearnTrainer:
     objectives: frozenset[str] = frozenset({"binary", "multiclass", "regression"})
     stops_early: bool = True
 
-    def parameter_problems(self, parameters: Mapping[str, Any], objective: str = "binary") -> dict[str, str]:
+    def parameter_problems(self, parameters: Mapping[str, Any], objective: str) -> dict[str, str]:
         """By name; see :func:`pipeline_assets.ml.trainers.sklearn_estimators.problems`."""
         return problems(parameters, objective)
 
