@@ -1,5 +1,6 @@
 """Fits of gradient boosting that the stopping rows stop: scikit-learn's own, LightGBM, XGBoost."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -149,22 +150,24 @@ class Boosting:
         def reported(environment: Any) -> None:
             report(environment.iteration + 1, curves)
 
-        estimator.fit(
-            training.matrix,
-            training.label,
-            sample_weight=training.weight,
-            eval_X=(training.matrix, stopping.matrix),
-            eval_y=(training.label, stopping.label),
-            eval_names=list(_SIDES),
-            eval_sample_weight=None if training.weight is None else [training.weight, stopping.weight],
-            eval_metric=_LIGHTGBM.get(self.metric),
-            categorical_feature=self.categorical,
-            callbacks=[
-                lightgbm.record_evaluation(curves),
-                reported,
-                lightgbm.early_stopping(self.patience, first_metric_only=True, verbose=False),
-            ],
-        )
+        with warnings.catch_warnings():
+            # LightGBM 4.7 deprecates eval_set, but encodes no text labels in what takes its place.
+            warnings.filterwarnings("ignore", "The argument 'eval_set' is deprecated", FutureWarning)
+            estimator.fit(
+                training.matrix,
+                training.label,
+                sample_weight=training.weight,
+                eval_set=[(training.matrix, training.label), (stopping.matrix, stopping.label)],
+                eval_names=list(_SIDES),
+                eval_sample_weight=None if training.weight is None else [training.weight, stopping.weight],
+                eval_metric=_LIGHTGBM.get(self.metric),
+                categorical_feature=self.categorical,
+                callbacks=[
+                    lightgbm.record_evaluation(curves),
+                    reported,
+                    lightgbm.early_stopping(self.patience, first_metric_only=True, verbose=False),
+                ],
+            )
         iterations = _length(curves)
         return Boosted(estimator, curves, iterations, (estimator.best_iteration_ or iterations) - 1)
 

@@ -2,6 +2,7 @@
 
 import importlib
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,10 @@ def sides(task: TaskSpec) -> tuple[LabelledRows, LabelledRows]:
     return rows.take(np.flatnonzero(side == TRAINING)), rows.take(np.flatnonzero(side == STOPPING))
 
 
-def fitted(pair: Case, **training: Any) -> tuple[Trainer, TaskSpec, Fit]:
-    task = task_of(pair, **training)
+@cache
+def fitted(pair: Case) -> tuple[Trainer, TaskSpec, Fit]:
+    """One fit, which several tests look at."""
+    task = task_of(pair)
     return trainer(pair[0]), task, trainer(pair[0]).fit(task, *sides(task))
 
 
@@ -119,8 +122,8 @@ def test_a_trainer_says_what_it_is(pair: Case) -> None:
 
 
 def test_the_same_rows_give_the_same_model_to_the_bit(pair: Case) -> None:
-    _, task, first = fitted(pair)
-    _, _, again = fitted(pair)
+    found, task, first = fitted(pair)
+    again = found.fit(task, *sides(task))
     rows = all_rows(task).features
     np.testing.assert_array_equal(first.model.predict(rows), again.model.predict(rows))
     assert (first.curves, first.best_iteration) == (again.curves, again.best_iteration)
