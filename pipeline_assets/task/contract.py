@@ -105,13 +105,8 @@ class Contract:
         return -(-len(self.rules) // RULES_PER_WORD)
 
     @property
-    def typed(self) -> str:
-        """SELECT list that gives each column of the contract its type, over rows with the file's column names."""
-        return ", ".join(f"{how.typed(sql.name(name))} as {sql.name(name)}" for name, how in self.casts.items())
-
-    @property
     def typed_raw(self) -> str:
-        """As :attr:`typed`, over the view ``raw``; exact on accepted rows."""
+        """SELECT list that gives the contract's columns their types, over the view ``raw``; exact on accepted rows."""
         place = {name: at for at, name in enumerate(self.raw)}
         return ", ".join(f"{how.typed(raw(place[name]))} as {sql.name(name)}" for name, how in self.casts.items())
 
@@ -282,9 +277,6 @@ def _refuse_missing(columns: Mapping[str, Column], found: Mapping[str, str]) -> 
 
 
 def _refuse_unexpected(task: TaskSpec, columns: Mapping[str, Column], unexpected: tuple[str, ...]) -> None:
-    by_case = {name.lower() for name in columns} & {name.lower() for name in unexpected}
-    if by_case:
-        raise ContractError("the file has columns that differ by case alone", column=", ".join(sorted(by_case)))
     if unexpected and task.unexpected_columns == "error":
         raise ContractError(
             "the file has columns that the contract does not know",
@@ -371,10 +363,12 @@ def _column_rules(name: str, column: Column, how: Cast, came: str) -> list[Rule]
     lossy = how.lossy(came, value)
     if lossy is not None:
         rules.append(Rule(f"{name}: not {column.type}", lossy, _with_value(name, came, f"is no {column.type}")))
-    if how.found in ("VARCHAR", "JSON"):
+    if any(text in how.found for text in ("VARCHAR", "JSON")):
         # Neither PostgreSQL nor C programs can store it.
         sentence = f"{name}: holds a NUL character"
-        rules.append(Rule(sentence, f"coalesce(contains({came}, chr(0)), false)", sql.text(sentence), quiet=True))
+        rules.append(
+            Rule(sentence, f"coalesce(contains({came}::VARCHAR, chr(0)), false)", sql.text(sentence), quiet=True)
+        )
     if not column.nullable:
         rules.append(Rule(f"{name}: null", f"{came} is null", sql.text(f"{name}: null, which the contract forbids")))
     if column.allowed is not None:

@@ -50,8 +50,8 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
     """The columns of prepared rows.
 
     ``row_number`` is int64; numeric features are float64, null is missing; categorical features are string, never
-    null. In train there are also ``label`` (of the kind's type; null is unlabelled), the hash for the split,
-    int64, ``split_by``, the raw column by which a split by time orders rows, and ``weight``, float64, if the task has
+    null. In train there are also ``label`` (of the kind's type; null is unlabelled), the hash for the split, int64,
+    ``split_by``, the raw column by which a split by time orders rows, and ``weight``, float64, if the task has
     weights. The pipeline's own columns get other names where a feature has the same name, see
     :func:`pipeline_assets.task.names.own_name`.
     """

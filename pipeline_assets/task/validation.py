@@ -23,7 +23,7 @@ from pipeline_assets.task.spec import (
     TaskSpec,
     refuse,
 )
-from pipeline_assets.task.types import duckdb_type
+from pipeline_assets.task.types import contract_name, duckdb_type, is_nested
 
 Keys = tuple[str, ...]
 
@@ -130,11 +130,16 @@ def _unknown(error: TaskError, plugin: plugins.Plugin, name: str) -> str:
 
 def _twice(path: Keys, names: Iterable[str]) -> Iterator[Problem]:
     """Names that differ only by case: databases take them for one."""
+    advice = "call one of them otherwise"
+    if path == ("columns",):
+        advice = "leave one of them out, and it goes to the output file untouched, or rename it in the file"
     seen: dict[str, str] = {}
     for name in names:
         first = seen.setdefault(name.lower(), name)
         if first != name:
-            yield Problem((*path, name), f"differs from {first} by case alone, and databases do not tell them apart")
+            yield Problem(
+                (*path, name), f"differs from {first} by case alone, and SQL does not tell them apart; {advice}"
+            )
 
 
 def _later_names(task: TaskSpec) -> Iterator[Problem]:
@@ -166,6 +171,10 @@ def _key(task: TaskSpec) -> Iterator[Problem]:
             yield Problem(("key",), f"no column {name}; there are {listed(task.columns)}{near}")
         elif column.nullable or column.stage is not None:
             yield Problem(("key",), f"{name} cannot be of the key: a key's column is in both stages and never null")
+        elif is_nested(duckdb_type(column.type)):
+            yield Problem(
+                ("key",), f"{name} cannot be of the key: it is {column.type}, and a key's column is one value"
+            )
 
 
 def _read(expressions: Mapping[Keys, str], types: Mapping[str, str]) -> dict[Keys, Expression | ExpressionError]:
@@ -193,6 +202,10 @@ def _column_rules(task: TaskSpec) -> Iterator[Problem]:
 
 def _allowed(columns: Mapping[str, Column]) -> Iterator[Problem]:
     for name, column in columns.items():
+        if column.allowed is not None and is_nested(duckdb_type(column.type)):
+            instead = f"write a check, as in len({sql.name(name)}) > 0"
+            yield Problem(("columns", name, "allowed"), f"a {column.type} has no list of values; {instead}")
+            continue
         for value in column.allowed or ():
             why = _not_allowed(value, column.type)
             if why is not None:
@@ -250,6 +263,9 @@ def _features(task: TaskSpec) -> Iterator[Problem]:
             yield Problem(path, _only_in_one_stage(task, str(found)))
         elif path[1] == "numeric" and not NUMBER.match(found.type):
             yield Problem(path, f"gives {found.type}, which is no number; cast it, or make it categorical")
+        elif is_nested(found.type):
+            why = f"gives {contract_name(found.type)}; a feature is one value, as in x[1], x.field, x['key'] or len(x)"
+            yield Problem(path, why)
         elif not found.columns:
             why = "uses no column, so it would be the same in every row; in the expression, a column stands without ''"
             yield Problem(path, why)
@@ -269,6 +285,9 @@ def _split(task: TaskSpec) -> Iterator[Problem]:
         near = did_you_mean(column, columns)
         path = ("training", "validation", "column")
         yield Problem(path, f"no column {column}; there are {listed(columns)}{near}")
+    elif column is not None and is_nested(duckdb_type(columns[column].type)):
+        path = ("training", "validation", "column")
+        yield Problem(path, f"{column} is {columns[column].type}, which has no order; order by a column of one value")
 
 
 def _weight(task: TaskSpec) -> Iterator[Problem]:

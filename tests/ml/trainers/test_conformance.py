@@ -179,21 +179,25 @@ def test_a_refit_takes_the_found_iterations_and_all_rows(pair: Case) -> None:
 def test_rows_that_weigh_more_count_more(pair: Case) -> None:
     found, task, fit = fitted(pair)
     training, stopping = sides(task)
-    rows = stopping.features
-    middle = {"binary": 1, "multiclass": 2}.get(pair[1], np.median(training.label))
+    high = np.quantile(training.label, 0.7)
 
-    def of_large_labels(factor: float) -> NDArray[np.float64]:
-        heavy = [replace(each, weight=np.where(each.label >= middle, factor, 1.0)) for each in (training, stopping)]
-        again = found.fit(task, *heavy)
-        refitted = found.refit(task, heavy[0], again)
-        np.testing.assert_allclose(refitted.predict(rows), again.model.predict(rows), atol=1e-9)
-        return again.model.predict(rows)
+    def of_high_labels(factor: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+        learned, stopped_on = (
+            replace(rows, weight=np.where(rows.label >= high, factor, 1.0)) for rows in (training, stopping)
+        )
+        again = found.fit(task, learned, stopped_on)
+        refitted = found.refit(task, learned, again)
+        np.testing.assert_allclose(
+            refitted.predict(stopping.features), again.model.predict(stopping.features), atol=1e-9
+        )
+        return again.model.predict(stopping.features)
 
-    plain = fit.model.predict(rows)
-    np.testing.assert_allclose(of_large_labels(1.0), plain, atol=1e-6)
-    # Of classes, the last one weighs more.
-    heavy, usual = (each[:, -1] if pair[1] == "multiclass" else each for each in (of_large_labels(10.0), plain))
-    assert heavy.mean() > usual.mean() + 0.05
+    plain = fit.model.predict(stopping.features)
+    np.testing.assert_allclose(of_high_labels(1.0), plain, atol=1e-6)
+    heavy = of_high_labels(10.0)
+    # Of several classes, the last one is the high one.
+    more, before = (each if each.ndim == 1 else each[:, -1] for each in (heavy, plain))
+    assert more.mean() > before.mean() + 0.05
 
 
 def test_an_unknown_parameter_is_named_when_the_task_is_loaded(pair: Case) -> None:
