@@ -1,6 +1,5 @@
 """The trainer for CatBoost: categories without encoding, early stopping, repeatable on the CPU."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -203,8 +202,8 @@ def default_iterations(rows: int) -> int:
     >>> default_iterations(10_000), default_iterations(200_000), default_iterations(10_000_000)
     (1000, 500, 200)
     """
-    share = math.sqrt(_ROWS_OF_MOST_ITERATIONS / max(rows, 1))
-    return round(min(max(_MOST_ITERATIONS * share, _LEAST_ITERATIONS), _MOST_ITERATIONS))
+    share = float(_ROWS_OF_MOST_ITERATIONS / max(rows, 1)) ** 0.5
+    return int(min(max(_MOST_ITERATIONS * share, _LEAST_ITERATIONS), _MOST_ITERATIONS))
 
 
 def _parameters(task: TaskSpec, rows: int) -> dict[str, Any]:
