@@ -143,7 +143,7 @@ def _published(
     title = f"{task.name}, {batch}"
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
     version = registry.publish(run_id, task, trained, made_of, plots)
-    shown = _metadata(trained, plots)
+    shown = _metadata(task, trained, plots)
     return _Made(version, trained.fit.model, trained.split, trained.validation, trained.threshold.value, shown)
 
 
@@ -168,8 +168,9 @@ def _rounded(values: Any) -> dict[str, float]:
     return {name: round(value, 6) for name, value in values.items()}
 
 
-def _metadata(trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
+def _metadata(task: TaskSpec, trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
     return {
+        "metric": task.training.metric,
         "training_rows": trained.training_rows,
         "stopping_rows": trained.stopping_rows,
         "validation_rows": len(trained.validation),
