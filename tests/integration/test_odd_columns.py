@@ -20,8 +20,8 @@ from tests.workbench import Workbench
 ROWS = 60
 NAMES = [
     "цена, ₽", "with space", "a.b", 'say "so"', "it's", "🛫 emoji", "x" * 200, "ж" * 200, "label", "batch",
-    "row_number", "probability", "more_columns", "select", "100%", "{curly}", "a\\b", "[0]", "-", "%s", "key:value", "Aa",
-    "ВЕРХ", ";drop", "`tick`", "$1", "\u00e9", "e\u0301", " lead", "trail ", "xmin", "feature",
+    "row_number", "probability", "more_columns", "select", "100%", "{curly}", "a\\b", "[0]", "-", "%s", "key:value",
+    "Aa", "ВЕРХ", ";drop", "`tick`", "$1", "\u00e9", "e\u0301", " lead", "trail ", "xmin", "feature",
 ]  # fmt: skip
 # In the file and not in the contract: by the case alone they differ from columns that are.
 OTHERS = {"aA": "text", "верх": "text", "ID": "text"}
