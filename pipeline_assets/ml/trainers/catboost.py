@@ -201,8 +201,8 @@ def default_iterations(rows: int) -> int:
     >>> default_iterations(10_000), default_iterations(200_000), default_iterations(10_000_000)
     (1000, 500, 200)
     """
-    share = (_ROWS_OF_MOST_ITERATIONS / max(rows, 1)) ** 0.5
-    return round(min(max(_MOST_ITERATIONS * share, _LEAST_ITERATIONS), _MOST_ITERATIONS))
+    share = float(_ROWS_OF_MOST_ITERATIONS / max(rows, 1)) ** 0.5
+    return int(min(max(_MOST_ITERATIONS * share, _LEAST_ITERATIONS), _MOST_ITERATIONS))
 
 
 def _parameters(task: TaskSpec, rows: int) -> dict[str, Any]:
