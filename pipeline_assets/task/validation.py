@@ -297,7 +297,7 @@ def _split(task: TaskSpec) -> Iterator[Problem]:
         near = did_you_mean(column, columns)
         path = ("training", "validation", "column")
         yield Problem(path, f"no column {column}; there are {listed(columns)}{near}")
-    elif column is not None and is_nested(duckdb_type(columns[column].type)):
+    elif column is not None and (is_nested(kind := duckdb_type(columns[column].type)) or kind == "BLOB"):
         path = ("training", "validation", "column")
         yield Problem(path, f"{column} is {columns[column].type}, which has no order; order by a column of one value")
 
