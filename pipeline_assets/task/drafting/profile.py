@@ -40,7 +40,7 @@ class Signal:
         by_value: by the mean of the target of each value.
         ordered: by the mean of the target of neighbouring values together; nothing of it is left where the order of
             the values means nothing. 0 for text.
-        finely: as ``ordered``, with fewer values together.
+        finely: as ``ordered``, with fewer values together, or by how both rise together.
     """
 
     by_value: float = 0.0
