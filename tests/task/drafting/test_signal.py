@@ -25,7 +25,8 @@ def test_a_copy_of_the_target_tells_everything() -> None:
 def test_the_order_of_names_tells_little_and_that_of_quantities_nearly_all() -> None:
     value = RNG.integers(0, 300, ROWS)
     name = of_numbers(
-        value.astype(np.float64), labels((RNG.normal(size=300)[value] + RNG.normal(size=ROWS) > 0).astype(np.int64), classes=True)
+        value.astype(np.float64),
+        labels((RNG.normal(size=300)[value] + RNG.normal(size=ROWS) > 0).astype(np.int64), classes=True),
     )
     assert name.ordered < 0.5 * name.by_value
     quantity = of_numbers(
