@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from pipeline_assets.engine.duckdb.failures import computable, space_in, text_is_text
+from pipeline_assets.engine.duckdb.failures import computable, space_in, values_are_values
 from pipeline_assets.engine.duckdb.key_spill import key_spill
 from pipeline_assets.engine.duckdb.sampled import facts_of, to_codes
 from pipeline_assets.engine.duckdb.scan import Scan, readable
@@ -262,7 +262,7 @@ class Profiler:
 
 @contextmanager
 def _reading(paths: Sequence[Path], spill: Path) -> Iterator[None]:
-    with computable("the look at the file", spill), readable(paths), space_in(spill), text_is_text(paths):
+    with computable("the look at the file", spill), readable(paths), space_in(spill), values_are_values(paths):
         yield
 
 
