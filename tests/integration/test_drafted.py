@@ -16,6 +16,7 @@ from tests.workbench import Workbench
 # By kind: the table, and the score columns of the output.
 SHOWN = {
     "bank": ["probability", "predicted_label"],
+    "forest": ["predicted_label", "probability", "probabilities"],
     "heavy_tail": ["prediction"],
 }
 
