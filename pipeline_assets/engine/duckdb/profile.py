@@ -45,7 +45,8 @@ _SPREAD, _RANGE = 2_654_435_761, 2**32
 _COUNTED = 200  # texts with about so many values have them counted
 _COUNTED_TARGET = 2_000
 _SKETCH_ERRS = 1.2
-_TEXT = 300  # characters of a text that the sample keeps
+_TEXT = 100  # characters of a text that the sample keeps
+_TEXTS_AT_ONCE = 10
 _ORDER_ROWS, _ORDER_COLUMNS = 20_000, 30
 _KEYS = 3  # columns that are looked at for repeated values
 _TARGET = "__target"
@@ -211,7 +212,9 @@ class Profiler:
         }
         most = min(SAMPLED_ROWS, max(_FEWEST_SAMPLED, _SAMPLED_CELLS // max(len(asked), 1)))
         found, rows = dict(columns), 0
-        for some in _parts(asked.items()):
+        texts = {name: each for name, each in asked.items() if family(each[1]) == "text"}
+        others = {name: each for name, each in asked.items() if name not in texts}
+        for some in (*_parts(others.items()), *_parts(texts.items(), _TEXTS_AT_ONCE)):
             table = self._sample({**dict(some), _TARGET: (_TARGET, want.found)}, want, target.profile, most)
             rows = table.num_rows
             labels = _labels(table.column(table.num_columns - 1), want, guess)

@@ -76,8 +76,7 @@ def draft(
     features: list[tuple[str, DraftedFeature]] = []
     left_out = {
         name: f"not in the contract: {reason}; the output has it all the same"
-        for name, column in train.columns.items()
-        if (reason := unusable(column))
+        for name, reason in unusable(train.columns.values(), target.columns).items()
     }
     names = Names(frozenset(column.name.lower() for column in columns))
     for column in columns:
