@@ -298,7 +298,9 @@ def _with_sample(profile: ColumnProfile, sample: Sample) -> ColumnProfile:
 
     Long texts are cut and large numbers rounded there; then the sketch counts clearly more.
     """
-    whole = sample.rows == profile.filled and (profile.distinct or 0) <= _SKETCH_ERRS * sample.distinct
+    whole = _at_most({"low": profile.low, "high": profile.high}, profile.found) == sample.distinct or (
+        sample.rows == profile.filled and (profile.distinct or 0) <= _SKETCH_ERRS * sample.distinct
+    )
     if not profile.exact and whole:
         return replace(profile, sample=sample, distinct=sample.distinct, exact=True)
     return replace(profile, sample=sample)

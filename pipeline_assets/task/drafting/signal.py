@@ -68,6 +68,11 @@ def of_codes(codes: Codes, target: Floats) -> Signal:
     return Signal(by_value=explained(codes, target))
 
 
+def of_nulls(missing: npt.NDArray[np.bool_], target: Floats) -> float:
+    """Of being null."""
+    return explained(missing.astype(np.int64), target) if missing.any() and not missing.all() else 0.0
+
+
 def of_numbers(values: Floats, target: Floats) -> Signal:
     """Of numbers; those that are null are NaN."""
     missing = np.isnan(values)

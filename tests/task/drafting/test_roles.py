@@ -29,7 +29,8 @@ def group(role: Role) -> str:
         (column(), "numeric"),
         (column(signal=Signal(0.30, 0.02)), "categorical"),
         (column(signal=Signal(0.30, 0.28)), "numeric"),
-        (column(signal=Signal(0.006, 0.001)), "numeric"),  # too little to be more than chance
+        (column(signal=Signal(0.012, 0.001)), "numeric"),  # little, and little more than chance
+        (column(nulls=100, signal=Signal(0.7, 0.7, 0.7, missing=0.6)), "left out"),
         (column("store_id"), "categorical"),
         (column("store_id", signal=Signal(0.30, 0.28)), "numeric"),
         (column("customer_id", distinct=9_990), "left out"),
