@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline_assets.engine.base import Inputs
-from pipeline_assets.engine.duckdb.profile import Profiler, wanted
+from pipeline_assets.engine.duckdb.profile import Profiler
 from pipeline_assets.engine.duckdb.scan import scan
+from pipeline_assets.engine.duckdb.wanted import wanted
 from pipeline_assets.errors import TaskError, located
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.contract import of_file
