@@ -71,6 +71,7 @@ def _known_type(value: str) -> str:
     return value
 
 
+TaskName = Annotated[str, AfterValidator(_task_name)]
 ColumnName = Annotated[str, AfterValidator(_column_name)]
 Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over one row")]
 
@@ -379,7 +380,7 @@ class TaskSpec(SpecModel):
     Each key is valid by itself; :class:`pipeline_assets.task.validation.CheckedTask` checks that they fit together.
     """
 
-    name: Annotated[str, AfterValidator(_task_name)]
+    name: TaskName
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: dict[str, str] = Field(default_factory=dict)
