@@ -19,6 +19,7 @@ from pipeline_assets.stores.marts.sql_types import is_nested
 from pipeline_assets.task import plugins
 from pipeline_assets.task.loading import FILE, load_tasks, task_folders
 from pipeline_assets.task.names import own_name
+from pipeline_assets.task.preparation import MORE_COLUMNS
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
 
@@ -153,9 +154,11 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
     if state is None:
         return None
     users = _users_columns(task, which)
-    batch, row_number, label = (own_name(own, users) for own in (*ROW_ADDRESS, LABEL))
+    batch, row_number, label, more = (own_name(own, users) for own in (*ROW_ADDRESS, LABEL, MORE_COLUMNS))
     stored = stored_names((*users, batch, row_number, label))
     roles: dict[str, Role] = {batch: "address", row_number: "address", **_roles(task, which, label)}
+    if which in ("train_input", "predict_input"):
+        roles[more] = "technical"
     roles = {stored.get(name, name): role for name, role in roles.items()}
     task_key = tuple(stored.get(name, name) for name in task.key)
     features = {
