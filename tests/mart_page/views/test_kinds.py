@@ -27,7 +27,7 @@ def scored(site: KindsSite, task: str, batch: str, row: int) -> dict[str, Any]:
 def test_the_quality_of_a_batch_is_that_of_its_kind(kinds_site: KindsSite, reader: Page) -> None:
     reader.goto(kinds_site.at("refunds", "batches", batch=FIRST, stage="predict"))
     quality = reader.locator("#batches-quality")
-    says, formats = words(reader, "batches")
+    _, formats = words(reader, "batches")
     expect(quality).to_contain_text("rmse ↓")
     labels = {row["order_id"]: row["label"] for row in kinds_site.places["refunds"].mart("train_input")}
     rows = kinds_site.places["refunds"].mart("predict_output", batch=FIRST)
@@ -70,7 +70,7 @@ def test_the_passport_says_the_most_probable_classes_and_what_made_the_score(
 ) -> None:
     reader.goto(kinds_site.at("fates", "passport", batch=LAST, row=4))
     expect(reader.locator("[data-agrees]")).to_have_attribute("data-agrees", "yes")
-    says, formats = words(reader, "passport")
+    says, _ = words(reader, "passport")
     row = scored(kinds_site, "fates", LAST, 4)
     expect(reader.locator("[data-score]")).to_have_text(row["predicted_label"])
     expect(reader.locator("#passport-scored table tbody tr")).to_have_count(3)
