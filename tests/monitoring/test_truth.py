@@ -46,6 +46,14 @@ def test_numbers_are_evaluated_in_the_targets_own_unit() -> None:
     assert found["r2"] == pytest.approx(metrics.r2_score(labels, prediction))
 
 
+def test_rows_of_the_tasks_former_kind_are_told_from_its_own() -> None:
+    with pytest.raises(DataError, match="not those of the task's kind"):
+        evaluation(KINDS["refunds"], ["kept", "lost"], {"prediction": [1.0, 2.0]})
+    with pytest.raises(DataError, match="cannot be compared") as other:
+        evaluation(KINDS["refunds"], [1.0, 2.0], {"probability": [0.5, 0.5]})
+    assert other.value.facts["found"] == "probability"
+
+
 def test_what_cannot_be_evaluated_is_told() -> None:
     with pytest.raises(DataError):
         evaluation(shop(), [1, 1], {"probability": [0.2, 0.7]})
