@@ -55,7 +55,8 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
     @graph.asset(
         "train",
         "model",
-        kinds=[task.training.package, "mlflow"],
+        # Of a dotted path the class alone: Dagster allows no colon in the name of a kind.
+        kinds=[task.training.package.rpartition(":")[2], "mlflow"],
         description=f"A version of the registered model {task.name}, and the choice of the champion by the policy"
         f" '{task.selection.policy}'. {task.target.description}",
         ins={"features": dg.AssetIn(key=graph.key("train_features"))},

@@ -76,6 +76,7 @@ def test_a_published_version_is_a_candidate_with_all_that_a_choice_needs(registr
     assert (candidate.version, candidate.run_id, candidate.ready) == (version, run_id, True)
     assert candidate.features == feature_columns(task.features)
     assert candidate.metrics == trainable.trained().metrics
+    assert candidate.package == "catboost"
     assert not candidate.champion
     assert choose(task, [candidate]).winner == version
 
@@ -91,7 +92,13 @@ def test_a_training_is_told_by_its_run(registry: Registry, task: TaskSpec) -> No
     assert list(training.importance.items()) == list(made.fit.importance.items())
     assert training.metrics["training_rows"] == made.training_rows
     assert training.parameters["depth"] == "3"
+    sides = made.fit.curves
+    assert registry.curves(run_id) == {
+        name: {side: values[name] for side, values in sides.items() if name in values}
+        for name in {name for values in sides.values() for name in values}
+    }
     nothing = open_run(registry, task)
+    assert registry.curves(nothing) == {}
     inputs = registry.input_sha256(task.name)
     assert (inputs[run_id], nothing in inputs) == ("ab" * 32, False)
 
