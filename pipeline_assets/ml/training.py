@@ -9,6 +9,7 @@ from pipeline_assets.errors import DataError, located
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
 from pipeline_assets.ml.kinds.base import Kind, Purpose, kind_of, predict
 from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.search import Found, OnTrial, search
 from pipeline_assets.ml.split import SIDES, STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
 from pipeline_assets.task.spec import TaskSpec
@@ -33,6 +34,7 @@ class Trained:
         unlabelled: rows of the batch that were left out.
         label_facts: numbers of the kind that describe the labels of the training rows.
         notes: sentences of the kind that a reader of the metrics must know.
+        found: of the search; ``None`` where the task has none. ``fit`` has its parameters.
     """
 
     fit: Fit
@@ -49,6 +51,7 @@ class Trained:
     unlabelled: int
     label_facts: dict[str, float]
     notes: list[str]
+    found: Found | None = None
 
     @property
     def labelled_rows(self) -> int:
@@ -61,15 +64,17 @@ def train(
     frame: TrainingFrame,
     on_progress: OnProgress | None = None,
     *,
+    on_trial: OnTrial | None = None,
     batch: str = "",
     sha256: str = "",
 ) -> Trained:
-    """Splits, fits, evaluates and, where the task says so, refits on all labelled rows.
+    """Splits, fits, evaluates and, where the task says so, searches parameters before and refits on all rows after.
 
     Args:
         task: its ``training`` says how.
         frame: the batch.
         on_progress: as in :meth:`pipeline_assets.ml.trainers.base.Trainer.fit`.
+        on_trial: called after each trial of the search.
         batch: its name, which the split's rule keeps.
         sha256: of its file, which the rule keeps too.
 
@@ -91,6 +96,14 @@ def train(
     training, stopping, validation = _sides(task, kind, rows, rule)
     package = trainer(task.training.package)
     learned = partial(kind.learned, task.target)
+
+    def attempt(tried: TaskSpec) -> tuple[float, int]:
+        made = package.fit(tried, learned(training), learned(stopping))
+        return evaluate(tried, made.model, stopping)[task.training.metric], made.best_iteration + 1
+
+    how = task.training.search
+    found = None if how is None else search(task, how, len(training), attempt, on_trial)
+    task = task if found is None else found.task(task)
     fit = package.fit(task, learned(training), learned(stopping), on_progress)
     prediction = predict(task, fit.model, validation.features)
     return Trained(
@@ -108,6 +121,7 @@ def train(
         unlabelled=frame.unlabelled,
         label_facts=kind.label_facts(training),
         notes=kind.notes(training, validation),
+        found=found,
     )
 
 
