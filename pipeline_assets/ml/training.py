@@ -8,9 +8,10 @@ import numpy as np
 from pipeline_assets.errors import DataError, located
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
 from pipeline_assets.ml.kinds.base import Kind, Purpose, kind_of, predict
-from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.prediction import HALF, Prediction
 from pipeline_assets.ml.search import Found, OnTrial, search
 from pipeline_assets.ml.split import SIDES, STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
+from pipeline_assets.ml.threshold import Threshold, threshold_of
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
 from pipeline_assets.task.spec import TaskSpec
 
@@ -35,6 +36,7 @@ class Trained:
         label_facts: numbers of the kind that describe the labels of the training rows.
         notes: sentences of the kind that a reader of the metrics must know.
         found: of the search; ``None`` where the task has none. ``fit`` has its parameters.
+        threshold: of the version; chosen, where the task has a goal, on the stopping rows.
     """
 
     fit: Fit
@@ -51,6 +53,7 @@ class Trained:
     unlabelled: int
     label_facts: dict[str, float]
     notes: list[str]
+    threshold: Threshold
     found: Found | None = None
 
     @property
@@ -105,7 +108,8 @@ def train(
     found = None if how is None else search(task, how, len(training), attempt, on_trial)
     task = task if found is None else found.task(task)
     fit = package.fit(task, learned(training), learned(stopping), on_progress)
-    prediction = predict(task, fit.model, validation.features)
+    threshold = threshold_of(task, [(fit.model, stopping)])
+    prediction = predict(task, fit.model, validation.features, threshold.value)
     return Trained(
         fit=fit,
         model=package.refit(task, learned(rows), fit) if task.training.refit else fit.model,
@@ -121,6 +125,7 @@ def train(
         unlabelled=frame.unlabelled,
         label_facts=kind.label_facts(training),
         notes=kind.notes(training, validation),
+        threshold=threshold,
         found=found,
     )
 
@@ -131,13 +136,16 @@ def validation_rows(task: TaskSpec, frame: TrainingFrame, rule: SplitRule) -> La
     return rows.take(np.flatnonzero(rule.side_of(rows, kind_of(task).strata(rows)) == VALIDATION))
 
 
-def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows) -> dict[str, float]:
+def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows, threshold: float = HALF) -> dict[str, float]:
     """The metrics of any model on any rows.
+
+    Args:
+        threshold: of the model's version.
 
     Raises:
         DataError: the rows cannot evaluate a model.
     """
-    return kind_of(task).evaluate(rows, predict(task, model, rows.features))
+    return kind_of(task).evaluate(rows, predict(task, model, rows.features, threshold))
 
 
 def _sides(task: TaskSpec, kind: Kind, rows: LabelledRows, rule: SplitRule) -> list[LabelledRows]:

@@ -17,6 +17,7 @@ from pipeline_assets.task.spec import (
     READERS_OWN,
     ROW_ADDRESS,
     STAGES,
+    THRESHOLD,
     Column,
     Problem,
     Stage,
@@ -61,11 +62,21 @@ def score_types(task: TaskSpec) -> dict[str, str]:
     return _own_types(task, plugins.kind(task.target.kind).score_types)
 
 
+def rule_types(task: TaskSpec) -> dict[str, str]:
+    """DuckDB types of the columns that ``output.where`` may use beside the raw columns."""
+    kind = plugins.kind(task.target.kind)
+    return _own_types(task, {**kind.score_types, **_threshold_type(kind)})
+
+
+def _threshold_type(kind: plugins.KindTerms) -> dict[str, str]:
+    return {THRESHOLD: "DOUBLE"} if kind.objective == "binary" else {}
+
+
 def output_types(task: TaskSpec) -> dict[str, str]:
     """DuckDB types of the columns that ``output.append`` and ``output.select`` may use beside the raw columns."""
     decision = {DECISION: "BOOLEAN"} if task.output.where is not None else {}
     kind = plugins.kind(task.target.kind)
-    return _own_types(task, {**kind.score_types, **decision, MODEL_VERSION: "BIGINT"})
+    return _own_types(task, {**kind.score_types, **_threshold_type(kind), **decision, MODEL_VERSION: "BIGINT"})
 
 
 def _own_types(task: TaskSpec, types: Mapping[str, str]) -> dict[str, str]:
@@ -97,6 +108,7 @@ def problems(task: TaskSpec) -> list[Problem]:
         *_features(task),
         *_split(task),
         *_weight(task),
+        *_threshold(task),
         *_output(task),
     ]
 
@@ -305,10 +317,17 @@ def _weight(task: TaskSpec) -> Iterator[Problem]:
         yield Problem(path, "uses no column, so every row would weigh the same; leave it out")
 
 
+def _threshold(task: TaskSpec) -> Iterator[Problem]:
+    kind = plugins.kind(task.target.kind)
+    if task.training.threshold is not None and kind.objective != "binary":
+        why = f"only a binary target is decided by a threshold, and the task's kind is {kind.name}; leave it out"
+        yield Problem(("training", "threshold"), why)
+
+
 def _output(task: TaskSpec) -> Iterator[Problem]:
     raw = stage_types(task, "predict")
     if task.output.where is not None:
-        yield from _booleans({("output", "where"): task.output.where}, {**raw, **score_types(task)})
+        yield from _booleans({("output", "where"): task.output.where}, {**raw, **rule_types(task)})
     known = output_types(task)
     for name in task.output.append or ():
         if name not in known:

@@ -137,6 +137,23 @@ def test_all_problems_come_at_once() -> None:
         ({"training": {"weight": "note"}}, ("training", "weight"), "gives VARCHAR; a weight is a number"),
         ({"training": {"weight": "prise"}}, ("training", "weight"), "did you mean price?"),
         ({"training": {"weight": "2"}}, ("training", "weight"), "every row would weigh the same"),
+        ({"training": {"threshold": 2}}, ("training", "threshold", "number"), "less than or equal to 1"),
+        ({"training": {"threshold": {}}}, ("training", "threshold", "goal"), "give one of goal, precision"),
+        (
+            {"training": {"threshold": {"recall": 0.5, "precision": 0.5}}},
+            ("training", "threshold", "goal"),
+            "found precision, recall",
+        ),
+        (
+            {"training": {"threshold": {"precisoin": 0.5}}},
+            ("training", "threshold", "goal", "precisoin"),
+            "did you mean precision?",
+        ),
+        (
+            {"training": {"threshold": {"gain": {"true_positive": 1, "false_negative": 1}}}},
+            ("training", "threshold", "goal", "gain"),
+            "worth the same",
+        ),
         ({"training": {"metric": "accuracy"}}, ("training", "metric"), "the kind has roc_auc"),
         ({"training": {"parameters": {"depht": 3}}}, ("training", "parameters", "depht"), "did you mean: depth?"),
         ({"selection": {"policy": "best"}}, ("selection", "policy"), "'champion', 'best_metric', 'latest'"),

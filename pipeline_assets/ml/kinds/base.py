@@ -1,6 +1,7 @@
 """What training, scoring and selection need from a kind of target; each kind implements it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.prediction import HALF, Prediction
 from pipeline_assets.ml.split import Strata
 from pipeline_assets.ml.trainers.base import Fit, FittedModel
 from pipeline_assets.task import plugins
@@ -70,15 +71,17 @@ def kind_of(task: TaskSpec) -> Kind:
     return cast("Kind", plugins.kind(task.target.kind))
 
 
-def predict(task: TaskSpec, model: FittedModel, frame: "pd.DataFrame") -> Prediction:
+def predict(task: TaskSpec, model: FittedModel, frame: "pd.DataFrame", threshold: float = HALF) -> Prediction:
     """What a model of the task says of some rows, in the target's own unit.
 
     Args:
         task: its target says what the model has learned.
         model: of any package.
         frame: of :func:`~pipeline_assets.ml.dataset.scoring_frame`.
+        threshold: of the version; only the kind ``binary`` has one.
     """
-    return kind_of(task).prediction(task.target, model.predict(frame), model.classes)
+    found = kind_of(task).prediction(task.target, model.predict(frame), model.classes)
+    return replace(found, threshold=threshold)
 
 
 def gain(kind: plugins.KindTerms, metric: str, challenger: float, champion: float) -> float:

@@ -1,5 +1,6 @@
 """What kinds share in making a label of the target's value: which types can be one, and numbers that are none."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,10 +65,14 @@ def not_of_type(given: Any, duckdb_type: str) -> str | None:
     if isinstance(given, bool) and duckdb_type != "BOOLEAN":
         written, text = ("yes, on or true", "yes") if given else ("no, off or false", "no")
         return f'YAML reads {written} without quotes as a boolean; quote it if the text is meant, as in "{text}"'
-    literal = sql.literal(given)
-    whole = duckdb_type.removeprefix("U") in _WHOLE
     # A cast to whole numbers rounds 1.5 to 2.
-    rounds = whole and not (isinstance(given, int) or casts(f"nullif(({literal})::DOUBLE % 1 = 0, false)", "BOOLEAN"))
-    if rounds or not casts(literal, duckdb_type):
+    whole = duckdb_type.removeprefix("U") not in _WHOLE or _is_whole(given)
+    if not whole or not casts(sql.literal(given), duckdb_type):
         return f"{given!r} is no value of the target, whose type is {duckdb_type}"
     return None
+
+
+def _is_whole(given: Any) -> bool:
+    if isinstance(given, float):
+        return given.is_integer()
+    return isinstance(given, int) or re.fullmatch(r"[+-]?[0-9]+", str(given).strip()) is not None

@@ -21,6 +21,7 @@ from pipeline_assets.stores.registry.version_tags import (
     READY,
     REFIT,
     SPLIT,
+    THRESHOLD,
     divided,
 )
 from pipeline_assets.task import plugins
@@ -138,6 +139,7 @@ def register(client: "MlflowClient", run_id: str, task: TaskSpec, trained: Train
         **divided(SPLIT, _json(trained.split.to_json())),
         PACKAGE: task.training.package,
         REFIT: _json(trained.refitted),
+        **({THRESHOLD: _json(trained.threshold.value)} if trained.threshold.sentence else {}),
         READY: "true",
     }
     version = client.create_model_version(
@@ -161,7 +163,14 @@ def _description(trained: Trained, provenance: Provenance, shown: str) -> str:
         f"Then fitted to all {trained.labelled_rows} labelled rows with the same number of iterations: the metrics"
         " are those of the fit before."
     )
-    return " ".join([evaluated, *([refitted] if trained.refitted else []), *(f"{note}." for note in trained.notes)])
+    threshold = f"Threshold {trained.threshold.value:.4f}, {trained.threshold.sentence}."
+    parts = [
+        evaluated,
+        *([refitted] if trained.refitted else []),
+        *([threshold] if trained.threshold.sentence else []),
+        *(f"{note}." for note in trained.notes),
+    ]
+    return " ".join(parts)
 
 
 def _tags(task: TaskSpec, provenance: Provenance) -> dict[str, str]:
@@ -193,6 +202,7 @@ def _parameters(task: TaskSpec, trained: Trained) -> dict[str, str]:
         "metric": training.metric,
         "early_stopping_rounds": training.early_stopping_rounds,
         **{f"validation.{key}": value for key, value in training.validation.model_dump(exclude_none=True).items()},
+        **training.model_dump(include={"weight", "threshold"}, exclude_none=True),
         **training.parameters,
         **({} if found is None else found.best.parameters),
         **searched,
@@ -219,6 +229,8 @@ def _points(trained: Trained) -> Iterator[tuple[str, float, int]]:
         "unlabelled_rows": trained.unlabelled,
         **trained.label_facts,
     }
+    if trained.threshold.sentence:
+        counts["threshold"] = trained.threshold.value
     yield from ((name, float(value), best) for name, value in counts.items())
 
 

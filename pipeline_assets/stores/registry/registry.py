@@ -24,7 +24,7 @@ from pipeline_assets.stores.registry.log import (
     log_training,
     register,
 )
-from pipeline_assets.stores.registry.training import Training, training_of
+from pipeline_assets.stores.registry.training import Training, curves_of, training_of
 from pipeline_assets.stores.registry.trials import log_trial
 from pipeline_assets.stores.registry.version_tags import (
     CHAMPION_RECORD,
@@ -178,6 +178,11 @@ class Registry:
         """The record of the training in an MLflow run."""
         with self._answers(f"read the training of run {run_id}"):
             return training_of(self.client, run_id)
+
+    def curves(self, run_id: str) -> dict[str, dict[str, list[float]]]:
+        """The learning curves of the training in an MLflow run, as :func:`.training.curves_of` gives them."""
+        with self._answers(f"read the curves of run {run_id}"):
+            return curves_of(self.client, run_id)
 
     def load(self, task: str, version: int) -> FittedModel:
         """The model of a version, loaded by its package's own MLflow flavor."""

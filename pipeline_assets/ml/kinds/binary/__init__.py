@@ -1,4 +1,4 @@
-"""The kind with labels 0 and 1: scores are a probability and a predicted label (1 from probability 0.5 on)."""
+"""The kind with labels 0 and 1: scores are a probability and a predicted label (1 from a threshold on)."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.kinds import labels
 from pipeline_assets.ml.kinds.base import Purpose
 from pipeline_assets.ml.kinds.binary import metrics
-from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.prediction import HALF, Prediction
 from pipeline_assets.ml.split import Strata
 from pipeline_assets.ml.trainers.base import Fit
 from pipeline_assets.task import sql
@@ -31,7 +31,7 @@ class Binary:
     score_types: Mapping[str, str] = {"probability": "DOUBLE", "predicted_label": "BOOLEAN"}
     score_descriptions: Mapping[str, str] = {
         "probability": "What the model says: the probability that the label is 1",
-        "predicted_label": "Whether the probability is at least 0.5",
+        "predicted_label": "Whether the probability is at least the version's threshold, 0.5 by default",
     }
     metrics: Mapping[str, bool] = metrics.GREATER_IS_BETTER
 
@@ -87,9 +87,12 @@ class Binary:
         return metrics.scores(rows.label, prediction.output)
 
     def details(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
-        """Precision and recall of the predicted label, where they are defined."""
-        found = metrics.at_threshold(rows.label, prediction.output, prediction.threshold)
+        """Precision and recall, where they are defined: at 0.5, and at the version's threshold if it is another."""
+        found = metrics.at_threshold(rows.label, prediction.output)
         values = {"precision_at_0.5": found.precision, "recall_at_0.5": found.recall}
+        if prediction.threshold != HALF:
+            own = metrics.at_threshold(rows.label, prediction.output, prediction.threshold)
+            values.update({"precision_at_threshold": own.precision, "recall_at_threshold": own.recall})
         return {name: value for name, value in values.items() if value is not None}
 
     def label_facts(self, training: LabelledRows) -> dict[str, float]:

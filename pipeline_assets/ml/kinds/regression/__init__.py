@@ -44,7 +44,7 @@ class Regression:
 
     def label(self, target: Target, duckdb_type: str) -> str:
         """The target as DOUBLE; raises for an infinite one, and for one whose logarithm does not exist."""
-        instead = {}
+        instead: dict[str, str] = {}
         if labels.is_float(duckdb_type):
             instead |= {"isnan(v)": "null", "isinf(v)": _raises("is no label: it is infinite")}
         if target.transform == "log1p":
