@@ -244,6 +244,19 @@ class Validation(SpecModel):
         return self
 
 
+class Search(SpecModel):
+    """A search for the trainer's parameters, before the fit that is evaluated; those that the task gives stay.
+
+    Attributes:
+        trials: fits on the training rows, judged on the stopping rows; the first has the task's parameters alone.
+        timeout_minutes: no trial begins later. How many were done by then depends on the machine: a training with a
+            timeout may not be repeatable.
+    """
+
+    trials: int = Field(default=20, ge=1)
+    timeout_minutes: float | None = Field(default=None, gt=0)
+
+
 class Gain(SpecModel):
     """What a decision about one row is worth, by its outcome; negative numbers are costs."""
 
@@ -315,6 +328,7 @@ class Training(SpecModel):
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=2, ge=1)
     weight: Sql | None = None
+    search: Search | None = None
     threshold: AnyThreshold | None = None
 
 

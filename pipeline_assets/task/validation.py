@@ -134,6 +134,8 @@ def _plugins(task: TaskSpec) -> Iterator[Problem]:
         yield Problem(("training", "metric"), f"no such metric; the kind has {', '.join(kind.metrics)}{near}")
     for name, sentence in trainer.parameter_problems(task.training.parameters, kind.objective).items():
         yield Problem(("training", "parameters", name), sentence)
+    if task.training.search is not None and not hasattr(trainer, "space"):
+        yield Problem(("training", "search"), f"the package {trainer.package} has no parameters that a search may try")
 
 
 def _unknown(error: TaskError, plugin: plugins.Plugin, name: str) -> str:

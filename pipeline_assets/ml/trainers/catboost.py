@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
 from pipeline_assets.ml.trainers.catboost_parameters import (
     EXPONENTIAL,
     ITERATIONS,
@@ -19,6 +19,7 @@ from pipeline_assets.ml.trainers.catboost_parameters import (
     LOSSES,
     loss_of,
     problems,
+    space,
 )
 from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
@@ -163,6 +164,10 @@ class CatBoostTrainer:
             return _fitted(task, parameters, rows)
         except catboost.CatBoostError as error:
             raise _cannot_learn(task, error) from error
+
+    def space(self, task: TaskSpec, rows: int) -> Space:  # noqa: ARG002 - every trainer's signature
+        """See :func:`pipeline_assets.ml.trainers.catboost_parameters.space`."""
+        return space(task.training.parameters)
 
     def restore(self, native: Any, classes: tuple[str, ...] = ()) -> CatBoostModel:
         """The model around what MLflow loaded."""

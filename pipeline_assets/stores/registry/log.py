@@ -192,8 +192,9 @@ def _fingerprints(task: TaskSpec) -> str:
 
 
 def _parameters(task: TaskSpec, trained: Trained) -> dict[str, str]:
-    """The task's own parameters under their names, and all parameters in effect with the prefix ``effective.``."""
-    training = task.training
+    """The task's own parameters and those of its search under their names, and all in effect with ``effective.``."""
+    training, found = task.training, trained.found
+    searched = {} if found is None else {"search.trials": len(found.trials), "search.best_trial": found.best.number}
     parameters = {
         "package": training.package,
         "seed": training.seed,
@@ -203,6 +204,8 @@ def _parameters(task: TaskSpec, trained: Trained) -> dict[str, str]:
         **{f"validation.{key}": value for key, value in training.validation.model_dump(exclude_none=True).items()},
         **training.model_dump(include={"weight", "threshold"}, exclude_none=True),
         **training.parameters,
+        **({} if found is None else found.best.parameters),
+        **searched,
         **{f"effective.{key}": value for key, value in trained.fit.parameters.items()},
     }
     return {key: value if isinstance(value, str) else _json(value) for key, value in parameters.items()}
