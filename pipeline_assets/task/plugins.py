@@ -18,7 +18,10 @@ Plugin = Literal["kind", "trainer"]
 GROUPS: Mapping[Plugin, str] = {"kind": "pipeline_assets.kinds", "trainer": "pipeline_assets.trainers"}
 BUILT_IN: Mapping[Plugin, Mapping[str, str]] = {
     "kind": {"binary": "pipeline_assets.ml.kinds.binary:Binary"},
-    "trainer": {"catboost": "pipeline_assets.ml.trainers.catboost:CatBoostTrainer"},
+    "trainer": {
+        "catboost": "pipeline_assets.ml.trainers.catboost:CatBoostTrainer",
+        "pytorch": "pipeline_assets.ml.trainers.pytorch:PytorchTrainer",
+    },
 }
 
 
