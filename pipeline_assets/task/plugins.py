@@ -21,6 +21,7 @@ BUILT_IN: Mapping[Plugin, Mapping[str, str]] = {
     "trainer": {
         "catboost": "pipeline_assets.ml.trainers.catboost:CatBoostTrainer",
         "pytorch": "pipeline_assets.ml.trainers.pytorch:PytorchTrainer",
+        "tensorflow": "pipeline_assets.ml.trainers.tensorflow:TensorflowTrainer",
     },
 }
 

@@ -3,8 +3,8 @@
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BLOCK = 1024  # rows that a network scores at once; always the same, so that no row depends on its neighbours
 LOSSES = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
+
+T = TypeVar("T", "Encoding", "Goal")
 
 _REPORTS = 20  # progress reports per fit, approximately
 _QUANTILE_ROWS = 200_000  # more rows move a quantile by less than a network sees
@@ -105,15 +107,6 @@ class Encoding:
         for place, name in enumerate(self.categorical):
             codes[:, place] = _codes(columns[name], self.vocabularies[place])
         return Encoded(numbers, codes)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain lists."""
-        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Encoding":
-        """The encoding that :meth:`to_json` gave."""
-        return cls(**{name: _frozen(value[name]) for name in cls.__dataclass_fields__})
 
 
 def learn_encoding(rows: LabelledRows, task: TaskSpec, bins: int, rare: int) -> Encoding:
@@ -342,7 +335,12 @@ def build(task: TaskSpec, own: str, encoding: Encoding, outputs: int, arguments:
     Raises:
         TaskError: there is nothing of that name, or it takes no such parameters.
     """
+    import cloudpickle
+
     builder = builder_of(task, own, arguments)
+    # MLflow keeps a model's classes by cloudpickle: those of this module then travel with the model, so that a version
+    # stays as it was when the module changes, and loads where the module is not installed.
+    cloudpickle.register_pickle_by_value(importlib.import_module(own.partition(":")[0]))
     return builder(numbers=encoding.numbers, categories=encoding.cardinalities, outputs=outputs, **arguments)
 
 
@@ -424,8 +422,18 @@ def _filled(part: Encoded) -> Encoded:
     return Encoded(np.pad(part.numbers, ((0, lacking), (0, 0))), np.pad(part.codes, ((0, lacking), (0, 0))))
 
 
-def _plain(value: Any) -> Any:
-    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+def plain(value: "Encoding | Goal") -> dict[str, Any]:
+    """An encoding or goal as lists, numbers and text, which JSON keeps exactly."""
+    return {each.name: _listed(getattr(value, each.name)) for each in fields(value)}
+
+
+def restored(kind: type[T], value: Mapping[str, Any]) -> T:
+    """The encoding or goal of which :func:`plain` gave this."""
+    return kind(**{name: _frozen(each) for name, each in value.items()})
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _frozen(value: Any) -> Any:

@@ -23,6 +23,7 @@ from tests.ml.third_party import TRAINER
 QUICK: dict[str, dict[str, Any]] = {
     "catboost": {"iterations": 60, "learning_rate": 0.3},
     "pytorch": {"epochs": 12, "learning_rate": 0.01, "hidden": [16]},
+    "tensorflow": {"epochs": 12, "learning_rate": 0.01, "hidden": [16]},
     TRAINER: {"iterations": 60, "learning_rate": 0.3},
 }
 NAMES = [*plugins.names("trainer"), TRAINER]
