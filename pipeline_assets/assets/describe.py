@@ -21,6 +21,7 @@ from pipeline_assets.task.spec import (
     ROW_ADDRESS,
     SPLIT_BY,
     SPLIT_HASH,
+    THRESHOLD,
     WEIGHT,
     Stage,
     TaskSpec,
@@ -159,7 +160,7 @@ def predictions_lineage(task: TaskSpec, raw: dg.AssetKey, features: dg.AssetKey)
     """Input column to output column; every feature to the score columns."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
     types = stage_types(task, "predict")
-    unscored = {own_name(MODEL_VERSION, types)}
+    unscored = {own_name(name, types) for name in (MODEL_VERSION, THRESHOLD)}
     scores = [dg.TableColumnDep(asset_key=features, column_name=name) for name in task.features.names]
     if task.output.select is None:
         deps = {name: [dg.TableColumnDep(asset_key=raw, column_name=name)] for name in types}

@@ -36,6 +36,7 @@ class _Made:
         model: the one that was evaluated.
         split: the rule that divided its batch.
         validation: the rows that evaluated it.
+        threshold: of the version.
         shown: metadata of the materialisation.
     """
 
@@ -43,6 +44,7 @@ class _Made:
     model: FittedModel
     split: SplitRule
     validation: LabelledRows
+    threshold: float
     shown: dict[str, Any]
 
 
@@ -81,6 +83,8 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                     batch=ref.batch,
                     sha256=raw.sha256,
                 )
+                for note in trained.notes:
+                    context.log.info(note)
                 made = _published(registry, graph, run_id, raw, trained, dagster_run=context.run.run_id)
             choice = settle(
                 registry,
@@ -118,7 +122,8 @@ def _finished(registry: Registry, task: TaskSpec, run: dg.DagsterRun, raw: Manif
 
 def _restored(registry: Registry, task: TaskSpec, done: Candidate, split: SplitRule, frame: TrainingFrame) -> _Made:
     model, rows = registry.load_evaluated(task.name, done.version), validation_rows(task, frame, split)
-    return _Made(done.version, model, split, rows, {"validation_rows": len(rows), **_rounded(done.metrics)})
+    shown = {"validation_rows": len(rows), **_rounded(done.metrics)}
+    return _Made(done.version, model, split, rows, done.threshold, shown)
 
 
 def _published(
@@ -139,7 +144,7 @@ def _published(
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
     version = registry.publish(run_id, task, trained, made_of, plots)
     shown = _metadata(trained, plots)
-    return _Made(version, trained.fit.model, trained.split, trained.validation, shown)
+    return _Made(version, trained.fit.model, trained.split, trained.validation, trained.threshold.value, shown)
 
 
 def _progress(at: Progress) -> str:
@@ -149,13 +154,13 @@ def _progress(at: Progress) -> str:
 
 def _decide(registry: Registry, task: TaskSpec, made: _Made, candidates: Sequence[Candidate]) -> Choice:
     """Chooses, with challenger and champion compared on the same rows."""
-    challenger = Contestant(made.version, made.model, made.split)
+    challenger = Contestant(made.version, made.model, made.split, made.threshold)
     champion = fitting_champion(task, candidates)
     if champion is None or champion.version == made.version:
-        scores = {made.version: evaluate(task, made.model, made.validation)}
+        scores = {made.version: evaluate(task, made.model, made.validation, made.threshold)}
         return choose(task, candidates, Comparison(made.version, scores))
     model = registry.load_evaluated(task.name, champion.version)
-    holder = Contestant(champion.version, model, champion.split)
+    holder = Contestant(champion.version, model, champion.split, champion.threshold)
     return choose(task, candidates, compare(task, challenger, holder, made.validation))
 
 
@@ -172,7 +177,16 @@ def _metadata(trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
         "refitted_on_rows": trained.labelled_rows if trained.refitted else 0,
         **_rounded(trained.metrics),
         **{f"{name}_of_constant_baseline": value for name, value in _rounded(trained.baseline).items()},
+        **_rounded(trained.label_facts),
+        **({"notes": "\n".join(trained.notes)} if trained.notes else {}),
         "iterations": trained.fit.iterations,
         "best_iteration": trained.fit.best_iteration,
+        **_threshold(trained),
         **{name: describe.picture(png, name.replace("_", " ")) for name, png in plots.items()},
     }
+
+
+def _threshold(trained: Trained) -> dict[str, Any]:
+    if not trained.threshold.sentence:
+        return {}
+    return {"threshold": trained.threshold.value, "threshold_reason": trained.threshold.sentence}

@@ -65,7 +65,7 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
             scorer = Scorer(
                 contract,
                 raw.manifest.ref.batch,
-                lambda batch: predict(task, model, scoring_frame(batch, task.features)),
+                lambda batch: predict(task, model, scoring_frame(batch, task.features), choice.threshold),
                 choice.winner,
             )
             provenance = {

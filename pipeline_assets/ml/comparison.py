@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.kinds.base import kind_of
+from pipeline_assets.ml.prediction import HALF
 from pipeline_assets.ml.selection import Comparison, JudgedOn
 from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.ml.trainers.base import FittedModel
@@ -23,11 +24,13 @@ class Contestant:
     Attributes:
         model: the evaluated fit.
         split: its rule; ``None`` if unknown.
+        threshold: of the version.
     """
 
     version: int
     model: FittedModel
     split: SplitRule | None
+    threshold: float = HALF
 
 
 def compare(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: LabelledRows) -> Comparison:
@@ -47,7 +50,7 @@ def compare(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: 
         judged_on = JudgedOn(
             len(rows), 0, f"{len(rows)} validation rows of batch {batch}, none of them learned by either"
         )
-    elif len(unseen) >= ENOUGH and kind_of(task).label_problem(unseen) is None:
+    elif len(unseen) >= ENOUGH and kind_of(task).label_problem(unseen, "evaluate") is None:
         sentence = f"{len(unseen)} of {len(rows)} validation rows of batch {batch}, none of them learned by either"
         rows, judged_on = unseen, JudgedOn(len(unseen), 0, sentence)
     else:
@@ -56,7 +59,7 @@ def compare(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: 
             " have learned from: too few others are left"
         )
         judged_on = JudgedOn(len(rows), count, sentence)
-    scores = {each.version: evaluate(task, each.model, rows) for each in (challenger, champion)}
+    scores = {each.version: evaluate(task, each.model, rows, each.threshold) for each in (challenger, champion)}
     return Comparison(challenger.version, scores, judged_on)
 
 

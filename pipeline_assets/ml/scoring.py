@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.kinds.base import kind_of
-from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.prediction import HALF, Prediction
 from pipeline_assets.task import sql
 from pipeline_assets.task.contract import Contract
+from pipeline_assets.task.contract import raw as raw_name
 from pipeline_assets.task.names import own_name
-from pipeline_assets.task.spec import DECISION, MODEL_VERSION, ROW_ADDRESS, TaskSpec
+from pipeline_assets.task.spec import DECISION, MODEL_VERSION, ROW_ADDRESS, THRESHOLD, TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
 from pipeline_assets.task.validation import appended
 
@@ -77,10 +78,13 @@ class Scorer:
             [pa.nulls(0, kind) for kind in types.values()] if prediction is None else self._kind.columns(prediction)
         )
         own = dict(zip(types, columns, strict=True))
+        if self._kind.objective == "binary":
+            own[THRESHOLD] = pa.array(np.full(raw.num_rows, HALF if prediction is None else prediction.threshold))
         where = self._task.output.where
         if where is not None:
             (own[DECISION],) = self._evaluate(raw, own, {"output.where": f"coalesce((\n{where}\n), false)"})
-        scores = pa.RecordBatch.from_arrays([raw.column(0), *own.values()], schema=self._schema)
+        scored = [own[name] for name in self._schema.names[1:]]
+        scores = pa.RecordBatch.from_arrays([raw.column(0), *scored], schema=self._schema)
         kept = raw
         if where is not None:
             decision = own[DECISION]
@@ -119,11 +123,12 @@ class Scorer:
         """
         places = {name: f"__own_{place}" for place, name in enumerate(own)}
         scored = pa.RecordBatch.from_arrays(
-            [*raw.columns[1:], *own.values()], names=[*self._contract.raw, *places.values()]
+            [*raw.columns[1:], *own.values()],
+            names=[*(raw_name(place) for place in range(len(self._contract.raw))), *places.values()],
         )
         taken = self._task.columns_of("predict")
         renamed = ", ".join(f"{place} as {sql.name(own_name(name, taken))}" for name, place in places.items())
-        typed = f"select {self._contract.typed}, {renamed} from scored"
+        typed = f"select {self._contract.typed_raw}, {renamed} from scored"
         wanted = ", ".join(f'(\n{text}\n) as "{place}"' for place, text in enumerate(expressions.values()))
         try:
             return self._query(scored, f"select {wanted} from ({typed})")

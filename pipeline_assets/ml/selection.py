@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pipeline_assets.errors import SelectionError
 from pipeline_assets.ml.kinds.base import best, gain, kind_of, reaches
+from pipeline_assets.ml.prediction import HALF
 from pipeline_assets.ml.reasons import Reason
 from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.task.fingerprints import Slice
@@ -42,6 +43,8 @@ class Candidate:
         fingerprints: of the task that made it, by slice; ``None`` if unknown.
         split: the rule that divided its batch; ``None`` if unknown.
         dagster_run: the Dagster run that made it; ``None`` if unknown.
+        package: the trainer's name; ``None`` if unknown.
+        threshold: of a binary version; 0.5 for those of former code.
     """
 
     version: int
@@ -54,6 +57,8 @@ class Candidate:
     fingerprints: Mapping[str, str] | None = None
     split: SplitRule | None = None
     dagster_run: str | None = None
+    package: str | None = None
+    threshold: float = HALF
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class EvaluatedCandidate:
     Attributes:
         reason: why it cannot predict; ``None`` if it can.
         same_rows: its metric on the rows of the comparison; ``None`` if it was not compared.
+        threshold: of a binary version.
     """
 
     version: int
@@ -101,6 +107,7 @@ class EvaluatedCandidate:
     metrics: dict[str, float]
     reason: Reason | None
     same_rows: float | None = None
+    threshold: float = HALF
 
     @property
     def eligible(self) -> bool:
@@ -153,6 +160,11 @@ class Choice:
     judged_on: JudgedOn | None = None
 
     @property
+    def threshold(self) -> float:
+        """The winner's, if it is binary."""
+        return next(each.threshold for each in self.candidates if each.version == self.winner)
+
+    @property
     def reason(self) -> str:
         """The reason as one English sentence."""
         return self.because.sentence
@@ -203,6 +215,7 @@ def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparis
             metrics=dict(each.metrics),
             reason=_why_not(task, each),
             same_rows=comparison.scores.get(each.version, {}).get(metric) if comparison else None,
+            threshold=each.threshold,
         )
         for each in ordered
     )

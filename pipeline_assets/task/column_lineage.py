@@ -7,7 +7,7 @@ from typing import Literal
 from pipeline_assets.task import plugins
 from pipeline_assets.task.expressions import read_named
 from pipeline_assets.task.spec import DECISION, LABEL, TaskSpec
-from pipeline_assets.task.validation import common_types, output_types, score_types, stage_types
+from pipeline_assets.task.validation import common_types, output_types, rule_types, stage_types
 
 Kind = Literal["raw", "feature", "label", "score"]
 
@@ -126,7 +126,7 @@ def columns(task: TaskSpec) -> Columns:
 
 
 def _of_decision(task: TaskSpec, decision: Node, score: Node) -> list[Edge]:
-    scores = score_types(task)
+    scores = rule_types(task)
     types = {**stage_types(task, "predict"), **scores}
     used = _sources({decision.name: decision.expression}, types)[decision.name]
     # The score columns are one value in several forms, so they are one node.

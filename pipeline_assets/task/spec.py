@@ -10,7 +10,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     WithJsonSchema,
     model_validator,
@@ -33,6 +35,7 @@ SPLIT_HASH = "__split_hash"
 WEIGHT = "weight"
 DECISION = "decision"
 MODEL_VERSION = "model_version"
+THRESHOLD = "threshold"
 # What DuckDB itself adds to a file's columns; it has no other way to say which row it reads.
 READERS_OWN = ("file_row_number", "file_index")
 # Marts have raw columns and features together; the prefix distinguishes ``distance`` from a feature of that name.
@@ -240,6 +243,54 @@ class Validation(SpecModel):
         return self
 
 
+class Gain(SpecModel):
+    """What a decision about one row is worth, by its outcome; negative numbers are costs."""
+
+    true_positive: float = 0
+    false_positive: float = 0
+    true_negative: float = 0
+    false_negative: float = 0
+
+    @model_validator(mode="after")
+    def _worth_something(self) -> Self:
+        if self.true_positive == self.false_negative and self.false_positive == self.true_negative:
+            raise ValueError("every decision is worth the same, so no threshold is better than another")
+        return self
+
+
+class ThresholdGoal(SpecModel):
+    """What the threshold of a version is chosen for, on the rows that stopped its fit: one of these.
+
+    Attributes:
+        goal: ``f1``: the best F1, the harmonic mean of precision and recall.
+        precision: the highest recall with at least this precision.
+        recall: the highest precision with at least this recall.
+        gain: the largest sum of what the decisions are worth.
+    """
+
+    goal: Literal["f1"] | None = None
+    precision: float | None = Field(default=None, gt=0, le=1)
+    recall: float | None = Field(default=None, gt=0, le=1)
+    gain: Gain | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one of {', '.join(type(self).model_fields)}; found {', '.join(given) or 'none'}")
+        return self
+
+
+def _threshold_form(value: Any) -> str:
+    return "goal" if isinstance(value, dict | ThresholdGoal) else "number"
+
+
+AnyThreshold = Annotated[
+    Annotated[float, Field(ge=0, le=1), Tag("number")] | Annotated[ThresholdGoal, Tag("goal")],
+    Discriminator(_threshold_form),
+]
+
+
 class Training(SpecModel):
     """How a version is made. Seed and threads are fixed: the same batch gives the same model.
 
@@ -250,6 +301,8 @@ class Training(SpecModel):
             model; ``false`` registers the evaluated one.
         weight: the weight of a row in the fit, over the raw columns of train files: a number from 0 up. Metrics are
             not weighted.
+        threshold: for the kind ``binary``, the probability from which on the predicted label is 1: a number, or a goal
+            that it is chosen for; 0.5 by default. A version keeps its threshold.
     """
 
     package: str = "catboost"
@@ -261,6 +314,7 @@ class Training(SpecModel):
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=2, ge=1)
     weight: Sql | None = None
+    threshold: AnyThreshold | None = None
 
 
 class Selection(SpecModel):

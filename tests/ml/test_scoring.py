@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.scoring import Scorer, aligned, scores_schema
 from pipeline_assets.task.contract import Contract, of_file
 from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.validation import rule_types
 from tests.examples import orders, shop
 from tests.task.test_contract import found
 
@@ -30,15 +32,15 @@ def numbered(count: int) -> pa.Table:
     return rows.add_column(0, "row_number", pa.array(range(10, 10 + count), pa.int64()))
 
 
-def fifths(batch: pa.RecordBatch) -> Prediction:
-    return Prediction(np.arange(batch.num_rows) / 5)
+def fifths(batch: pa.RecordBatch, threshold: float = 0.5) -> Prediction:
+    return Prediction(np.arange(batch.num_rows) / 5, threshold=threshold)
 
 
-def scored(task: TaskSpec, count: int = 5) -> tuple[pa.Table, pa.Table]:
+def scored(task: TaskSpec, count: int = 5, threshold: float = 0.5) -> tuple[pa.Table, pa.Table]:
     """Scores and output of orders whose probability is 0, 0.2, 0.4 ..."""
     columns = found()
     del columns["returned"]
-    scorer = Scorer(of_file(task, "predict", columns), "2026-01", fifths, 7)
+    scorer = Scorer(of_file(task, "predict", columns), "2026-01", partial(fifths, threshold=threshold), 7)
     rows = numbered(count)
     pairs = list(scorer.score(stream(rows), stream(rows.select(["row_number"]))))
     assert scorer.output_schema(rows.schema) == pairs[0].output.schema
@@ -55,6 +57,29 @@ def test_every_row_is_scored_and_the_output_is_the_input_filtered() -> None:
     assert output.select(orders(1, stage="predict").column_names).equals(orders(5, stage="predict").slice(3))
     assert output["batch"].to_pylist() == ["2026-01"] * 2
     assert output["row_number"].to_pylist() == [13, 14]
+
+
+def test_expressions_of_the_output_know_the_versions_threshold() -> None:
+    output = {"where": "probability >= threshold", "append": ["predicted_label", "threshold"]}
+    scores, kept = scored(shop(output=output), threshold=0.3)
+    assert scores.column_names == ["row_number", "probability", "predicted_label", "decision"]
+    assert scores["predicted_label"].to_pylist() == scores["decision"].to_pylist() == [False, False, True, True, True]
+    assert (
+        kept.select(["predicted_label", "threshold"]).to_pylist() == [{"predicted_label": True, "threshold": 0.3}] * 3
+    )
+    output = {"select": {"above": "probability - threshold"}}
+    _, selected = scored(shop(output=output), threshold=0.3)
+    assert selected["above"].to_pylist() == pytest.approx([-0.3, -0.1, 0.1, 0.3, 0.5])
+
+
+def test_a_column_called_threshold_keeps_its_name_and_the_versions_steps_aside() -> None:
+    columns = dict(shop().columns, threshold={"type": "float64"})
+    task = shop(columns=columns, output={"where": "probability >= pipeline_threshold and threshold > 1"})
+    assert rule_types(task) == {
+        "probability": "DOUBLE",
+        "predicted_label": "BOOLEAN",
+        "pipeline_threshold": "DOUBLE",
+    }
 
 
 def test_without_a_rule_every_row_goes_out_with_its_scores_and_nothing_is_decided() -> None:

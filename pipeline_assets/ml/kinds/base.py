@@ -1,14 +1,16 @@
 """What training, scoring and selection need from a kind of target; each kind implements it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.prediction import HALF, Prediction
+from pipeline_assets.ml.split import Strata
 from pipeline_assets.ml.trainers.base import Fit, FittedModel
 from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import Target, TaskSpec
@@ -17,17 +19,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+Purpose = Literal["learn", "stop", "evaluate"]
+
+
 class Kind(plugins.KindTerms, Protocol):
     """A kind of target: what its labels, predictions, scores and metrics are.
 
     A prediction has one entry per row. ``evaluate``, ``details`` and ``plots`` get the rows that it is of.
     """
 
-    def label_problem(self, rows: LabelledRows) -> str | None:
-        """Why rows with these labels cannot be used to learn or to evaluate; ``None`` if they can."""
+    def label_problem(self, rows: LabelledRows, purpose: Purpose) -> str | None:
+        """Why rows with these labels cannot be used for a purpose; ``None`` if they can."""
 
-    def strata(self, rows: LabelledRows) -> NDArray[np.int64]:
-        """The group of each row; every side of a split needs rows of each group. All 0 if there are no groups."""
+    def strata(self, rows: LabelledRows) -> Strata:
+        """The groups of the rows, each of which a split by share divides by itself."""
 
     def learned(self, target: Target, rows: LabelledRows) -> LabelledRows:
         """The rows with the labels that a trainer fits: the task may transform them."""
@@ -46,7 +51,13 @@ class Kind(plugins.KindTerms, Protocol):
         """
 
     def details(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
-        """More numbers to log, by name; no choice depends on them."""
+        """More numbers to log, by name; no choice depends on them. Those that are not defined are left out."""
+
+    def label_facts(self, training: LabelledRows) -> dict[str, float]:
+        """Numbers that describe the labels of the training rows, by name."""
+
+    def notes(self, training: LabelledRows, validation: LabelledRows) -> list[str]:
+        """Sentences about these labels that a reader of the metrics must know; mostly none."""
 
     def columns(self, prediction: Prediction) -> list[pa.Array]:
         """The score columns, in the order and of the types of ``score_types``."""
@@ -60,15 +71,17 @@ def kind_of(task: TaskSpec) -> Kind:
     return cast("Kind", plugins.kind(task.target.kind))
 
 
-def predict(task: TaskSpec, model: FittedModel, frame: "pd.DataFrame") -> Prediction:
+def predict(task: TaskSpec, model: FittedModel, frame: "pd.DataFrame", threshold: float = HALF) -> Prediction:
     """What a model of the task says of some rows, in the target's own unit.
 
     Args:
         task: its target says what the model has learned.
         model: of any package.
         frame: of :func:`~pipeline_assets.ml.dataset.scoring_frame`.
+        threshold: of the version; only the kind ``binary`` has one.
     """
-    return kind_of(task).prediction(task.target, model.predict(frame), model.classes)
+    found = kind_of(task).prediction(task.target, model.predict(frame), model.classes)
+    return replace(found, threshold=threshold)
 
 
 def gain(kind: plugins.KindTerms, metric: str, challenger: float, champion: float) -> float:

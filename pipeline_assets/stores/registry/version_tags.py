@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pipeline_assets.ml.prediction import HALF
 from pipeline_assets.ml.selection import Candidate, FeatureColumns
 from pipeline_assets.ml.split import SplitRule
 
@@ -19,6 +20,7 @@ FEATURES = "features"
 FINGERPRINTS = "fingerprints"
 SPLIT = "split"
 PACKAGE = "package"
+THRESHOLD = "threshold"  # of a version whose task asks for one, as JSON
 REFIT = "refit"  # "true": the run keeps the model that was evaluated beside the registered one
 CHAMPION_RECORD = "champion_record"  # of the registered model: the record of choice by which the alias was last set
 CHOSEN = "chosen"  # of the registered model: the newest choice, which the alias follows
@@ -62,6 +64,8 @@ def candidate(version: "ModelVersion", holder: int | None) -> Candidate:
         fingerprints=texts(tags.get(FINGERPRINTS)),
         split=_split(_read(joined(SPLIT, tags))),
         dagster_run=tags.get(DAGSTER_RUN),
+        package=tags.get(PACKAGE),
+        threshold=_threshold(_read(tags.get(THRESHOLD))),
     )
 
 
@@ -93,6 +97,10 @@ def _split(value: Any) -> SplitRule | None:
         return None if value is None else SplitRule.from_json(value)
     except (TypeError, ValueError, KeyError, AttributeError):
         return None
+
+
+def _threshold(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else HALF
 
 
 def _numbers(value: Any) -> dict[str, float]:

@@ -37,17 +37,6 @@ def test_the_same_training_draws_the_same_bytes(drawn: dict[str, bytes]) -> None
     assert draw() == drawn
 
 
-def test_many_features_with_odd_names_stay_small() -> None:
-    shares = {f"$price_{number}^$ {'long ' * 20}": float(number) for number in range(200)}
-    assert len(plots.importance(shares, "a $ title $")) < 100_000
-
-
-def test_long_curves_stay_small() -> None:
-    values = (1 + np.random.default_rng(0).random(20_000)).tolist()
-    curves = {"training": {"Logloss": values}, "stopping": {"Logloss": values, "AUC": values}}
-    assert len(plots.learning_curves(curves, 19_999, "long")) < 100_000
-
-
 @pytest.mark.parametrize("probability", [[0.5, 0.5, 0.5, 0.5], [0.0, 0.0, 1.0, 1.0]])
 def test_probabilities_without_spread_can_be_drawn(probability: list[float]) -> None:
     label = np.array([0, 1, 0, 1], np.int8)
