@@ -119,6 +119,7 @@ class CatBoostTrainer:
         import catboost
 
         self.check(task)
+        _check_labels(task, training)
         parameters = _parameters(task, len(training))
         planned = next(int(parameters[name]) for name in ITERATIONS if name in parameters)
         reports = None if on_progress is None else _Reports(on_progress, planned)
@@ -241,6 +242,15 @@ def _fitted(task: TaskSpec, parameters: Mapping[str, Any], rows: LabelledRows, *
     native.fit(_pool_of(rows, task), **how)
     classes = tuple(str(name) for name in native.classes_) if objective == "multiclass" else ()
     return CatBoostModel(native, classes=classes)
+
+
+def _check_labels(task: TaskSpec, rows: LabelledRows) -> None:
+    """Refuses labels without a logarithm where the loss takes one, which CatBoost itself does not."""
+    loss = loss_of(task.training.parameters, _objective(task)).partition(":")[0]
+    if loss in EXPONENTIAL and float(np.min(rows.label)) < 0:
+        raise DataError(
+            f"the loss {loss} needs labels from 0 up", task=task.name, found=f"a label of {np.min(rows.label):g}"
+        )
 
 
 def _of_known_classes(task: TaskSpec, stopping: LabelledRows, training: LabelledRows) -> LabelledRows:

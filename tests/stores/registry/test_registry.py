@@ -1,5 +1,6 @@
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,24 @@ def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Regi
     np.testing.assert_array_equal(evaluated.predict(rows), made.prediction.output)
     assert evaluate(task, evaluated, made.validation) == made.metrics
     assert not np.array_equal(model.predict(rows), evaluated.predict(rows))
+
+
+def test_a_version_knows_its_classes_and_what_its_metrics_do_not_say(embedded: Registry) -> None:
+    task = trainable.task("by_class", kind="multiclass")
+    made = replace(trainable.trained("multiclass"), notes=["one class has no validation row"])
+    version = embedded.publish(open_run(embedded, task), task, made, MADE_FROM, {})
+    rows = made.validation.features
+    for model, saved in (
+        (embedded.load(task.name, version), made.model),
+        (embedded.load_evaluated(task.name, version), made.fit.model),
+    ):
+        assert model.classes == saved.classes == ("late", "on time", "рано")
+        np.testing.assert_array_equal(model.predict(rows), saved.predict(rows))
+    assert evaluate(task, embedded.load_evaluated(task.name, version), made.validation) == made.metrics
+    described = embedded.client.get_model_version(task.name, str(version)).description
+    assert described.endswith("one class has no validation row.")
+    signature = Model.load(model_folder(embedded, task, version)).signature
+    assert [str(each) for each in signature.outputs.input_types()] == ["DataType.string"]
 
 
 def test_a_version_of_the_former_code_is_loaded(registry: Registry, task: TaskSpec) -> None:
