@@ -210,7 +210,9 @@ def test_an_unknown_parameter_is_named_when_the_task_is_loaded(pair: Case) -> No
 def test_a_model_comes_back_from_mlflow_as_it_was(pair: Case, tmp_path: Path) -> None:
     found, task, fit = fitted(pair)
     flavor = importlib.import_module(f"mlflow.{found.flavor}")
-    flavor.save_model(fit.model.native, str(tmp_path / "model"), **fit.model.save_options)
+    # Without requirements MLflow would start a second Python to find them.
+    options = {"pip_requirements": ["mlflow"], **fit.model.save_options}
+    flavor.save_model(fit.model.native, str(tmp_path / "model"), **options)
     restored = found.restore(flavor.load_model(str(tmp_path / "model")), fit.model.classes)
     rows = all_rows(task).features
     np.testing.assert_array_equal(restored.predict(rows), fit.model.predict(rows))

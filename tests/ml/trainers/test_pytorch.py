@@ -45,7 +45,7 @@ def test_a_person_who_loads_the_model_predicts_from_plain_columns(tmp_path: Path
     import mlflow.pytorch
 
     model = fitted("pytorch", members=2).model
-    mlflow.pytorch.save_model(model.native, tmp_path / "model", **model.save_options)
+    mlflow.pytorch.save_model(model.native, tmp_path / "model", pip_requirements=["mlflow"], **model.save_options)
     loaded = mlflow.pytorch.load_model(tmp_path / "model")
     plain = rows().features.astype({"carrier": object})
     np.testing.assert_array_equal(loaded.predict(plain), model.predict(rows().features))
@@ -60,7 +60,9 @@ def test_the_tasks_own_module_is_fitted_and_travels_with_the_model(tmp_path: Pat
     fit = fitted("pytorch", module=OWN, width=8)
     assert fit.model.native.network.hidden.out_features == 8
     assert fit.curves["stopping"]["log_loss"][-1] < fit.curves["stopping"]["log_loss"][0]
-    mlflow.pytorch.save_model(fit.model.native, tmp_path / "model", **fit.model.save_options)
+    mlflow.pytorch.save_model(
+        fit.model.native, tmp_path / "model", pip_requirements=["mlflow"], **fit.model.save_options
+    )
     module = OWN.partition(":")[0]
     del sys.modules[module]
     loaded = mlflow.pytorch.load_model(tmp_path / "model")

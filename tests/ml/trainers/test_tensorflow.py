@@ -28,7 +28,7 @@ def test_a_person_who_loads_the_model_predicts_from_plain_columns(tmp_path: Path
     import mlflow.tensorflow
 
     model = fitted("tensorflow", members=2).model
-    mlflow.tensorflow.save_model(model.native, tmp_path / "model", **model.save_options)
+    mlflow.tensorflow.save_model(model.native, tmp_path / "model", pip_requirements=["mlflow"], **model.save_options)
     loaded = mlflow.tensorflow.load_model(str(tmp_path / "model"))
     plain = rows().features.astype({"carrier": object})
     np.testing.assert_array_equal(loaded.predict(plain), model.predict(rows().features))
@@ -42,7 +42,9 @@ def test_the_tasks_own_builder_is_fitted_and_its_model_comes_back(tmp_path: Path
     fit = fitted("tensorflow", builder=OWN, width=8)
     assert fit.model.native.network.layers[-2].units == 8
     assert fit.curves["stopping"]["log_loss"][-1] < fit.curves["stopping"]["log_loss"][0]
-    mlflow.tensorflow.save_model(fit.model.native, tmp_path / "model", **fit.model.save_options)
+    mlflow.tensorflow.save_model(
+        fit.model.native, tmp_path / "model", pip_requirements=["mlflow"], **fit.model.save_options
+    )
     loaded = mlflow.tensorflow.load_model(str(tmp_path / "model"))
     np.testing.assert_array_equal(loaded.predict(rows().features), fit.model.predict(rows().features))
 
