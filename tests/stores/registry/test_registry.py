@@ -129,7 +129,7 @@ def test_a_version_knows_its_classes_and_what_its_metrics_do_not_say(embedded: R
         np.testing.assert_array_equal(model.predict(rows), saved.predict(rows))
     assert evaluate(task, embedded.load_evaluated(task.name, version), made.validation) == made.metrics
     described = embedded.client.get_model_version(task.name, str(version)).description
-    assert described.endswith("one class has no validation row.")
+    assert str(described).endswith("one class has no validation row.")
     signature = Model.load(model_folder(embedded, task, version)).signature
     assert [str(each) for each in signature.outputs.input_types()] == ["DataType.string"]
 
