@@ -1,13 +1,15 @@
 """What the tests of the trainers pytorch and tensorflow share."""
 
+import importlib
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.trainers.base import Fit, trainer
+from pipeline_assets.ml.trainers.base import Fit, FittedModel, trainer
 from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
 
@@ -26,6 +28,14 @@ def fitted(package: str, **parameters: Any) -> Fit:
     found, count = rows(), len(rows())
     training, stopping = found.take(np.arange(0, count, 2)), found.take(np.arange(1, count, 2))
     return trainer(package).fit(task_of(package, **parameters), training, stopping)
+
+
+def saved(model: FittedModel, folder: Path) -> str:
+    """Where MLflow has saved the model."""
+    flavor = importlib.import_module(f"mlflow.{model.flavor}")
+    # Without requirements MLflow would start a second Python to find them.
+    flavor.save_model(model.native, folder / "model", pip_requirements=["mlflow"], **model.save_options)
+    return str(folder / "model")
 
 
 def in_another_process(package: str, *, absent: str) -> str:

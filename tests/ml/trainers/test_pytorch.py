@@ -7,7 +7,7 @@ import pytest
 
 from pipeline_assets.errors import SettingsError, TaskError
 from pipeline_assets.ml.trainers.base import trainer
-from tests.ml.trainers.network_cases import fitted, in_another_process, rows, task_of
+from tests.ml.trainers.network_cases import fitted, in_another_process, rows, saved, task_of
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 OWN = "tests.ml.trainers.own.torch_nets:Wide"
@@ -45,8 +45,8 @@ def test_a_person_who_loads_the_model_predicts_from_plain_columns(tmp_path: Path
     import mlflow.pytorch
 
     model = fitted("pytorch", members=2).model
-    mlflow.pytorch.save_model(model.native, tmp_path / "model", pip_requirements=["mlflow"], **model.save_options)
-    loaded = mlflow.pytorch.load_model(tmp_path / "model")
+    folder = saved(model, tmp_path)
+    loaded = mlflow.pytorch.load_model(folder)
     plain = rows().features.astype({"carrier": object})
     np.testing.assert_array_equal(loaded.predict(plain), model.predict(rows().features))
     encoded = loaded.encode(plain)
@@ -60,12 +60,10 @@ def test_the_tasks_own_module_is_fitted_and_travels_with_the_model(tmp_path: Pat
     fit = fitted("pytorch", module=OWN, width=8)
     assert fit.model.native.network.hidden.out_features == 8
     assert fit.curves["stopping"]["log_loss"][-1] < fit.curves["stopping"]["log_loss"][0]
-    mlflow.pytorch.save_model(
-        fit.model.native, tmp_path / "model", pip_requirements=["mlflow"], **fit.model.save_options
-    )
+    folder = saved(fit.model, tmp_path)
     module = OWN.partition(":")[0]
     del sys.modules[module]
-    loaded = mlflow.pytorch.load_model(tmp_path / "model")
+    loaded = mlflow.pytorch.load_model(folder)
     assert module not in sys.modules
     np.testing.assert_array_equal(loaded.predict(rows().features), fit.model.predict(rows().features))
     importlib.import_module(module)

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline_assets.errors import SettingsError, TaskError
 from pipeline_assets.ml.trainers.base import trainer
-from tests.ml.trainers.network_cases import fitted, in_another_process, rows, task_of
+from tests.ml.trainers.network_cases import fitted, in_another_process, rows, saved, task_of
 
 OWN = "tests.ml.trainers.own.keras_nets:build"
 trainer("tensorflow")  # sets the environment that TensorFlow and Keras read
@@ -28,8 +28,8 @@ def test_a_person_who_loads_the_model_predicts_from_plain_columns(tmp_path: Path
     import mlflow.tensorflow
 
     model = fitted("tensorflow", members=2).model
-    mlflow.tensorflow.save_model(model.native, tmp_path / "model", pip_requirements=["mlflow"], **model.save_options)
-    loaded = mlflow.tensorflow.load_model(str(tmp_path / "model"))
+    folder = saved(model, tmp_path)
+    loaded = mlflow.tensorflow.load_model(folder)
     plain = rows().features.astype({"carrier": object})
     np.testing.assert_array_equal(loaded.predict(plain), model.predict(rows().features))
     columns = {name: plain[name].to_numpy() for name in plain}
@@ -42,10 +42,8 @@ def test_the_tasks_own_builder_is_fitted_and_its_model_comes_back(tmp_path: Path
     fit = fitted("tensorflow", builder=OWN, width=8)
     assert fit.model.native.network.layers[-2].units == 8
     assert fit.curves["stopping"]["log_loss"][-1] < fit.curves["stopping"]["log_loss"][0]
-    mlflow.tensorflow.save_model(
-        fit.model.native, tmp_path / "model", pip_requirements=["mlflow"], **fit.model.save_options
-    )
-    loaded = mlflow.tensorflow.load_model(str(tmp_path / "model"))
+    folder = saved(fit.model, tmp_path)
+    loaded = mlflow.tensorflow.load_model(folder)
     np.testing.assert_array_equal(loaded.predict(rows().features), fit.model.predict(rows().features))
 
 
