@@ -1,5 +1,6 @@
 """The stores of the assets, by the environment; building them connects to nothing."""
 
+import os
 from pathlib import Path
 from typing import TypedDict
 
@@ -7,6 +8,7 @@ from pipeline_assets.errors import needs_extra
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.features.base import FeatureStore
 from pipeline_assets.stores.features.parquet import ParquetFeatureStore
+from pipeline_assets.stores.files.anywhere import FileAnywhere
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.files.local import LocalFiles
 from pipeline_assets.stores.files.s3 import S3Files
@@ -37,6 +39,18 @@ def file_store(settings: Settings) -> FileStore:
     if settings.s3 is None:
         return LocalFiles(Path(settings.data_uri))
     return S3Files(settings.data_uri, settings.s3, settings.state / "downloads")
+
+
+def file_at(uri: str, settings: Settings) -> FileAnywhere:
+    """A file or folder anywhere: a path, or ``s3://`` on the endpoint that the environment names.
+
+    Raises:
+        SettingsError: the environment names the endpoint's login by halves.
+    """
+    s3 = None
+    if uri.startswith("s3://"):
+        s3 = settings.s3 or Settings.from_env({**os.environ, "DATA_URI": uri}).s3
+    return FileAnywhere(uri, s3, settings.state / "scratch")
 
 
 def resources(settings: Settings) -> Resources:

@@ -1,4 +1,4 @@
-"""The verbs run, sql and task: what they take and how they end; what they do is imported when they are called."""
+"""The verbs run and sql: what they take and how they end; what they do is imported when they are called."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from pipeline_assets.cli.report import FAILED, refusals
 STAGES = ("train", "predict")
 
 
-def _tasks(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def task_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The tasks that start with what is typed; a YAML that cannot be read has none."""
     from pipeline_assets.errors import PipelineError
     from pipeline_assets.settings import Settings
@@ -40,7 +40,7 @@ def _batches(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Co
 
 
 @click.command()
-@click.argument("task", shell_complete=_tasks)
+@click.argument("task", shell_complete=task_names)
 @click.argument("stage", type=click.Choice(STAGES))
 @click.argument("batches", metavar="[BATCH]...", nargs=-1, shell_complete=_batches)
 @click.option("--all", "every", is_flag=True, help="Run every batch of the stage, in the order of their names.")
@@ -95,38 +95,3 @@ def sql(ctx: click.Context, arguments: tuple[str, ...]) -> None:
         line, environment = command(Settings.from_env())
     done = subprocess.run([*line, *arguments], env={**os.environ, **environment}, check=False)  # noqa: S603
     ctx.exit(done.returncode)
-
-
-@click.group()
-def task() -> None:
-    """Look at the tasks.
-
-    \b
-    Examples:
-      pipeline-assets task list
-    """  # noqa: D301 - click reads the backspace
-
-
-@task.command("list")
-@click.pass_context
-def list_tasks(ctx: click.Context) -> None:
-    """Every task with its question, and what is wrong with a broken one.
-
-    \b
-    Examples:
-      pipeline-assets task list
-
-    Exit codes: 0 every task can be loaded; 1 a task is broken; 2 a setting is wrong.
-    """  # noqa: D301 - click reads the backspace
-    with refusals():
-        from pipeline_assets.settings import Settings
-        from pipeline_assets.task.loading import load_tasks
-
-        found = load_tasks(Settings.from_env().tasks)
-    for name, known in sorted(found.known.items()):
-        click.echo(f"{name:<40} {known.description}".rstrip())
-    for folder, problem in found.broken.items():
-        lines = str(problem).replace("\n", "\n    ")
-        click.echo(f"{folder.name:<40} broken\n    {lines}")
-    if found.broken:
-        ctx.exit(FAILED)

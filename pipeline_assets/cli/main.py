@@ -21,7 +21,7 @@ _VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "run": ("pipeline_assets.cli.commands:run", "Train or predict batches of a task."),
         "sql": ("pipeline_assets.cli.commands:sql", "Open the marts in psql."),
         "stack": ("pipeline_assets.stack.__main__:stack", "Start and stop real servers on this machine."),
-        "task": ("pipeline_assets.cli.commands:task", "List the tasks and what is wrong with them."),
+        "task": ("pipeline_assets.cli.task:task", "Draft a task from a file, check it, list the tasks."),
     }
 )
 
@@ -62,6 +62,7 @@ def main() -> None:
       pipeline-assets demo
       pipeline-assets run flight_delays train 2013-01_2013-09
       pipeline-assets run flight_delays predict --all
+      pipeline-assets task new bank --from bank.parquet --target y
       pipeline-assets task list
       pipeline-assets run --help
     """  # noqa: D301 - click reads the backspace

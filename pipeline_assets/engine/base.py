@@ -1,17 +1,30 @@
 """What passes between an engine and its callers: the result of a check, progress, queries over accepted rows."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 
-from pipeline_assets.task.batch import Manifest
+from pipeline_assets.stores.files.base import Fetched, Found
+from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.preparation import AcceptedRows
 
 # Called with the number of rows done so far.
 Progress = Callable[[int], None]
 # A function of :mod:`pipeline_assets.task.preparation`: SQL over the accepted rows.
 Query = Callable[[AcceptedRows], str]
+
+
+class Inputs(Protocol):
+    """Where a check finds a batch: a file store, or a file anywhere."""
+
+    def find(self, ref: BatchRef) -> Found:
+        """The batch."""
+
+    def fetch(self, found: Found) -> AbstractContextManager[Fetched]:
+        """Its files on this machine."""
 
 
 @dataclass(frozen=True)

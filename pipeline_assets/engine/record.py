@@ -1,10 +1,12 @@
 """The record of a batch's check: a manifest in the footer of the file of rejected rows, written together with it."""
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.stores.files.base import Area, FileStore, StoredFile
@@ -71,13 +73,18 @@ def current_record(files: FileStore, task: TaskSpec, ref: BatchRef) -> CheckReco
 
 
 def examples_of(record: CheckRecord, rules: int) -> dict[str, tuple[int, str]]:
-    """For each of the rules that are broken most: a row that breaks it, with its reason.
+    """As :func:`examples`, of a stored check."""
+    batches = record.stored.batches(record.stored.schema.names[:ADDED_COLUMNS])
+    return examples(batches, list(record.manifest.reasons)[:rules])
 
-    Reads the rejected rows until each rule has one.
+
+def examples(rejected: Iterable[pa.RecordBatch], wanted: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """For each of some rules: a row that breaks it, with its reason.
+
+    Reads the rejected rows (number and reason first) until each rule has one.
     """
-    wanted = list(record.manifest.reasons)[:rules]
     found: dict[str, tuple[int, str]] = {}
-    for batch in record.stored.batches(record.stored.schema.names[:ADDED_COLUMNS]):
+    for batch in rejected:
         for row, reason in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
             for rule in wanted:
                 if rule not in found and _is_reason_of(reason, rule):

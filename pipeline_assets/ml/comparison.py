@@ -50,7 +50,7 @@ def compare(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: 
         judged_on = JudgedOn(
             len(rows), 0, f"{len(rows)} validation rows of batch {batch}, none of them learned by either"
         )
-    elif len(unseen) >= ENOUGH and kind_of(task).label_problem(unseen) is None:
+    elif len(unseen) >= ENOUGH and kind_of(task).label_problem(unseen, "evaluate") is None:
         sentence = f"{len(unseen)} of {len(rows)} validation rows of batch {batch}, none of them learned by either"
         rows, judged_on = unseen, JudgedOn(len(unseen), 0, sentence)
     else:

@@ -12,6 +12,7 @@ from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.prediction import HALF, Prediction
 from pipeline_assets.task import sql
 from pipeline_assets.task.contract import Contract
+from pipeline_assets.task.contract import raw as raw_name
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import DECISION, MODEL_VERSION, ROW_ADDRESS, THRESHOLD, TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
@@ -122,11 +123,12 @@ class Scorer:
         """
         places = {name: f"__own_{place}" for place, name in enumerate(own)}
         scored = pa.RecordBatch.from_arrays(
-            [*raw.columns[1:], *own.values()], names=[*self._contract.raw, *places.values()]
+            [*raw.columns[1:], *own.values()],
+            names=[*(raw_name(place) for place in range(len(self._contract.raw))), *places.values()],
         )
         taken = self._task.columns_of("predict")
         renamed = ", ".join(f"{place} as {sql.name(own_name(name, taken))}" for name, place in places.items())
-        typed = f"select {self._contract.typed}, {renamed} from scored"
+        typed = f"select {self._contract.typed_raw}, {renamed} from scored"
         wanted = ", ".join(f'(\n{text}\n) as "{place}"' for place, text in enumerate(expressions.values()))
         try:
             return self._query(scored, f"select {wanted} from ({typed})")

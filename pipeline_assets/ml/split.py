@@ -21,12 +21,28 @@ TRAINING, STOPPING, VALIDATION = 0, 1, 2
 SIDES = ("training", "stopping", "validation")
 
 _SPAN = float(2**53)  # hashes are below it
-# If a label has fewer rows than this on its smallest side, its rows are divided by count: chance might leave a side
+# If a group has fewer rows than this on its smallest side, its rows are divided by count: chance might leave a side
 # empty.
 _FEW = 30
 _VALUES = 3  # a split by time needs one value per side
 
 Side = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Strata:
+    """The groups of some rows, such as their labels.
+
+    Attributes:
+        code: the position of each row's group in ``names``.
+        names: of the groups, the same for a group in every batch.
+        on_every_side: whether a split without rows of each group on each side is refused. If not, rows of a group that
+            has fewer rows than there are sides are training rows.
+    """
+
+    code: NDArray[np.int64]
+    names: tuple[str, ...]
+    on_every_side: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,8 +57,10 @@ class SplitRule:
         seed: mixed into the hash.
         fraction: wanted share of validation rows.
         stopping_fraction: wanted share of stopping rows among the others.
-        cuts: by label: rows whose mixed hash, in [0, 1), is below the first number are validation rows, below the
-            second stopping rows, the others training rows. Empty in a split by time.
+        cuts: by the name of a group of labels: rows whose mixed hash, in [0, 1), is below the first number are
+            validation rows, below the second stopping rows, the others training rows. Empty in a split by time.
+        low: in a split by share, the mixed hashes of the rows that the model learned from although their hash is low
+            enough for the validation side: those of groups with few rows. ``None`` if unknown.
         column: by which a split by time orders rows.
         column_type: its Arrow type.
         first: the smallest value of that column in the batch, as text like the next two.
@@ -58,6 +76,7 @@ class SplitRule:
     fraction: float
     stopping_fraction: float
     cuts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    low: tuple[float, ...] | None = None
     column: str | None = None
     column_type: str | None = None
     first: str | None = None
@@ -76,15 +95,15 @@ class SplitRule:
             TypeError, ValueError, KeyError: the data is not from :meth:`to_json`.
         """
         cuts = {str(name): (float(first), float(second)) for name, (first, second) in data["cuts"].items()}
-        return cls(**{**data, "key": tuple(data["key"]), "cuts": cuts})
+        low = data.get("low")
+        return cls(**{**data, "key": tuple(data["key"]), "cuts": cuts, "low": None if low is None else tuple(low)})
 
-    def side_of(self, rows: LabelledRows, strata: NDArray[np.int64]) -> Side:
+    def side_of(self, rows: LabelledRows, strata: Strata) -> Side:
         """The side of each row, as if it were in this rule's batch: 0 training, 1 stopping, 2 validation.
 
         Args:
             rows: in a split by time, with ``split_by``.
-            strata: the group of each row, from the kind; a group that the batch did not have is divided by the
-                fractions.
+            strata: their groups, from the kind; a group that the batch did not have is divided by the fractions.
         """
         side = np.full(len(rows), TRAINING, dtype=np.int8)
         if self.by == "time":
@@ -92,14 +111,12 @@ class SplitRule:
             side[self._at_least(rows, self.validation_from)] = VALIDATION
             return side
         mixed = _mixed(rows.split_hash, self.seed)
-        for stratum in np.unique(strata):
-            validation, stopping = self.cuts.get(str(stratum), self.plain_cut)
-            here = strata == stratum
-            side[here & (mixed < stopping)] = STOPPING
-            side[here & (mixed < validation)] = VALIDATION
+        cuts = np.array([self.cuts.get(name, self.plain_cut) for name in strata.names]).reshape(-1, 2)
+        side[mixed < cuts[strata.code, 1]] = STOPPING
+        side[mixed < cuts[strata.code, 0]] = VALIDATION
         return side
 
-    def may_have_learned(self, rows: LabelledRows, strata: NDArray[np.int64], of: "SplitRule") -> NDArray[np.bool_]:
+    def may_have_learned(self, rows: LabelledRows, strata: Strata, of: "SplitRule") -> NDArray[np.bool_]:
         """Which rows of another version's batch this version learned from, or may have: true if unsure.
 
         Args:
@@ -121,8 +138,10 @@ class SplitRule:
             # Rows are identified by their address: rows of another batch count as other rows.
             return everything if same_batch or self.sha256 == of.sha256 else ~everything
         # The same key may have had another label in that batch.
-        safe = min((cut for cut, _ in self.cuts.values()), default=self.plain_cut[0])
-        return np.asarray(_mixed(rows.split_hash, self.seed) >= safe)
+        mixed, cut = _mixed(rows.split_hash, self.seed), self.plain_cut[0]
+        if self.low is None:
+            cut = min((first for first, _ in self.cuts.values()), default=cut)
+        return np.asarray((mixed >= cut) | np.isin(mixed, self.low or ()))
 
     @property
     def plain_cut(self) -> tuple[float, float]:
@@ -136,15 +155,15 @@ class SplitRule:
         return np.asarray(pc.fill_null(later, fill_value=False).to_numpy())
 
 
-def split_rule(rows: LabelledRows, task: TaskSpec, strata: NDArray[np.int64], *, batch: str, sha256: str) -> SplitRule:
+def split_rule(rows: LabelledRows, task: TaskSpec, strata: Strata, *, batch: str, sha256: str) -> SplitRule:
     """The rule that divides the labelled rows of a batch as the task says; no side is empty.
 
     By time, rows of equal value stay together, so that a day is never on two sides; each cut is between the two
     values where the share is nearest to the fraction. By share, a row's hash decides, so that a key is on the same
-    side in every batch; if a label has few rows, each side gets its share of them by count.
+    side in every batch; if a group has few rows, each side gets its share of them by count.
 
     Args:
-        strata: the group of each row, from the kind; every side should have rows of each group.
+        strata: the groups of the rows, from the kind.
         batch: its name.
         sha256: of its file.
 
@@ -162,7 +181,10 @@ def split_rule(rows: LabelledRows, task: TaskSpec, strata: NDArray[np.int64], *,
         stopping_fraction=validation.stopping_fraction,
     )
     if validation.split == "share":
-        return replace(rule, cuts=_cuts(_mixed(rows.split_hash, rule.seed), strata, rule))
+        mixed = _mixed(rows.split_hash, rule.seed)
+        rule = replace(rule, cuts=_cuts(mixed, strata, rule))
+        learned = rule.side_of(rows, strata) != VALIDATION
+        return replace(rule, low=tuple(np.unique(mixed[learned & (mixed < rule.plain_cut[0])]).tolist()))
     if rows.split_by is None:
         raise ValueError("a split by time needs rows that were read with split_by")
     first, stopping, validating = _bounds(rows.split_by, validation)
@@ -185,25 +207,29 @@ def _mixed(hashes: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     return np.asarray((value >> np.uint64(11)).astype(np.float64) / _SPAN)
 
 
-def _cuts(mixed: NDArray[np.float64], strata: NDArray[np.int64], rule: SplitRule) -> dict[str, tuple[float, float]]:
-    cuts = {}
-    for stratum in np.unique(strata):
-        own = np.sort(mixed[strata == stratum])
-        plain = rule.plain_cut
-        smallest = min(plain[0], plain[1] - plain[0], 1 - plain[1]) * len(own)
-        cuts[str(stratum)] = plain if smallest >= _FEW else _counted(own, plain, stratum)
+def _cuts(mixed: NDArray[np.float64], strata: Strata, rule: SplitRule) -> dict[str, tuple[float, float]]:
+    cuts, plain = {}, rule.plain_cut
+    smallest = min(plain[0], plain[1] - plain[0], 1 - plain[1])
+    counts = np.bincount(strata.code, minlength=len(strata.names))
+    for code, (name, count) in enumerate(zip(strata.names, counts.tolist(), strict=True)):
+        if count and smallest * count >= _FEW:
+            cuts[name] = plain
+        elif count >= len(SIDES):
+            cuts[name] = _counted(np.sort(mixed[strata.code == code]), plain)
+        elif count and strata.on_every_side:
+            raise DataError(
+                "too few labelled rows to fit, to stop the fit and to evaluate",
+                found=f"{count} rows of label {name}",
+                expected="at least one row of every label to fit, one to stop the fit and one to evaluate",
+                do="take a larger batch, or another target",
+            )
+        elif count:
+            cuts[name] = (0.0, 0.0)
     return cuts
 
 
-def _counted(own: NDArray[np.float64], plain: tuple[float, float], stratum: np.int64) -> tuple[float, float]:
-    """Cuts that give each side its share of these rows by count, and at least one."""
-    if len(own) < len(SIDES):
-        raise DataError(
-            "too few labelled rows to fit, to stop the fit and to evaluate",
-            found=f"{len(own)} rows of label {stratum}",
-            expected="at least one row of every label to fit, one to stop the fit and one to evaluate",
-            do="take a larger batch, or another target",
-        )
+def _counted(own: NDArray[np.float64], plain: tuple[float, float]) -> tuple[float, float]:
+    """Cuts that give each side its share of these sorted values by count, and at least one."""
     validation = min(max(1, round(len(own) * plain[0])), len(own) - 2)
     stopping = min(max(1, round(len(own) * (plain[1] - plain[0]))), len(own) - validation - 1)
     return float(own[validation]), float(own[validation + stopping])

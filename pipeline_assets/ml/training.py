@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from pipeline_assets.errors import DataError, located
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
-from pipeline_assets.ml.kinds.base import Kind, kind_of, predict
+from pipeline_assets.ml.kinds.base import Kind, Purpose, kind_of, predict
 from pipeline_assets.ml.prediction import HALF, Prediction
 from pipeline_assets.ml.split import SIDES, STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
 from pipeline_assets.ml.threshold import Threshold, threshold_of
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
+from pipeline_assets.ml.weights import class_factors, weighted
 from pipeline_assets.task.spec import TaskSpec
 
 
@@ -33,7 +33,8 @@ class Trained:
         training_rows: how many ``fit`` learned from.
         stopping_rows: how many stopped it.
         unlabelled: rows of the batch that were left out.
-        share: mean label of the training rows.
+        label_facts: numbers of the kind that describe the labels of the training rows.
+        notes: sentences of the kind that a reader of the metrics must know.
         threshold: of the version; chosen, where the task has a goal, on the stopping rows.
     """
 
@@ -49,7 +50,8 @@ class Trained:
     training_rows: int
     stopping_rows: int
     unlabelled: int
-    share: float
+    label_facts: dict[str, float]
+    notes: list[str]
     threshold: Threshold
 
     @property
@@ -87,18 +89,19 @@ def train(
             found=f"{frame.unlabelled} rows, all without a label",
             expected=f"rows where {task.target.expression} is not null",
         )
-    _check_labels(task, kind, rows, "labelled")
+    _check_labels(task, kind, rows, "labelled", "learn")
     with located({"task": task.name}):
         rule = split_rule(rows, task, kind.strata(rows), batch=batch, sha256=sha256)
     training, stopping, validation = _sides(task, kind, rows, rule)
     package = trainer(task.training.package)
     learned = partial(kind.learned, task.target)
-    fit = package.fit(task, learned(training), learned(stopping), on_progress)
+    factors, every = class_factors(task, training), weighted(rows, class_factors(task, rows))
+    fit = package.fit(task, learned(weighted(training, factors)), learned(weighted(stopping, factors)), on_progress)
     threshold = threshold_of(task, [(fit.model, stopping)])
     prediction = predict(task, fit.model, validation.features, threshold.value)
     return Trained(
         fit=fit,
-        model=package.refit(task, learned(rows), fit) if task.training.refit else fit.model,
+        model=package.refit(task, learned(every), fit) if task.training.refit else fit.model,
         refitted=task.training.refit,
         split=rule,
         validation=validation,
@@ -109,7 +112,8 @@ def train(
         training_rows=len(training),
         stopping_rows=len(stopping),
         unlabelled=frame.unlabelled,
-        share=float(np.mean(training.label)),
+        label_facts=kind.label_facts(training),
+        notes=kind.notes(training, validation),
         threshold=threshold,
     )
 
@@ -135,14 +139,15 @@ def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows, threshold: 
 def _sides(task: TaskSpec, kind: Kind, rows: LabelledRows, rule: SplitRule) -> list[LabelledRows]:
     side = rule.side_of(rows, kind.strata(rows))
     sides = [rows.take(np.flatnonzero(side == which)) for which in (TRAINING, STOPPING, VALIDATION)]
-    for name, part in zip(SIDES, sides, strict=True):
+    purposes: tuple[Purpose, ...] = ("learn", "stop", "evaluate")
+    for name, part, purpose in zip(SIDES, sides, purposes, strict=True):
         # The rows of validation evaluate whatever they weigh.
-        _check_labels(task, kind, part if name == SIDES[VALIDATION] else part.counting, name)
+        _check_labels(task, kind, part if purpose == "evaluate" else part.counting, name, purpose)
     return sides
 
 
-def _check_labels(task: TaskSpec, kind: Kind, rows: LabelledRows, which: str) -> None:
-    problem: Any = kind.label_problem(rows)
+def _check_labels(task: TaskSpec, kind: Kind, rows: LabelledRows, which: str, purpose: Purpose) -> None:
+    problem = kind.label_problem(rows, purpose)
     if problem:
         raise DataError(
             f"the {which} rows do not have the labels that the kind {kind.name} needs",

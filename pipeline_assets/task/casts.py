@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.types as pat
+
 from pipeline_assets.errors import ContractError
 from pipeline_assets.task.spec import Column
-from pipeline_assets.task.types import INTEGERS, contract_name, duckdb_type
-from pipeline_assets.task.validation import NUMBER
-
-# DuckDB's name for a column without a type: Arrow's null.
-NO_TYPE = '"NULL"'
+from pipeline_assets.task.types import INTEGERS, arrow_type, contract_name, duckdb_type, type_of_duckdb
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class Cast:
 
     @property
     def _always_fits(self) -> bool:
-        target = duckdb_type(self.kind)
-        return self.found in (target, NO_TYPE) or (self.found, target) == ("JSON", "VARCHAR")
+        found, target = type_of_duckdb(self.found), arrow_type(self.kind)
+        return found in (target, pa.null()) or (found, target) == (pa.json_(), pa.string())
 
 
 def cast(name: str, column: Column, found: str) -> Cast:
@@ -53,25 +52,44 @@ def cast(name: str, column: Column, found: str) -> Cast:
     Raises:
         ContractError: no value of the found type could have the contract's type.
     """
-    target = duckdb_type(column.type)
-    if found not in (target, NO_TYPE):
-        from_, to = _family(found), _family(target)
-        if from_ is None or to is None or (from_ != to and "text" not in (from_, to)):
-            raise ContractError(
-                "a column cannot have its contract type", column=name, found=contract_name(found), expected=column.type
-            )
+    kind = type_of_duckdb(found)
+    if kind is None or not _castable(kind, arrow_type(column.type)):
+        raise ContractError(
+            "a column cannot have its contract type", column=name, found=contract_name(found), expected=column.type
+        )
     return Cast(found, column.type)
 
 
-def _family(kind: str) -> str | None:
+def _castable(found: pa.DataType, target: pa.DataType) -> bool:
+    """Whether at least some values of a type can be cast to another: between plain types of one group, or text."""
+    if pat.is_null(found) or found == target:
+        return True
+    if pat.is_nested(found) or pat.is_nested(target):
+        return found.id == target.id and _castable_within(found, target)
+    groups = {_group(found), _group(target)}
+    return None not in groups and (len(groups) == 1 or "text" in groups)
+
+
+def _castable_within(found: pa.DataType, target: pa.DataType) -> bool:
+    if pat.is_map(found):
+        return _castable(found.key_type, target.key_type) and _castable(found.item_type, target.item_type)
+    if pat.is_list(found):
+        return _castable(found.value_type, target.value_type)
+    types = {found.field(place).name: found.field(place).type for place in range(found.num_fields)}
+    wanted = {target.field(place).name: target.field(place).type for place in range(target.num_fields)}
+    # A field that only one of them has would be lost, or made up.
+    return types.keys() == wanted.keys() and all(_castable(types[name], wanted[name]) for name in types)
+
+
+def _group(kind: pa.DataType) -> str | None:
     """The group of types within which at least some values can be cast; ``None`` for types that cannot be cast."""
-    if NUMBER.match(kind):
+    if pat.is_boolean(kind) or pat.is_integer(kind) or pat.is_floating(kind) or pat.is_decimal(kind):
         return "number"
-    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+    if pat.is_date(kind) or pat.is_timestamp(kind):
         return "moment"
-    if kind.startswith("TIME"):
+    if pat.is_time(kind):
         return "time"
-    return {"VARCHAR": "text", "JSON": "text", "UUID": "uuid"}.get(kind)
+    return {pa.string(): "text", pa.json_(): "text", pa.uuid(): "uuid"}.get(kind)
 
 
 def _spells(kind: str, raw: str, typed: str) -> str:

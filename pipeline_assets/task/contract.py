@@ -20,7 +20,7 @@ from pipeline_assets.task.expressions import ExpressionError, read
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import Column, Stage, TaskSpec
 from pipeline_assets.task.types import duckdb_type
-from pipeline_assets.task.validation import stage_types
+from pipeline_assets.task.validation import label_sql, stage_types
 
 # One bit per rule; DuckDB's UBIGINT holds 64 of them, and a row has as many such words as its rules need.
 RULES_PER_WORD = 64
@@ -105,13 +105,8 @@ class Contract:
         return -(-len(self.rules) // RULES_PER_WORD)
 
     @property
-    def typed(self) -> str:
-        """SELECT list that gives each column of the contract its type, over rows with the file's column names."""
-        return ", ".join(f"{how.typed(sql.name(name))} as {sql.name(name)}" for name, how in self.casts.items())
-
-    @property
     def typed_raw(self) -> str:
-        """As :attr:`typed`, over the view ``raw``; exact on accepted rows."""
+        """SELECT list that gives the contract's columns their types, over the view ``raw``; exact on accepted rows."""
         place = {name: at for at, name in enumerate(self.raw)}
         return ", ".join(f"{how.typed(raw(place[name]))} as {sql.name(name)}" for name, how in self.casts.items())
 
@@ -186,8 +181,8 @@ class Contract:
         return f"select {ROW}, {self.typed_raw} from raw where {in_bits('failing')}"
 
     def failing_expression(self, check: int) -> str:
-        """The text of a check by its index, as in :attr:`Rule.raises`; the index after the last is the target's."""
-        return self.task.target.expression if check == len(self.checks) else self.checks[check].expression
+        """SQL of a check by its index, as in :attr:`Rule.raises`; the index after the last is the label's."""
+        return label_sql(self.task) if check == len(self.checks) else self.checks[check].expression
 
     @property
     def _key(self) -> str:
@@ -195,7 +190,7 @@ class Contract:
 
     @property
     def _unlabelled(self) -> str:
-        return f"try((\n{self.task.target.expression}\n) is null)"
+        return f"try(({label_sql(self.task)}) is null)"
 
     def _checked(self, where: str = "") -> str:
         """Typed rows with the outcome of each check: true if the row breaks it, null if it raised."""
@@ -282,9 +277,6 @@ def _refuse_missing(columns: Mapping[str, Column], found: Mapping[str, str]) -> 
 
 
 def _refuse_unexpected(task: TaskSpec, columns: Mapping[str, Column], unexpected: tuple[str, ...]) -> None:
-    by_case = {name.lower() for name in columns} & {name.lower() for name in unexpected}
-    if by_case:
-        raise ContractError("the file has columns that differ by case alone", column=", ".join(sorted(by_case)))
     if unexpected and task.unexpected_columns == "error":
         raise ContractError(
             "the file has columns that the contract does not know",
@@ -371,10 +363,12 @@ def _column_rules(name: str, column: Column, how: Cast, came: str) -> list[Rule]
     lossy = how.lossy(came, value)
     if lossy is not None:
         rules.append(Rule(f"{name}: not {column.type}", lossy, _with_value(name, came, f"is no {column.type}")))
-    if how.found in ("VARCHAR", "JSON"):
+    if any(text in how.found for text in ("VARCHAR", "JSON")):
         # Neither PostgreSQL nor C programs can store it.
         sentence = f"{name}: holds a NUL character"
-        rules.append(Rule(sentence, f"coalesce(contains({came}, chr(0)), false)", sql.text(sentence), quiet=True))
+        rules.append(
+            Rule(sentence, f"coalesce(contains({came}::VARCHAR, chr(0)), false)", sql.text(sentence), quiet=True)
+        )
     if not column.nullable:
         rules.append(Rule(f"{name}: null", f"{came} is null", sql.text(f"{name}: null, which the contract forbids")))
     if column.allowed is not None:

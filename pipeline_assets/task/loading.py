@@ -122,16 +122,27 @@ def read_folder(folder: Path) -> TaskFolder:
     Raises:
         TaskError: it cannot be read, or is no YAML.
     """
-    file = folder / FILE
     try:
-        text = file.read_text(encoding="utf-8")
+        text = (folder / FILE).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _broken(folder, str(error)) from error
+    return parsed(folder, text)
+
+
+def parsed(folder: Path, text: str) -> TaskFolder:
+    """The YAML of a folder, from its text.
+
+    Raises:
+        TaskError: it is no YAML.
+    """
+    try:
         loader = _Loader(text)
         documents = []
         while loader.check_node():
             node = loader.get_node()
             documents.append(Document(loader.construct_document(node), node))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _broken(folder, str(error).replace("<unicode string>", str(file))) from error
+    except yaml.YAMLError as error:
+        raise _broken(folder, str(error).replace("<unicode string>", str(folder / FILE))) from error
     return TaskFolder(folder, text, tuple(one for one in documents if one.value is not None))
 
 

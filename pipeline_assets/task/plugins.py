@@ -9,15 +9,22 @@ import importlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from pipeline_assets.errors import TaskError
+
+if TYPE_CHECKING:
+    from pipeline_assets.task.spec import Target
 
 Plugin = Literal["kind", "trainer"]
 
 GROUPS: Mapping[Plugin, str] = {"kind": "pipeline_assets.kinds", "trainer": "pipeline_assets.trainers"}
 BUILT_IN: Mapping[Plugin, Mapping[str, str]] = {
-    "kind": {"binary": "pipeline_assets.ml.kinds.binary:Binary"},
+    "kind": {
+        "binary": "pipeline_assets.ml.kinds.binary:Binary",
+        "multiclass": "pipeline_assets.ml.kinds.multiclass:Multiclass",
+        "regression": "pipeline_assets.ml.kinds.regression:Regression",
+    },
     "trainer": {"catboost": "pipeline_assets.ml.trainers.catboost:CatBoostTrainer"},
 }
 
@@ -28,7 +35,7 @@ class KindTerms(Protocol):
     Attributes:
         name: the value of ``target.kind`` in a task.
         objective: that a trainer fits for it, such as ``binary``.
-        label_type: DuckDB type that the target's value is cast to.
+        label_type: DuckDB type of the label.
         score_types: DuckDB types of the score columns by name, in order.
         score_descriptions: the meaning of each score column.
         metrics: by name, whether greater is better; the first is the default.
@@ -41,8 +48,15 @@ class KindTerms(Protocol):
     score_descriptions: Mapping[str, str]
     metrics: Mapping[str, bool]
 
-    def target_problem(self, duckdb_type: str) -> str | None:
-        """What is wrong with a target expression of this type; ``None`` if it is right."""
+    def target_problems(self, target: "Target", duckdb_type: str) -> dict[str, str]:
+        """What is wrong with a target whose expression has this DuckDB type, by the target's key."""
+
+    def label(self, target: "Target", duckdb_type: str) -> str:
+        """SQL of the label over the raw columns, of type ``label_type``.
+
+        It is null where a row has no label, and raises where the target's value can be no label. It must not use a
+        function that SQL calls volatile, such as ``error``.
+        """
 
 
 class TrainerTerms(Protocol):
@@ -56,8 +70,13 @@ class TrainerTerms(Protocol):
     package: str
     objectives: frozenset[str]
 
-    def parameter_problems(self, parameters: Mapping[str, Any]) -> dict[str, str]:
-        """What is wrong with ``training.parameters``, by name; imports no large library."""
+    def parameter_problems(self, parameters: Mapping[str, Any], objective: str) -> dict[str, str]:
+        """What is wrong with ``training.parameters``, by name; imports no large library.
+
+        Args:
+            parameters: as the task gives them.
+            objective: of the task's kind, one of :attr:`objectives`.
+        """
 
 
 def names(plugin: Plugin) -> list[str]:

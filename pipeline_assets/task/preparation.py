@@ -13,6 +13,7 @@ from pipeline_assets.task.contract import ROW, Contract, in_bits
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, SPLIT_BY, SPLIT_HASH, WEIGHT, Stage, TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
+from pipeline_assets.task.validation import label_sql
 
 # The value of a categorical feature whose expression gives null: models need a value, and people understand this one.
 MISSING_CATEGORY = "<null>"
@@ -49,8 +50,8 @@ def features_schema(task: TaskSpec, stage: Stage) -> pa.Schema:
     """The columns of prepared rows.
 
     ``row_number`` is int64; numeric features are float64, null is missing; categorical features are string, never
-    null. In train there are also ``label`` (int8 for the kind binary; null is unlabelled), the hash for the split,
-    int64, ``split_by``, the raw column by which a split by time orders rows, and ``weight``, float64, if the task has
+    null. In train there are also ``label`` (of the kind's type; null is unlabelled), the hash for the split, int64,
+    ``split_by``, the raw column by which a split by time orders rows, and ``weight``, float64, if the task has
     weights. The pipeline's own columns get other names where a feature has the same name, see
     :func:`pipeline_assets.task.names.own_name`.
     """
@@ -77,7 +78,7 @@ def features_query(rows: AcceptedRows) -> str:
     own = own_in_features(task)
     columns = [f"{ROW} as {own['row_number']}", *_features(task, prefix="")]
     if stage == "train":
-        columns += [f"{_label(task)} as {own[LABEL]}", _split_hash(task, rows.batch)]
+        columns += [f"{label_sql(task)} as {own[LABEL]}", _split_hash(task, rows.batch)]
         if task.training.validation.column is not None:
             columns.append(f"{sql.name(task.training.validation.column)} as {own[SPLIT_BY]}")
         if task.training.weight is not None:
@@ -133,7 +134,7 @@ def _mart_columns(rows: AcceptedRows) -> list[str]:
     columns += [sql.name(name) for name in task.columns_of(stage)]
     columns += _features(task, prefix=FEATURE_PREFIX)
     if stage == "train":
-        columns.append(f"{_label(task)} as {own[LABEL]}")
+        columns.append(f"{label_sql(task)} as {own[LABEL]}")
     return columns
 
 
@@ -183,10 +184,6 @@ def feature_expressions(task: TaskSpec) -> dict[str, str]:
 
 def _number(expression: str) -> str:
     return f"cast((\n{expression}\n) as DOUBLE)"
-
-
-def _label(task: TaskSpec) -> str:
-    return f"cast((\n{task.target.expression}\n) as {plugins.kind(task.target.kind).label_type})"
 
 
 def _label_type(task: TaskSpec) -> pa.DataType:

@@ -22,9 +22,10 @@ from pipeline_assets.task.spec import (
     Problem,
     Stage,
     TaskSpec,
+    binary_label,
     refuse,
 )
-from pipeline_assets.task.types import duckdb_type
+from pipeline_assets.task.types import contract_name, duckdb_type, is_nested
 
 Keys = tuple[str, ...]
 
@@ -109,6 +110,7 @@ def problems(task: TaskSpec) -> list[Problem]:
         *_split(task),
         *_weight(task),
         *_threshold(task),
+        *_class_weights(task),
         *_output(task),
     ]
 
@@ -128,10 +130,11 @@ def _plugins(task: TaskSpec) -> Iterator[Problem]:
     if kind.objective not in trainer.objectives:
         fits = ", ".join(sorted(trainer.objectives))
         yield Problem(("training", "package"), f"does not fit the kind {kind.name}, it fits {fits}")
+        return
     if task.training.metric not in kind.metrics:
         near = did_you_mean(task.training.metric, kind.metrics)
         yield Problem(("training", "metric"), f"no such metric; the kind has {', '.join(kind.metrics)}{near}")
-    for name, sentence in trainer.parameter_problems(task.training.parameters).items():
+    for name, sentence in trainer.parameter_problems(task.training.parameters, kind.objective).items():
         yield Problem(("training", "parameters", name), sentence)
 
 
@@ -141,11 +144,16 @@ def _unknown(error: TaskError, plugin: plugins.Plugin, name: str) -> str:
 
 def _twice(path: Keys, names: Iterable[str]) -> Iterator[Problem]:
     """Names that differ only by case: databases take them for one."""
+    advice = "call one of them otherwise"
+    if path == ("columns",):
+        advice = "leave one of them out, and it goes to the output file untouched, or rename it in the file"
     seen: dict[str, str] = {}
     for name in names:
         first = seen.setdefault(name.lower(), name)
         if first != name:
-            yield Problem((*path, name), f"differs from {first} by case alone, and databases do not tell them apart")
+            yield Problem(
+                (*path, name), f"differs from {first} by case alone, and SQL does not tell them apart; {advice}"
+            )
 
 
 def _later_names(task: TaskSpec) -> Iterator[Problem]:
@@ -177,6 +185,10 @@ def _key(task: TaskSpec) -> Iterator[Problem]:
             yield Problem(("key",), f"no column {name}; there are {listed(task.columns)}{near}")
         elif column.nullable or column.stage is not None:
             yield Problem(("key",), f"{name} cannot be of the key: a key's column is in both stages and never null")
+        elif is_nested(duckdb_type(column.type)):
+            yield Problem(
+                ("key",), f"{name} cannot be of the key: it is {column.type}, and a key's column is one value"
+            )
 
 
 def _read(expressions: Mapping[Keys, str], types: Mapping[str, str]) -> dict[Keys, Expression | ExpressionError]:
@@ -204,6 +216,10 @@ def _column_rules(task: TaskSpec) -> Iterator[Problem]:
 
 def _allowed(columns: Mapping[str, Column]) -> Iterator[Problem]:
     for name, column in columns.items():
+        if column.allowed is not None and is_nested(duckdb_type(column.type)):
+            instead = f"write a check, as in len({sql.name(name)}) > 0"
+            yield Problem(("columns", name, "allowed"), f"a {column.type} has no list of values; {instead}")
+            continue
         for value in column.allowed or ():
             why = _not_allowed(value, column.type)
             if why is not None:
@@ -234,10 +250,19 @@ def _target(task: TaskSpec) -> Iterator[Problem]:
     target = _read({path: task.target.expression}, stage_types(task, "train"))[path]
     if isinstance(target, ExpressionError):
         yield Problem(path, str(target))
-    elif problem := plugins.kind(task.target.kind).target_problem(target.type):
-        yield Problem(path, problem)
+    elif found := plugins.kind(task.target.kind).target_problems(task.target, target.type):
+        for key, sentence in found.items():
+            yield Problem(("target", key), sentence)
     elif not target.columns:
         yield Problem(path, "uses no column, so every row would get the same label")
+
+
+def label_sql(task: TaskSpec) -> str:
+    """SQL of the label over a train file's columns; null where the row has none, see :class:`plugins.KindTerms`."""
+    types = stage_types(task, "train")
+    found = read_all([task.target.expression], types)[0]
+    kind = plugins.kind(task.target.kind)
+    return kind.label(task.target, "BOOLEAN" if isinstance(found, ExpressionError) else found.type)
 
 
 def _features(task: TaskSpec) -> Iterator[Problem]:
@@ -252,6 +277,9 @@ def _features(task: TaskSpec) -> Iterator[Problem]:
             yield Problem(path, _only_in_one_stage(task, str(found)))
         elif path[1] == "numeric" and not NUMBER.match(found.type):
             yield Problem(path, f"gives {found.type}, which is no number; cast it, or make it categorical")
+        elif is_nested(found.type):
+            why = f"gives {contract_name(found.type)}; a feature is one value, as in x[1], x.field, x['key'] or len(x)"
+            yield Problem(path, why)
         elif not found.columns:
             why = "uses no column, so it would be the same in every row; in the expression, a column stands without ''"
             yield Problem(path, why)
@@ -271,6 +299,9 @@ def _split(task: TaskSpec) -> Iterator[Problem]:
         near = did_you_mean(column, columns)
         path = ("training", "validation", "column")
         yield Problem(path, f"no column {column}; there are {listed(columns)}{near}")
+    elif column is not None and is_nested(duckdb_type(columns[column].type)):
+        path = ("training", "validation", "column")
+        yield Problem(path, f"{column} is {columns[column].type}, which has no order; order by a column of one value")
 
 
 def _weight(task: TaskSpec) -> Iterator[Problem]:
@@ -291,6 +322,23 @@ def _threshold(task: TaskSpec) -> Iterator[Problem]:
     if task.training.threshold is not None and kind.objective != "binary":
         why = f"only a binary target is decided by a threshold, and the task's kind is {kind.name}; leave it out"
         yield Problem(("training", "threshold"), why)
+
+
+def _class_weights(task: TaskSpec) -> Iterator[Problem]:
+    kind, given = plugins.kind(task.target.kind), task.training.class_weights
+    path: Keys = ("training", "class_weights")
+    if given is None:
+        return
+    if kind.objective not in ("binary", "multiclass"):
+        yield Problem(path, f"the kind {kind.name} has no classes to weigh; leave it out")
+    if kind.objective != "binary" or given == "balanced":
+        return
+    labels = {name: binary_label(task.target, name) for name in given}
+    for name, label in labels.items():
+        if label is None:
+            yield Problem((*path, name), "no such label; the labels of a binary target are positive and negative")
+        elif list(labels.values()).index(label) != list(labels).index(name):
+            yield Problem((*path, name), f"label {label} a second time")
 
 
 def _output(task: TaskSpec) -> Iterator[Problem]:

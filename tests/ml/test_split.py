@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.split import STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
+from pipeline_assets.ml.split import STOPPING, TRAINING, VALIDATION, SplitRule, Strata, split_rule
 from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
 from tests.examples import shop
@@ -29,8 +29,8 @@ def rows(count: int, *, seed: int = 0, label: NDArray[Any] | None = None, values
     )
 
 
-def strata(of: LabelledRows) -> NDArray[np.int64]:
-    return of.label.astype(np.int64)
+def strata(of: LabelledRows, *, on_every_side: bool = True) -> Strata:
+    return Strata(of.label.astype(np.int64), ("0", "1"), on_every_side)
 
 
 def task(seed: int = 0, **validation: Any) -> TaskSpec:

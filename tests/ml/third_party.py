@@ -62,13 +62,14 @@ class LogisticTrainer:
     package: str = TRAINER
     flavor: str = "sklearn"
     objectives: frozenset[str] = frozenset({"binary"})
+    stops_early: bool = True
 
-    def parameter_problems(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+    def parameter_problems(self, parameters: Mapping[str, Any], objective: str) -> dict[str, str]:  # noqa: ARG002 - one objective
         known = {"iterations", "learning_rate"}
         return {name: f"no such parameter; there are {', '.join(sorted(known))}" for name in {*parameters} - known}
 
     def check(self, task: TaskSpec) -> None:
-        for name, sentence in self.parameter_problems(task.training.parameters).items():
+        for name, sentence in self.parameter_problems(task.training.parameters, "binary").items():
             raise TaskError(sentence, task=task.name, found=name)
 
     def fit(

@@ -95,7 +95,32 @@ def test_all_problems_come_at_once() -> None:
         ({"features": {"numeric": {"p": "PRICÉ"}}}, ("features", "numeric", "p"), "did you mean price?"),
         ({"columns": columns(price={"type": "flot64"})}, ("columns", "price", "type"), "did you mean float64?"),
         ({"columns": columns(Price={"type": "float64"})}, ("columns", "Price"), "differs from price by case alone"),
+        (
+            {"columns": columns(Price={"type": "float64"})},
+            ("columns", "Price"),
+            "leave one of them out",
+        ),
         ({"columns": columns(order_id={"type": "int64", "nullable": True})}, ("key",), "never null"),
+        ({"columns": columns(order_id={"type": "list<int64>"})}, ("key",), "a key's column is one value"),
+        (
+            {"columns": columns(tags={"type": "list<string>", "allowed": ["a"]})},
+            ("columns", "tags", "allowed"),
+            'len("tags") > 0',
+        ),
+        (
+            {"columns": columns(ordered_on={"type": "struct<day: date>"})},
+            ("training", "validation", "column"),
+            "which has no order",
+        ),
+        (
+            {
+                "columns": columns(tags={"type": "map<string, float64>"}),
+                "features": {"categorical": {"tags": "tags"}},
+            },
+            ("features", "categorical", "tags"),
+            "a feature is one value, as in x[1]",
+        ),
+        ({"columns": columns(tags={"type": "list<flot64>"})}, ("columns", "tags", "type"), "did you mean float64?"),
         ({"checks": {"odd": "price"}}, ("checks", "odd"), "it must be true or false"),
         ({"target": {"expression": "true"}}, ("target", "expression"), "uses no column"),
         ({"features": {}}, ("features",), "at least one feature"),

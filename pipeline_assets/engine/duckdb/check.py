@@ -10,14 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline_assets.engine.base import CheckedBatch, Progress
+from pipeline_assets.engine.base import CheckedBatch, Inputs, Progress
 from pipeline_assets.engine.duckdb.failures import computable, failure, space_in, text_is_text
 from pipeline_assets.engine.duckdb.key_spill import KeySpill, key_spill
 from pipeline_assets.engine.duckdb.parquet_types import check_int96
 from pipeline_assets.engine.duckdb.scan import Scan, readable, scan
 from pipeline_assets.engine.record import key_rule
 from pipeline_assets.errors import located
-from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.contract import (
     BROKEN,
@@ -37,7 +36,7 @@ from pipeline_assets.task.spec import TaskSpec
 _EXPLAINED = 1_000
 
 
-def check(files: FileStore, task: TaskSpec, ref: BatchRef, spill: Path, progress: Progress) -> CheckedBatch:
+def check(files: Inputs, task: TaskSpec, ref: BatchRef, spill: Path, progress: Progress) -> CheckedBatch:
     """Reads a batch once, computes its fingerprint and checks every row against the contract.
 
     Args:

@@ -153,9 +153,13 @@ def _uuid_bytes(column: pa.Array) -> pa.Array:
 
 
 def _only_in_files(kind: pa.DataType) -> bool:
-    """Types that DuckDB reads from parquet but not from Arrow, or that Arrow cannot filter. Exact substitutes exist."""
+    """Types that DuckDB reads from parquet but not from Arrow, or that Arrow cannot filter. Exact substitutes exist.
+
+    Lists of a fixed size too: Arrow cannot read a file back that has a null among them.
+    """
     views = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
-    return bool(views or pa.types.is_float16(kind) or pa.types.is_decimal256(kind))
+    numbers = pa.types.is_float16(kind) or pa.types.is_decimal256(kind)
+    return bool(views or numbers or pa.types.is_fixed_size_list(kind))
 
 
 def _kinds(kind: pa.DataType) -> Iterator[pa.DataType]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.prediction import HALF, Prediction
+from pipeline_assets.ml.split import Strata
 from pipeline_assets.ml.trainers.base import Fit, FittedModel
 from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import Target, TaskSpec
@@ -18,17 +19,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+Purpose = Literal["learn", "stop", "evaluate"]
+
+
 class Kind(plugins.KindTerms, Protocol):
     """A kind of target: what its labels, predictions, scores and metrics are.
 
     A prediction has one entry per row. ``evaluate``, ``details`` and ``plots`` get the rows that it is of.
     """
 
-    def label_problem(self, rows: LabelledRows) -> str | None:
-        """Why rows with these labels cannot be used to learn or to evaluate; ``None`` if they can."""
+    def label_problem(self, rows: LabelledRows, purpose: Purpose) -> str | None:
+        """Why rows with these labels cannot be used for a purpose; ``None`` if they can."""
 
-    def strata(self, rows: LabelledRows) -> NDArray[np.int64]:
-        """The group of each row; every side of a split needs rows of each group. All 0 if there are no groups."""
+    def strata(self, rows: LabelledRows) -> Strata:
+        """The groups of the rows, each of which a split by share divides by itself."""
 
     def learned(self, target: Target, rows: LabelledRows) -> LabelledRows:
         """The rows with the labels that a trainer fits: the task may transform them."""
@@ -47,7 +51,13 @@ class Kind(plugins.KindTerms, Protocol):
         """
 
     def details(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
-        """More numbers to log, by name; no choice depends on them."""
+        """More numbers to log, by name; no choice depends on them. Those that are not defined are left out."""
+
+    def label_facts(self, training: LabelledRows) -> dict[str, float]:
+        """Numbers that describe the labels of the training rows, by name."""
+
+    def notes(self, training: LabelledRows, validation: LabelledRows) -> list[str]:
+        """Sentences about these labels that a reader of the metrics must know; mostly none."""
 
     def columns(self, prediction: Prediction) -> list[pa.Array]:
         """The score columns, in the order and of the types of ``score_types``."""

@@ -105,9 +105,11 @@ class Trainer(plugins.TrainerTerms, Protocol):
 
     Attributes:
         flavor: the MLflow flavor that saves and loads the package's own object.
+        stops_early: whether the stopping rows decide how many iterations a fit has.
     """
 
     flavor: str
+    stops_early: bool
 
     def check(self, task: TaskSpec) -> None:
         """Checks names and values of the task's parameters, without any data.

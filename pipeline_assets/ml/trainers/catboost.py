@@ -11,74 +11,94 @@ from numpy.typing import NDArray
 from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
-from pipeline_assets.ml.trainers.catboost_parameters import ITERATIONS, LEARNING_RATES, problems
+from pipeline_assets.ml.trainers.catboost_parameters import (
+    EXPONENTIAL,
+    ITERATIONS,
+    LEARNING_RATES,
+    LOSS_NAMES,
+    LOSSES,
+    loss_of,
+    problems,
+)
+from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
-    from catboost import CatBoostClassifier, Pool
+    from catboost import CatBoostClassifier, CatBoostRegressor, Pool
 
 _DEFAULT_ITERATIONS = 1000
 _REPORTS = 20  # progress reports per fit, approximately
 
-# The metric that stops the fit early, by the kind's name for it; log loss for those that CatBoost does not have.
+# The metric that stops the fit early, by the kind's name for it; the loss for those that CatBoost does not have.
 # By default CatBoost does not compute the AUC of the training rows, which costs a third of the fit's time. The log
 # loss, which is free on both sides of every fit, shows overfitting as well.
-_EVAL_METRIC = {
-    "roc_auc": "AUC",
-    "average_precision": "PRAUC",
-    "log_loss": "Logloss",
-    "brier_score": "BrierScore",
+_EVAL_METRIC: Mapping[str, Mapping[str, str]] = {
+    "binary": {"roc_auc": "AUC", "average_precision": "PRAUC", "log_loss": "Logloss", "brier_score": "BrierScore"},
+    "multiclass": {"log_loss": "MultiClass", "accuracy": "Accuracy", "f1_macro": "TotalF1:average=Macro"},
+    "regression": {"rmse": "RMSE", "mae": "MAE", "r2": "R2", "median_absolute_error": "MedianAbsoluteError"},
 }
-_DEFAULT_EVAL_METRIC = "Logloss"
 _SIDES = {"learn": "training", "validation": "stopping"}
 
 
 @dataclass(frozen=True)
 class CatBoostModel:
-    """A fitted CatBoost classifier of label 1 against label 0."""
+    """A fitted CatBoost model.
 
-    native: "CatBoostClassifier"
+    Attributes:
+        native: a classifier of label 1 against label 0, a classifier of named classes, or a regressor.
+        classes: those of a classifier of named classes.
+    """
+
+    native: "CatBoostClassifier | CatBoostRegressor"
     package: str = "catboost"
     flavor: str = "catboost"
     classes: tuple[str, ...] = ()
     save_options: Mapping[str, Any] = field(default_factory=dict)
-    explains: bool = True
+
+    @property
+    def explains(self) -> bool:
+        """Where the model is the logarithm of the prediction, contributions would not add up to the prediction."""
+        return str(self.native.get_param("loss_function")).partition(":")[0] not in EXPONENTIAL
 
     def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
-        """Probability of label 1, one value per row."""
-        return np.ascontiguousarray(self.native.predict_proba(frame)[:, 1])
+        """Probability of label 1, one value per row; probabilities of all classes; or numbers."""
+        if not hasattr(self.native, "predict_proba"):
+            return np.asarray(self.native.predict(frame), dtype=np.float64)
+        probabilities = self.native.predict_proba(frame)
+        return np.ascontiguousarray(probabilities if self.classes else probabilities[:, 1])
 
-    def contributions(self, frame: "pd.DataFrame", of: int = 0) -> NDArray[np.float64]:  # noqa: ARG002 - every model's signature
-        """Exact SHAP values in log-odds, shape (rows, features + 1), the base last (Lundberg et al. 2018)."""
+    def contributions(self, frame: "pd.DataFrame", of: int = 0) -> NDArray[np.float64]:
+        """Exact SHAP values, shape (rows, features + 1), the base last (Lundberg et al. 2018)."""
         categorical = [self.native.feature_names_[index] for index in self.native.get_cat_feature_indices()]
         pool = _pool(frame, None, categorical)
-        return np.asarray(self.native.get_feature_importance(pool, type="ShapValues"))
+        values = np.asarray(self.native.get_feature_importance(pool, type="ShapValues"))
+        return values[:, of] if self.classes else values
 
 
 class CatBoostTrainer:
-    """Fits CatBoost classifiers; see :class:`pipeline_assets.ml.trainers.base.Trainer`."""
+    """Fits CatBoost classifiers and regressors; see :class:`pipeline_assets.ml.trainers.base.Trainer`."""
 
     package: str = "catboost"
     flavor: str = "catboost"
-    objectives: frozenset[str] = frozenset({"binary"})
+    objectives: frozenset[str] = frozenset(LOSSES)
+    stops_early: bool = True
 
-    def parameter_problems(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+    def parameter_problems(self, parameters: Mapping[str, Any], objective: str) -> dict[str, str]:
         """By name; see :func:`pipeline_assets.ml.trainers.catboost_parameters.problems`."""
-        return problems(parameters)
+        return problems(parameters, objective)
 
     def check(self, task: TaskSpec) -> None:
         """Refuses parameters that the task may not set, then lets CatBoost fit one tree to a few artificial rows."""
         import catboost
 
-        for name, sentence in problems(task.training.parameters).items():
+        for name, sentence in problems(task.training.parameters, _objective(task)).items():
             raise TaskError(sentence, task=task.name, found=f"{name}: {task.training.parameters[name]}")
         toy = _toy_rows(task)
         parameters = _parameters(task)
         parameters.update({name: 1 for name in ITERATIONS if name in parameters})
         try:
-            model = catboost.CatBoostClassifier(**parameters)
-            model.fit(_pool_of(toy, task), eval_set=_pool_of(toy, task))
+            _fitted(task, parameters, toy, eval_set=_pool_of(toy, task))
         except catboost.CatBoostError as error:
             raise _refusal(task, error) from error
 
@@ -89,7 +109,10 @@ class CatBoostTrainer:
         stopping: LabelledRows,
         on_progress: OnProgress | None = None,
     ) -> Fit:
-        """Fits with early stopping on the stopping rows and keeps the best iteration."""
+        """Fits with early stopping on the stopping rows and keeps the best iteration.
+
+        Stopping rows of a class that no training row has are left out: CatBoost refuses them.
+        """
         import catboost
 
         self.check(task)
@@ -97,10 +120,11 @@ class CatBoostTrainer:
         planned = next(int(parameters[name]) for name in ITERATIONS if name in parameters)
         reports = None if on_progress is None else _Reports(on_progress, planned)
         try:
-            model = catboost.CatBoostClassifier(**parameters)
-            model.fit(
-                _pool_of(training, task),
-                eval_set=_pool_of(stopping, task),
+            model = _fitted(
+                task,
+                parameters,
+                training,
+                eval_set=_pool_of(_of_known_classes(task, stopping, training), task),
                 early_stopping_rounds=task.training.early_stopping_rounds,
                 callbacks=None if reports is None else [reports],
             )
@@ -108,15 +132,16 @@ class CatBoostTrainer:
             raise _cannot_learn(task, error) from error
         if reports is not None and reports.raised is not None:
             raise reports.raised
-        curves = {_SIDES[side]: scores for side, scores in model.get_evals_result().items()}
-        importance = zip(model.feature_names_, model.get_feature_importance().tolist(), strict=True)
+        native = model.native
+        curves = {_SIDES[side]: scores for side, scores in native.get_evals_result().items()}
+        importance = zip(native.feature_names_, native.get_feature_importance().tolist(), strict=True)
         return Fit(
-            model=CatBoostModel(model),
-            parameters={**model.get_all_params(), "thread_count": task.training.threads},
+            model=model,
+            parameters={**native.get_all_params(), "thread_count": task.training.threads},
             curves=curves,
             importance=dict(sorted(importance, key=lambda item: -item[1])),
             iterations=len(next(iter(curves["stopping"].values()))),
-            best_iteration=model.best_iteration_,
+            best_iteration=native.best_iteration_,
         )
 
     def refit(self, task: TaskSpec, rows: LabelledRows, fit: Fit) -> CatBoostModel:
@@ -128,17 +153,14 @@ class CatBoostTrainer:
 
         own = {*ITERATIONS, *LEARNING_RATES, "eval_metric"}
         parameters = {name: value for name, value in _parameters(task).items() if name not in own}
+        parameters |= {"iterations": fit.best_iteration + 1, "learning_rate": fit.parameters["learning_rate"]}
         try:
-            model = catboost.CatBoostClassifier(
-                **parameters, iterations=fit.best_iteration + 1, learning_rate=fit.parameters["learning_rate"]
-            )
-            model.fit(_pool_of(rows, task))
+            return _fitted(task, parameters, rows)
         except catboost.CatBoostError as error:
             raise _cannot_learn(task, error) from error
-        return CatBoostModel(model)
 
     def restore(self, native: Any, classes: tuple[str, ...] = ()) -> CatBoostModel:
-        """The model around a classifier that MLflow loaded."""
+        """The model around what MLflow loaded."""
         return CatBoostModel(native, classes=classes)
 
 
@@ -166,18 +188,60 @@ class _Reports:
         return self.raised is None
 
 
+def _objective(task: TaskSpec) -> str:
+    return plugins.kind(task.target.kind).objective
+
+
 def _parameters(task: TaskSpec) -> dict[str, Any]:
-    given = task.training.parameters
+    given, objective = task.training.parameters, _objective(task)
     iterations = {} if any(name in given for name in ITERATIONS) else {"iterations": _DEFAULT_ITERATIONS}
+    # CatBoost itself would choose the loss by the number of labels.
+    loss = {} if any(name in given for name in LOSS_NAMES) else {"loss_function": LOSSES[objective][0]}
     return {
         **iterations,
+        **loss,
         **given,
-        "eval_metric": _EVAL_METRIC.get(task.training.metric, _DEFAULT_EVAL_METRIC),
+        "eval_metric": _eval_metric(task, objective),
         "random_seed": task.training.seed,
         "thread_count": task.training.threads,
         "allow_writing_files": False,
         "logging_level": "Silent",
     }
+
+
+def _eval_metric(task: TaskSpec, objective: str) -> str:
+    """The task's metric; the loss where CatBoost lacks the metric, or where the loss aims at something else."""
+    loss = loss_of(task.training.parameters, objective)
+    if objective == "regression" and loss not in ("RMSE", "MAE"):
+        return loss
+    default = "Logloss" if objective == "binary" else loss
+    return _EVAL_METRIC[objective].get(task.training.metric, default)
+
+
+def _fitted(task: TaskSpec, parameters: Mapping[str, Any], rows: LabelledRows, **how: Any) -> CatBoostModel:
+    """A model fitted to the rows; ``how`` goes to CatBoost's ``fit``."""
+    import catboost
+
+    objective = _objective(task)
+    make = catboost.CatBoostRegressor if objective == "regression" else catboost.CatBoostClassifier
+    native = make(**parameters)
+    native.fit(_pool_of(rows, task), **how)
+    classes = tuple(str(name) for name in native.classes_) if objective == "multiclass" else ()
+    return CatBoostModel(native, classes=classes)
+
+
+def _of_known_classes(task: TaskSpec, stopping: LabelledRows, training: LabelledRows) -> LabelledRows:
+    if _objective(task) != "multiclass":
+        return stopping
+    known = np.flatnonzero(np.isin(stopping.label, np.unique(training.label)))
+    if not len(known):
+        raise DataError(
+            "no stopping row has a class that a training row has",
+            task=task.name,
+            found=f"{len(stopping)} stopping rows",
+            do="take a larger batch, or another split",
+        )
+    return stopping if len(known) == len(stopping) else stopping.take(known)
 
 
 def _toy_rows(task: TaskSpec) -> LabelledRows:
@@ -190,17 +254,22 @@ def _toy_rows(task: TaskSpec) -> LabelledRows:
     letters = pd.Index(["a", "b", "c"])
     for name in task.features.categorical:
         columns[name] = pd.Categorical.from_codes(rng.integers(0, len(letters), count), letters)
-    label = (np.arange(count) % 2).astype(np.int8)
-    return LabelledRows(features=pd.DataFrame(columns), label=label, split_hash=np.arange(count))
+    objective = _objective(task)
+    classes = ("a", "b", "c") if objective == "multiclass" else ()
+    label = (np.arange(count) % (len(classes) or 2)).astype(np.int32)
+    return LabelledRows(features=pd.DataFrame(columns), label=label, split_hash=np.arange(count), classes=classes)
 
 
 def _pool_of(rows: LabelledRows, task: TaskSpec) -> "Pool":
-    return _pool(rows.features, rows.label, list(task.features.categorical), rows.weight)
+    # With classes by name, also those who load the model without this package get names.
+    named = _objective(task) == "multiclass"
+    label = np.array(rows.classes, dtype=object)[rows.label] if named else rows.label
+    return _pool(rows.features, label, list(task.features.categorical), rows.weight)
 
 
 def _pool(
     frame: "pd.DataFrame",
-    label: NDArray[np.int8] | None,
+    label: NDArray[Any] | None,
     categorical: list[str],
     weight: NDArray[np.float64] | None = None,
 ) -> "Pool":

@@ -6,7 +6,17 @@ from typing import Any
 
 ITERATIONS = ("iterations", "n_estimators", "num_boost_round", "num_trees")
 LEARNING_RATES = ("learning_rate", "eta")
-_BINARY_LOSSES = ("Logloss", "CrossEntropy", "Focal")
+LOSS_NAMES = ("loss_function", "objective")
+LOSSES: Mapping[str, tuple[str, ...]] = {
+    "binary": ("Logloss", "CrossEntropy", "Focal"),
+    "multiclass": ("MultiClass",),
+    "regression": (
+        *("RMSE", "MAE", "Quantile", "MAPE", "Lq", "Huber", "Expectile", "LogCosh"),
+        # Their model is the logarithm of the prediction.
+        *("Poisson", "Tweedie"),
+    ),
+}
+EXPONENTIAL = ("Poisson", "Tweedie")
 
 # Parameters of CatBoostClassifier, listed here because importing CatBoost takes seconds; a test compares them.
 _NAMES = (
@@ -74,29 +84,44 @@ REFUSED = {
 }
 
 
-def problems(parameters: Mapping[str, Any]) -> dict[str, str]:
+# What CatBoostRegressor does not have.
+CLASSES_ONLY = frozenset({"class_weights", "auto_class_weights", "scale_pos_weight", "custom_loss"})
+
+
+def loss_of(parameters: Mapping[str, Any], objective: str) -> str:
+    """The loss function that a fit has, with its own parameters as in ``Huber:delta=2``."""
+    return str(next((parameters[name] for name in LOSS_NAMES if name in parameters), LOSSES[objective][0]))
+
+
+def problems(parameters: Mapping[str, Any], objective: str) -> dict[str, str]:
     """What is wrong with each parameter, by name, as far as it can be checked without CatBoost.
 
     CatBoost itself accepts some of the refused ones, but then a training could not be repeated exactly.
     """
     found = {}
     for name, value in parameters.items():
-        if sentence := _problem(name, value):
+        if sentence := _problem(name, value, objective):
             found[name] = sentence
     return found
 
 
-def _problem(name: str, value: Any) -> str | None:
+def _problem(name: str, value: Any, objective: str) -> str | None:
     if name in REFUSED:
         return f"training.parameters may not set {name}: {REFUSED[name]}"
     if name not in KNOWN:
         near = difflib.get_close_matches(name, KNOWN - set(REFUSED), n=1, cutoff=0.5)
         hint = f"; did you mean: {near[0]}?" if near else ""
         return f"CatBoost knows no such training parameter{hint}"
+    if name in CLASSES_ONLY and objective == "regression":
+        return f"training.parameters may not set {name}: a target of kind regression has no classes"
+    return _value_problem(name, value, objective)
+
+
+def _value_problem(name: str, value: Any, objective: str) -> str | None:
     if name in ITERATIONS and (not isinstance(value, int) or value < 1):
         return f"training.parameters.{name} is no number of iterations: a whole number, at least 1"
     if name == "task_type" and str(value).upper() != "CPU":
         return f"training.parameters may not set task_type: {_CPU}"
-    if name in ("loss_function", "objective") and str(value).partition(":")[0] not in _BINARY_LOSSES:
-        return f"{name} does not fit a target of kind binary; there are {', '.join(_BINARY_LOSSES)}"
+    if name in LOSS_NAMES and str(value).partition(":")[0] not in LOSSES[objective]:
+        return f"{name} does not fit a target of kind {objective}; there are {', '.join(LOSSES[objective])}"
     return None

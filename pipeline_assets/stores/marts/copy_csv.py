@@ -7,21 +7,18 @@ a value that PostgreSQL cannot hold is refused with its column and row.
 
 import datetime as dt
 import io
-import json
-import math
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 from pyarrow import csv
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.stores.marts.sql_types import is_nested, plain_type, sql_type
+from pipeline_assets.stores.marts.json_text import hex_texts, iso_texts, json_texts, plain
+from pipeline_assets.stores.marts.sql_types import is_nested, sql_type
 
 # PostgreSQL's limit for one value, and for a row as COPY reads it.
 MAX_VALUE_BYTES = 2**30 - 1
@@ -31,8 +28,6 @@ _WRITING = csv.WriteOptions(include_header=False, quoting_style="needed", batch_
 _FIRST_DAY = dt.date(1, 1, 1)
 _LAST_DAY = dt.date(9999, 12, 31)
 _HEX_MARK, _NOTHING = pa.scalar("\\x", pa.large_string()), pa.scalar("", pa.large_string())
-_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-_HEX_PAIRS = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), dtype=np.uint16)
 
 
 def sql_types(schema: pa.Schema) -> dict[str, str | None]:
@@ -59,10 +54,9 @@ def sql_types(schema: pa.Schema) -> dict[str, str | None]:
 def write_rows(
     batch: pa.RecordBatch, sink: io.RawIOBase | io.BufferedIOBase, key: Sequence[str] = (), first_row: int = 0
 ) -> None:
-    r"""Writes the rows of a batch as CSV.
+    """Writes the rows of a batch as CSV.
 
-    Times keep microseconds, nested values become JSON in the rendering of PostgreSQL's own ``to_json``
-    (numbers that JSON lacks, NaN and the infinities, and dates as strings, binary as ``"\\x..."``).
+    Times keep microseconds, or are text; nested values become JSON, see :mod:`pipeline_assets.stores.marts.json_text`.
 
     Args:
         batch: columns of types that :func:`sql_types` knows.
@@ -90,18 +84,6 @@ def write_rows(
     csv.write_csv(pa.record_batch(columns, names=batch.schema.names), sink, _WRITING)
 
 
-def plain(column: pa.Array) -> pa.Array:
-    """The values themselves, without dictionary, run-end encoding or extension around them."""
-    while column.type != plain_type(column.type):
-        if isinstance(column, pa.ExtensionArray):
-            column = column.storage
-        elif pat.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        else:
-            column = pc.run_end_decode(column)
-    return column
-
-
 _Refuse = Callable[[int, str, str], NoReturn]  # row, found, expected
 
 
@@ -109,8 +91,10 @@ def _storable(column: pa.Array, refuse: _Refuse) -> pa.Array:
     """The column in a type whose CSV rendering PostgreSQL reads back exactly."""
     column = plain(column)
     kind = column.type
+    if is_nested(kind):
+        return _text(_json(column, refuse), refuse)
     if sql_type(kind) == "text":
-        return _text(column, refuse)
+        return iso_texts(column, between=" ") if pat.is_temporal(kind) else _text(column, refuse)
     if pat.is_floating(kind) and not pat.is_float64(kind):
         # Greenplum 6 reads the shortest digits of a float32 as a double first and so rounds twice: in rare
         # cases (7.038531e-26) the last digit is wrong. All digits of the double are exact.
@@ -119,8 +103,6 @@ def _storable(column: pa.Array, refuse: _Refuse) -> pa.Array:
         return _moment(column, refuse)
     if sql_type(kind) == "bytea":
         return _hex(column, refuse)
-    if is_nested(kind):
-        return _text(_json(column, refuse), refuse)
     return column
 
 
@@ -197,54 +179,20 @@ def _hex(column: pa.Array, refuse: _Refuse) -> pa.Array:
     r"""Binary in the hexadecimal form of bytea: ``\x00ff``."""
     column = column.cast(pa.large_binary())
     _refuse_long(column, (MAX_VALUE_BYTES - 2) // 2, refuse)
-    if len(column) == 0:
-        return column.cast(pa.large_string())
-    _, offsets, data = column.buffers()
-    ends = np.frombuffer(offsets, np.int64, len(column) + 1, column.offset * 8)
-    content = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
-    digits = pa.LargeStringArray.from_buffers(
-        len(column),
-        pa.py_buffer((ends - ends[0]) * 2),
-        pa.py_buffer(_HEX_PAIRS[content]),
-        column.is_valid().buffers()[1],
-    )
-    return pc.binary_join_element_wise(_HEX_MARK, digits, _NOTHING)
+    return pc.binary_join_element_wise(_HEX_MARK, hex_texts(column), _NOTHING)
 
 
 def _json(column: pa.Array, refuse: _Refuse) -> pa.Array:
-    texts: list[str | None] = []
-    for row, value in enumerate(column):
-        try:
-            texts.append(_json_text(value.as_py()) if value.is_valid else None)
-        except (ValueError, OverflowError) as error:
-            refuse(row, str(error), "a nested value that JSON can say")
-    return pa.array(texts, pa.large_string())
+    try:
+        return json_texts(column)
+    except ValueError as error:
+        row = next(row for row in range(len(column)) if not _has_json(column[row : row + 1]))
+        refuse(row, str(error), "a nested value that JSON can say")
 
 
-def _json_text(value: Any) -> str:
-    match value:
-        case dict():
-            items = (f"{_json_text(name)}:{_json_text(item)}" for name, item in value.items())
-            return "{" + ",".join(items) + "}"
-        case list():
-            return "[" + ",".join(map(_json_text, value)) + "]"
-        case tuple():  # an entry of a map
-            return f'{{"key":{_json_text(value[0])},"value":{_json_text(value[1])}}}'
-        case Decimal():
-            return format(value, "f")
-    return json.dumps(_json_scalar(value), ensure_ascii=False)
-
-
-def _json_scalar(value: Any) -> bool | float | str | None:
-    match value:
-        case str() if "\0" in value:
-            raise ValueError("the character NUL (U+0000)")
-        case float() if not math.isfinite(value):
-            return _NOT_FINITE[str(value)]
-        case None | bool() | int() | float() | str():
-            return value
-        case bytes():
-            return "\\x" + value.hex()
-        case dt.date() | dt.time():
-            return value.isoformat()
-    return str(value)
+def _has_json(column: pa.Array) -> bool:
+    try:
+        json_texts(column)
+    except ValueError:
+        return False
+    return True

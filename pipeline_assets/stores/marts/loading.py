@@ -13,9 +13,10 @@ from psycopg2.sql import SQL, Identifier, Literal
 
 from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.marts import sql as mart_sql
-from pipeline_assets.stores.marts.copy_csv import plain, sql_types, write_rows
+from pipeline_assets.stores.marts.copy_csv import sql_types, write_rows
 from pipeline_assets.stores.marts.database import copy_in
 from pipeline_assets.stores.marts.definition import LOADS, MartTable
+from pipeline_assets.stores.marts.json_text import plain
 
 _ROWS_WRITTEN_AT_ONCE = 65_536
 # The server refuses a bad row only when its COPY ends; so a new COPY begins after so many rows.

@@ -32,7 +32,7 @@ _SIMPLE: dict[pa.DataType, str] = {
     pa.time32("s"): "time without time zone",
     pa.time32("ms"): "time without time zone",
     pa.time64("us"): "time without time zone",
-    pa.time64("ns"): "time without time zone",
+    pa.time64("ns"): "text",
 }
 _INTEGER_DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
 _FLOATS = ("real", "double precision")
@@ -90,9 +90,10 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 def sql_type(kind: pa.DataType) -> str | None:
     """The SQL type that holds every value of an Arrow type.
 
-    Unsigned integers take the next wider signed type, 64 bits of them ``numeric(20,0)``. Nanoseconds are a
-    ``time`` or ``timestamp`` of microseconds: values that do not fit are refused on the way. An instant (a
-    timestamp with a zone) stays the instant; which zone it was written in is not kept.
+    Unsigned integers take the next wider signed type, 64 bits of them ``numeric(20,0)``. Times of nanoseconds, which
+    PostgreSQL has none of, are text that sorts as they do. An instant (a timestamp with a zone) stays the instant;
+    which zone it was written in is not kept. Nested values are JSON text: a ``json`` column cannot be compared, ordered
+    or grouped by.
 
     Returns:
         ``None`` for Arrow's null type, which any column holds.
@@ -101,7 +102,7 @@ def sql_type(kind: pa.DataType) -> str | None:
         ValueError: no SQL type holds it.
 
     >>> sql_type(pa.uint32()), sql_type(pa.decimal128(12, 2)), sql_type(pa.list_(pa.int8()))
-    ('bigint', 'numeric(12,2)', 'json')
+    ('bigint', 'numeric(12,2)', 'text')
     """
     kind = plain_type(kind)
     if kind in _SIMPLE:
@@ -111,13 +112,13 @@ def sql_type(kind: pa.DataType) -> str | None:
     if pat.is_fixed_size_binary(kind):
         return "bytea"
     if pat.is_timestamp(kind):
-        return f"timestamp {'with' if kind.tz else 'without'} time zone"
+        return "text" if kind.unit == "ns" else f"timestamp {'with' if kind.tz else 'without'} time zone"
     if pat.is_decimal(kind):
         # Before PostgreSQL 15, a scale is between 0 and the precision.
         scale = max(kind.scale, 0)
         return f"numeric({max(kind.precision - min(kind.scale, 0), scale)},{scale})"
     if is_nested(kind):
-        return "json"
+        return "text"
     raise ValueError(f"no SQL type holds {kind}")
 
 

@@ -193,7 +193,7 @@ def _parameters(task: TaskSpec, trained: Trained) -> dict[str, str]:
         "metric": training.metric,
         "early_stopping_rounds": training.early_stopping_rounds,
         **{f"validation.{key}": value for key, value in training.validation.model_dump(exclude_none=True).items()},
-        **training.model_dump(include={"weight", "threshold"}, exclude_none=True),
+        **training.model_dump(include={"weight", "class_weights", "threshold"}, exclude_none=True),
         **training.parameters,
         **{f"effective.{key}": value for key, value in trained.fit.parameters.items()},
     }
@@ -216,7 +216,7 @@ def _points(trained: Trained) -> Iterator[tuple[str, float, int]]:
         "stopping_rows": trained.stopping_rows,
         "validation_rows": len(trained.validation),
         "unlabelled_rows": trained.unlabelled,
-        "training_label_mean": trained.share,
+        **trained.label_facts,
     }
     if trained.threshold.sentence:
         counts["threshold"] = trained.threshold.value

@@ -7,14 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from matplotlib.image import imread
+from pydantic import ValidationError
 
-from pipeline_assets.ml.kinds.base import Kind, best, gain, reaches
+from pipeline_assets.ml.kinds.base import Kind, Purpose, best, gain, reaches
 from pipeline_assets.ml.scoring import scores_schema
 from pipeline_assets.ml.trainers.base import trainer
-from pipeline_assets.ml.training import train
 from pipeline_assets.task import plugins
+from pipeline_assets.task.expressions import read
 from pipeline_assets.task.spec import TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
+from pipeline_assets.task.validation import label_sql, stage_types
 from tests import trainable
 from tests.ml.third_party import KIND
 
@@ -32,8 +34,7 @@ def kind(name: str) -> Kind:
 
 
 def task_of(name: str) -> TaskSpec:
-    metric = next(iter(plugins.kind(name).metrics))
-    return trainable.task(target={"expression": "delay > 15", "kind": name}, training=trainable.training(metric=metric))
+    return trainable.task(kind=name)
 
 
 def test_a_kind_has_a_trainer(kind: Kind) -> None:
@@ -50,7 +51,7 @@ def test_labels_and_scores_have_types_of_the_contract(kind: Kind, name: str) -> 
 
 def test_a_task_of_the_kind_trains_and_is_scored(kind: Kind, name: str) -> None:
     task = task_of(name)
-    made = train(task, trainable.frame())
+    made = trainable.trained(name)
     assert set(made.metrics) == set(made.baseline) == set(kind.metrics)
     metric = task.training.metric
     assert gain(kind, metric, made.metrics[metric], made.baseline[metric]) > 0
@@ -59,11 +60,13 @@ def test_a_task_of_the_kind_trains_and_is_scored(kind: Kind, name: str) -> None:
     assert [column.type for column in columns] == types
     assert all(isinstance(column, pa.Array) and column.null_count == 0 for column in columns)
     assert {len(column) for column in columns} == {len(made.validation)}
-    assert all(isinstance(value, float) for value in kind.details(made.validation, made.prediction).values())
+    numbers = {**kind.details(made.validation, made.prediction), **made.label_facts}
+    assert all(isinstance(value, float) for value in numbers.values())
+    assert all(isinstance(note, str) for note in made.notes)
 
 
 def test_plots_are_small_pictures_and_always_the_same(kind: Kind, name: str) -> None:
-    made = train(task_of(name), trainable.frame())
+    made = trainable.trained(name)
     drawn, again = (kind.plots(made.validation, made.prediction, made.fit, "title") for _ in range(2))
     assert drawn
     assert drawn == again
@@ -72,14 +75,37 @@ def test_plots_are_small_pictures_and_always_the_same(kind: Kind, name: str) -> 
         assert imread(io.BytesIO(image), format="png").ndim == 3
 
 
-def test_every_side_of_a_split_gets_each_stratum(kind: Kind) -> None:
-    rows = trainable.frame().rows
-    assert kind.strata(rows).shape == rows.label.shape
-    assert kind.label_problem(rows) is None
+def test_every_row_has_its_stratum(kind: Kind, name: str) -> None:
+    rows = trainable.frame(kind=name).rows
+    strata = kind.strata(rows)
+    assert strata.code.shape == rows.label.shape
+    assert 0 <= strata.code.min() <= strata.code.max() < len(strata.names)
 
 
-def test_rows_that_cannot_evaluate_are_told(kind: Kind) -> None:
-    assert kind.label_problem(trainable.frame().rows.take(np.array([], np.int64)))
+@pytest.mark.parametrize("purpose", ["learn", "stop", "evaluate"])
+def test_rows_that_are_no_use_are_told(kind: Kind, name: str, purpose: Purpose) -> None:
+    rows = trainable.frame(kind=name).rows
+    assert kind.label_problem(rows, purpose) is None
+    assert kind.label_problem(rows.take(np.array([], np.int64)), purpose)
+
+
+def test_one_label_alone_cannot_be_learned(kind: Kind, name: str) -> None:
+    rows = trainable.frame(kind=name).rows
+    assert kind.label_problem(rows.take(np.zeros(9, np.int64)), "learn")
+
+
+def test_the_label_is_an_expression_that_works_row_by_row(kind: Kind, name: str) -> None:
+    task = task_of(name)
+    found = read(f"cast({label_sql(task)} as {kind.label_type})", stage_types(task, "train"))
+    assert found.type == read(label_sql(task), stage_types(task, "train")).type == kind.label_type
+    assert found.columns == ("delay",)
+
+
+def test_keys_of_other_kinds_are_refused(name: str) -> None:
+    for key, value in (("positive", "yes"), ("transform", "log1p")):
+        target = {"expression": "[day]", "kind": name, key: value}
+        with pytest.raises(ValidationError, match=r"target\.expression"):
+            trainable.task(kind=name, target=target)
 
 
 def test_each_metric_has_a_direction(kind: Kind) -> None:

@@ -117,7 +117,7 @@ def test_the_known_names_are_those_of_the_installed_catboost() -> None:
 def test_names_are_looked_at_without_importing_catboost() -> None:
     code = (
         "import sys; from pipeline_assets.task.plugins import trainer;"
-        "assert trainer('catboost').parameter_problems({'depht': 1});"
+        "assert trainer('catboost').parameter_problems({'depht': 1}, 'binary');"
         "assert not {'catboost', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

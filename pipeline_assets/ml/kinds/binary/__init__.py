@@ -7,14 +7,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.ml.kinds import labels
+from pipeline_assets.ml.kinds.base import Purpose
 from pipeline_assets.ml.kinds.binary import metrics
 from pipeline_assets.ml.prediction import HALF, Prediction
+from pipeline_assets.ml.split import Strata
 from pipeline_assets.ml.trainers.base import Fit
+from pipeline_assets.task import sql
 from pipeline_assets.task.spec import Target
+
+_EXAMPLES = {"VARCHAR": 'positive: "yes"', "DATE": 'positive: "2026-01-31"'}
 
 
 class Binary:
-    """A target that is true or false; see :class:`pipeline_assets.ml.kinds.base.Kind`."""
+    """A target of two labels; see :class:`pipeline_assets.ml.kinds.base.Kind`.
+
+    Label 1 is a target that is true, or one that has the value ``positive``; every other value is label 0.
+    """
 
     name: str = "binary"
     objective: str = "binary"
@@ -26,11 +35,29 @@ class Binary:
     }
     metrics: Mapping[str, bool] = metrics.GREATER_IS_BETTER
 
-    def target_problem(self, duckdb_type: str) -> str | None:
-        """The target must be true or false."""
-        return None if duckdb_type == "BOOLEAN" else f"gives {duckdb_type}; it must be true or false, as in delay > 15"
+    def target_problems(self, target: Target, duckdb_type: str) -> dict[str, str]:
+        """A target that is not true or false needs a value that is label 1."""
+        found = labels.refused(target, self.name, positive=True)
+        if labels.is_nested(duckdb_type):
+            found["expression"] = f"gives {duckdb_type}; it must be one value, or true or false, as in delay > 15"
+        elif target.positive is None and duckdb_type != "BOOLEAN":
+            example = _EXAMPLES.get(duckdb_type, "positive: 1")
+            found["expression"] = (
+                f"gives {duckdb_type}; it must be true or false, as in delay > 15, or the target says which value is"
+                f" label 1, as in {example}"
+            )
+        elif target.positive is not None and (why := labels.not_of_type(target.positive, duckdb_type)):
+            found["positive"] = why
+        return found
 
-    def label_problem(self, rows: LabelledRows) -> str | None:
+    def label(self, target: Target, duckdb_type: str) -> str:
+        """1 where the target is true or has the positive value, otherwise 0."""
+        value = labels.value(target, duckdb_type)
+        if target.positive is not None:
+            value = f"{value} = cast({sql.literal(target.positive)} as {duckdb_type})"
+        return f"cast({value} as {self.label_type})"
+
+    def label_problem(self, rows: LabelledRows, purpose: Purpose) -> str | None:  # noqa: ARG002 - the same for each
         """Both labels must be there."""
         label = rows.label
         values, counts = np.unique(label, return_counts=True)
@@ -39,9 +66,9 @@ class Binary:
         shown = ", ".join(f"{count} of label {value}" for value, count in zip(values, counts, strict=True))
         return f"{len(label)} rows: {shown or 'none'}; needed are rows of label 0 and of label 1"
 
-    def strata(self, rows: LabelledRows) -> NDArray[np.int64]:
+    def strata(self, rows: LabelledRows) -> Strata:
         """Each side of a split needs both labels."""
-        return np.asarray(rows.label.astype(np.int64))
+        return Strata(rows.label.astype(np.int64), ("0", "1"))
 
     def learned(self, target: Target, rows: LabelledRows) -> LabelledRows:  # noqa: ARG002 - every kind's signature
         """The labels as they are."""
@@ -68,6 +95,14 @@ class Binary:
             values.update({"precision_at_threshold": own.precision, "recall_at_threshold": own.recall})
         return {name: value for name, value in values.items() if value is not None}
 
+    def label_facts(self, training: LabelledRows) -> dict[str, float]:
+        """The share of label 1."""
+        return {"training_label_mean": float(np.mean(training.label))}
+
+    def notes(self, training: LabelledRows, validation: LabelledRows) -> list[str]:  # noqa: ARG002 - every kind's signature
+        """None: both labels are on every side."""
+        return []
+
     def columns(self, prediction: Prediction) -> list[pa.Array]:
         """Probability and predicted label."""
         probability = prediction.output
@@ -77,4 +112,4 @@ class Binary:
         """See :mod:`pipeline_assets.ml.kinds.binary.plots`."""
         from pipeline_assets.ml.kinds.binary.plots import plots  # matplotlib takes a second
 
-        return plots(rows.label, prediction.output, fit, title)
+        return plots(rows, prediction, fit, title)

@@ -1,0 +1,96 @@
+"""Drafts a task and writes its folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline_assets.engine.duckdb.draft import Source, Wish, draft_task
+from pipeline_assets.errors import TaskError
+from pipeline_assets.resources import file_at
+from pipeline_assets.settings import PACKAGED_TASKS, Settings
+from pipeline_assets.task.loading import FILE, load_tasks
+from pipeline_assets.task.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command was given; see ``pipeline-assets task new --help``."""
+
+    name: str
+    file: str
+    target: str
+    predict: str | None = None
+    kind: str | None = None
+    into: Path | None = None
+    force: bool = False
+    command: str = ""
+
+
+def write_task(request: Request) -> list[str]:
+    """Drafts the task and writes its ``defs.yaml``.
+
+    Returns:
+        Lines for the user: where it is, what was guessed, what to do next.
+
+    Raises:
+        PipelineError: nothing was written; the error says why.
+    """
+    settings = Settings.from_env()
+    folder = _folder(request, settings)
+    _refuse_taken(request, settings, folder)
+    source = file_at(request.file, settings)
+    other = None if request.predict is None else file_at(request.predict, settings)
+    drafted = draft_task(
+        Wish(request.name, request.target, request.kind, request.command),
+        Source(source, source.name),
+        None if other is None else Source(other, other.name),
+        settings.state / "scratch",
+    )
+    task = drafted.task()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_text(drafted.text, encoding="utf-8")
+    return [*_summary(task, folder), *_next(task, folder, settings, source.batch)]
+
+
+def _folder(request: Request, settings: Settings) -> Path:
+    if request.into is not None:
+        return request.into / request.name
+    own = settings.tasks[-1]
+    if own != PACKAGED_TASKS or PACKAGED_TASKS.is_relative_to(Path.cwd()):
+        return own / request.name
+    return Path.cwd() / "tasks" / request.name
+
+
+def _refuse_taken(request: Request, settings: Settings, folder: Path) -> None:
+    if (folder / FILE).exists() and not request.force:
+        raise TaskError(
+            "there is a task already",
+            task=request.name,
+            file=folder / FILE,
+            do="choose another name, or replace it by --force",
+        )
+    known = load_tasks(settings.tasks).known
+    if request.name in known and not (folder / FILE).exists():
+        raise TaskError("another folder describes a task of this name", task=request.name, available=sorted(known))
+
+
+def _summary(task: TaskSpec, folder: Path) -> list[str]:
+    split = task.training.validation
+    counts = f"{len(task.features.numeric):,} numeric, {len(task.features.categorical):,} categorical"
+    return [
+        f"{folder / FILE}",
+        f"  target    {task.target.expression}, {task.target.kind}",
+        f"  key       {', '.join(task.key) or 'none'}",
+        f"  features  {counts}, from {len(task.columns):,} columns",
+        f"  split     {split.split}{f' by {split.column}' if split.column else ''}",
+    ]
+
+
+def _next(task: TaskSpec, folder: Path, settings: Settings, batch: str) -> list[str]:
+    known = [root.resolve() for root in settings.tasks]
+    export = [] if folder.resolve().parent in known else [f"  export PIPELINE_TASKS={folder.parent}"]
+    return [
+        "Read it, then:",
+        *export,
+        f"  put the file to {settings.data_uri}/{task.name}/train/{batch}.parquet",
+        f"  pipeline-assets run {task.name} train {batch}",
+    ]

@@ -1,0 +1,98 @@
+"""One parquet file, or one folder of part files, wherever it is: looked at before it becomes a task's batch."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline_assets.errors import ContractError
+from pipeline_assets.settings import S3Settings
+from pipeline_assets.stores.files.base import Fetched, sha256_of
+from pipeline_assets.stores.files.listing import SUFFIX, Entry, Found, batch_at, check_readable, locations
+from pipeline_assets.stores.files.s3_bucket import Bucket, Object
+from pipeline_assets.stores.files.s3_objects import download
+from pipeline_assets.task.batch import BatchRef, Part
+
+
+class FileAnywhere:
+    """A file or folder by its path or ``s3://`` address, read as a batch of that name would be.
+
+    Args:
+        uri: of the file or folder.
+        s3: the endpoint, for an ``s3://`` address.
+        scratch: folder for the copy of what is on S3, removed after use.
+    """
+
+    def __init__(self, uri: str, s3: S3Settings | None, scratch: Path) -> None:
+        self.uri = uri.rstrip("/")
+        self.name = self.uri.rpartition("/")[2]
+        self._s3, self._scratch = s3, scratch
+
+    @property
+    def batch(self) -> str:
+        """The name that it would have as a batch."""
+        return self.name.removesuffix(SUFFIX)
+
+    def find(self, ref: BatchRef) -> Found:
+        """The file or folder; ``ref`` is for errors.
+
+        Raises:
+            ContractError: there is none, or it is not one batch of parquet.
+        """
+        folder = self.uri.removesuffix(self.name).rstrip("/") or ("/" if self.uri.startswith("/") else ".")
+        entries = list(self._on_s3() if self._s3 is not None else self._local())
+        alone = [entry.part for entry in entries if entry.name == self.name and entry.part is not None]
+        if alone:  # a file may have any name
+            return Found(self.uri, (alone[0],))
+        there = locations(Entry(f"{self.batch}/{entry.name}".rstrip("/"), entry.part) for entry in entries)
+        if not entries or self.batch not in there:
+            raise ContractError("there is no such file or folder", file=self.uri, expected="parquet")
+        check_readable(ref, folder, there[self.batch])
+        return Found(f"{self.uri}/", batch_at(folder, there[self.batch]).parts)
+
+    @contextmanager
+    def fetch(self, found: Found) -> Iterator[Fetched]:
+        """The files on this machine; those of S3 are copied."""
+        if self._s3 is None:
+            paths = tuple(Path(part.uri) for part in found.parts)
+            yield Fetched(paths, sha256_of(found, paths))
+            return
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
+            paths = tuple(Path(folder, part.uri.rpartition("/")[2]) for part in found.parts)
+            bucket = self._bucket(self._s3)
+            objects = [Object(part.uri.removeprefix(bucket.uri("")), part.size, part.stamp) for part in found.parts]
+            download(bucket, objects, paths)
+            yield Fetched(paths, sha256_of(found, paths))
+
+    def _local(self) -> Iterator[Entry]:
+        """The file under its name, or what a folder has, by paths below it."""
+        root = Path(self.uri)
+        if root.is_file():
+            yield Entry(self.name, _part(root))
+        for parent, _, files in os.walk(root, followlinks=True):
+            yield Entry(str(Path(parent).relative_to(root)).removeprefix("."), None)
+            for name in files:
+                path = Path(parent, name)
+                yield Entry(str(path.relative_to(root)), _part(path))
+
+    def _on_s3(self) -> Iterator[Entry]:
+        if self._s3 is None:
+            return
+        bucket = self._bucket(self._s3)
+        key = self.uri.removeprefix(bucket.uri(""))
+        for known in bucket.objects(key):
+            part = Part(bucket.uri(known.key), known.size, known.etag)
+            if known.key == key:
+                yield Entry(self.name, part)
+            elif known.key.startswith(f"{key}/") and not known.key.endswith("/"):
+                yield Entry(known.key.removeprefix(f"{key}/"), part)
+
+    def _bucket(self, settings: S3Settings) -> Bucket:
+        return Bucket(settings, self.uri.removeprefix("s3://").partition("/")[0])
+
+
+def _part(path: Path) -> Part:
+    status = path.stat()
+    return Part(str(path), status.st_size, str(status.st_mtime_ns))
