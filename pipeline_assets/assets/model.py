@@ -83,6 +83,8 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                     batch=ref.batch,
                     sha256=raw.sha256,
                 )
+                for note in trained.notes:
+                    context.log.info(note)
                 made = _published(registry, graph, run_id, raw, trained, dagster_run=context.run.run_id)
             choice = settle(
                 registry,
@@ -175,6 +177,8 @@ def _metadata(trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
         "refitted_on_rows": trained.labelled_rows if trained.refitted else 0,
         **_rounded(trained.metrics),
         **{f"{name}_of_constant_baseline": value for name, value in _rounded(trained.baseline).items()},
+        **_rounded(trained.label_facts),
+        **({"notes": "\n".join(trained.notes)} if trained.notes else {}),
         "iterations": trained.fit.iterations,
         "best_iteration": trained.fit.best_iteration,
         **_threshold(trained),

@@ -8,10 +8,12 @@ from pydantic import BaseModel
 
 from pipeline_assets.assets.definitions import task_definitions
 from pipeline_assets.assets.graph import TaskGraph
+from pipeline_assets.components.scaffolding import MLTaskScaffolder
 from pipeline_assets.task.spec import TaskSpec
 from pipeline_assets.task.validation import CheckedTask
 
 
+@dg.scaffold_with(MLTaskScaffolder)
 class MLTask(dg.Component):
     """The assets, checks, jobs and sensors of one task: from a parquet file to a parquet file.
 

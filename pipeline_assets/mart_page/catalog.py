@@ -15,9 +15,13 @@ from psycopg2.sql import Identifier
 from pipeline_assets.settings import PACKAGED_TASKS
 from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts.definition import stored_names
+from pipeline_assets.stores.marts.sql_types import is_nested
+from pipeline_assets.task import plugins
 from pipeline_assets.task.loading import FILE, load_tasks, task_folders
 from pipeline_assets.task.names import own_name
+from pipeline_assets.task.preparation import MORE_COLUMNS
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, TaskSpec
+from pipeline_assets.task.types import arrow_type, contract_name
 
 Which = Literal["train_input", "predict_input", "predict_output", "model_choices"]
 Role = Literal["address", "score", "technical", "raw", "feature", "label"]
@@ -57,6 +61,7 @@ class Column:
         description: what it means: the comment on it; for a feature, the task's description and expression.
         role: what the column means to the task.
         key: whether rows are looked up by it: it is part of the row address or of the task's key, and never null.
+        json: whether its text is JSON: a list, a structure or a map.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Column:
     description: str
     role: Role
     key: bool
+    json: bool = False
 
     @property
     def sql(self) -> Identifier:
@@ -148,9 +154,11 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
     if state is None:
         return None
     users = _users_columns(task, which)
-    batch, row_number, label = (own_name(own, users) for own in (*ROW_ADDRESS, LABEL))
+    batch, row_number, label, more = (own_name(own, users) for own in (*ROW_ADDRESS, LABEL, MORE_COLUMNS))
     stored = stored_names((*users, batch, row_number, label))
     roles: dict[str, Role] = {batch: "address", row_number: "address", **_roles(task, which, label)}
+    if which in ("train_input", "predict_input"):
+        roles[more] = "technical"
     roles = {stored.get(name, name): role for name, role in roles.items()}
     task_key = tuple(stored.get(name, name) for name in task.key)
     features = {
@@ -159,6 +167,7 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
         )
         for name, each in (task.features.all.items() if which in ("train_input", "predict_input") else ())
     }
+    nested = {stored.get(name, name) for name, kind in _user_types(task, which).items() if is_nested(arrow_type(kind))}
     columns = {
         column: Column(
             name=column,
@@ -166,6 +175,7 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
             description=features.get(column, state.comments.get(column, "")),
             role=roles.get(column, _USUAL[which]),
             key=column in (batch, row_number, *task_key),
+            json=column in nested,
         )
         for column, kind in state.types.items()
     }
@@ -178,6 +188,16 @@ def _users_columns(task: TaskSpec, which: Which) -> list[str]:
         return []
     raw = task.columns_of("train" if which == "train_input" else "predict")
     return [*raw, *(f"{FEATURE_PREFIX}{name}" for name in task.features.all)]
+
+
+def _user_types(task: TaskSpec, which: Which) -> dict[str, str]:
+    """Contract types of a mart's raw or score columns."""
+    if which == "predict_output":
+        scores = plugins.kind(task.target.kind).score_types
+        return {name: contract_name(duckdb_type) for name, duckdb_type in scores.items()}
+    if which == "model_choices":
+        return {}
+    return {name: each.type for name, each in task.columns_of("train" if which == "train_input" else "predict").items()}
 
 
 def _roles(task: TaskSpec, which: Which, label: str) -> dict[str, Role]:

@@ -79,6 +79,20 @@ class Formats:
         """
         return format_percent(value, format=_PERCENT[self.language], locale=self.language)
 
+    def shares(self, shares: Mapping[str, float], most: int | None = None) -> str:
+        """Shares of one by name, the largest first.
+
+        Args:
+            shares: by name.
+            most: at most so many are written, and then an ellipsis.
+
+        >>> Formats("en").shares({"a": 0.25, "b": 0.7, "c": 0.05}, 2)
+        'b 70%, a 25%, …'
+        """
+        ordered = sorted(shares.items(), key=lambda each: (-each[1], each[0]))
+        said = [f"{name} {self.share(value)}" for name, value in ordered[:most]]
+        return ", ".join([*said, *(["…"] if len(said) < len(ordered) else [])])
+
     def moment(self, value: dt.datetime) -> str:
         """A moment; in UTC, and marked so, if it has a time zone."""
         at = value.astimezone(dt.UTC) if value.tzinfo else value

@@ -2,17 +2,25 @@
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.ml.explanation import Explanation, explain
+from pipeline_assets.ml.explanation import Explanation, explain, permutation
 from pipeline_assets.ml.selection import feature_columns
 from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.spec import TaskSpec
 
 _KEPT = 8  # models; one of CatBoost's takes a few megabytes
+
+
+@dataclass(frozen=True)
+class Inexplicable:
+    """A model whose package cannot say what each feature adds; it can be asked by permutation."""
+
+    package: str
 
 
 class LoadedModels:
@@ -28,20 +36,26 @@ class LoadedModels:
         self._loaded: OrderedDict[tuple[str, int], FittedModel] = OrderedDict()
         self._one_at_a_time = threading.Lock()
 
-    def explain(self, task: TaskSpec, version: int, features: pa.RecordBatch) -> Explanation:
+    def explain(
+        self, task: TaskSpec, version: int, features: pa.RecordBatch, sample: pa.RecordBatch | None = None
+    ) -> Explanation | Inexplicable:
         """What each feature adds to the score of a row.
 
         Args:
             task: whose version it is.
             version: its number.
             features: one row, with the columns of the feature store.
+            sample: rows with the same columns, for an explanation by permutation, which any model has.
 
         Raises:
             DataError: the version was fitted on other features than the task has now.
             StoreError: the registry has no such version, or refuses.
             TransientError: the registry does not answer.
         """
-        return explain(task, version, self._model(task, version), features)
+        model = self._model(task, version)
+        if sample is not None:
+            return permutation(task, version, model, features, sample)
+        return explain(task, version, model, features) if model.explains else Inexplicable(model.package)
 
     def _model(self, task: TaskSpec, version: int) -> FittedModel:
         key = (task.name, version)

@@ -59,6 +59,21 @@ def table(
     )
 
 
+def bar(share: float, text: str) -> Tag:
+    """A share of one as a small bar with its text beside it."""
+    filled = tags.span(style=f"width: {min(max(share, 0.0), 1.0):.4%}", aria_hidden="true")
+    return tags.span(tags.span(filled, class_="bar"), " ", text, class_="share")
+
+
+def metric(name: str, *, greater: bool) -> str:
+    """A metric's name with the direction in which it is better.
+
+    >>> metric("log_loss", greater=False)
+    'log_loss ↓'
+    """
+    return f"{name} {'↑' if greater else '↓'}"
+
+
 def form(route: Route, *controls: TagChild, drop: Collection[str] = (), **attributes: str) -> Tag:
     """A form whose values go into the page's address; the rest of the address stays.
 

@@ -43,6 +43,7 @@ class Candidate:
         fingerprints: of the task that made it, by slice; ``None`` if unknown.
         split: the rule that divided its batch; ``None`` if unknown.
         dagster_run: the Dagster run that made it; ``None`` if unknown.
+        package: the trainer's name; ``None`` if unknown.
         threshold: of a binary version; 0.5 for those of former code.
     """
 
@@ -56,6 +57,7 @@ class Candidate:
     fingerprints: Mapping[str, str] | None = None
     split: SplitRule | None = None
     dagster_run: str | None = None
+    package: str | None = None
     threshold: float = HALF
 
 

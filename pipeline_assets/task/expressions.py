@@ -144,18 +144,18 @@ def read_all(expressions: Sequence[str], columns: Mapping[str, str]) -> list[Exp
         For each expression the result of :func:`read`, or the error that it would raise.
     """
     known = _parse(expressions)
-    spelling = {_folded(column): column for column in columns}
+    spelling = {folded(column): column for column in columns}
     found: list[Expression | ExpressionError | _Use] = []
     for expression in expressions:
         parsed = known[expression]
-        unknown = next((name for name in parsed.names if _folded(name) not in spelling), None)
+        unknown = next((name for name in parsed.names if folded(name) not in spelling), None)
         if parsed.problem is not None:
             found.append(ExpressionError(f"{parsed.problem}{_how_to_quote(expression, columns)}"))
         elif unknown is not None:
             hint = _how_to_quote(expression, columns) or did_you_mean(unknown, columns)
             found.append(ExpressionError(f"no column {unknown}; there are {listed(columns)}{hint}"))
         else:
-            used = dict.fromkeys(spelling[_folded(name)] for name in parsed.names)
+            used = dict.fromkeys(spelling[folded(name)] for name in parsed.names)
             found.append((expression, tuple((name, columns[name]) for name in used)))
     bound = _bind([use for use in found if isinstance(use, tuple)])
     _cache.add(known, bound)
@@ -182,7 +182,7 @@ def _answer(use: _Use, bound: _Bound, columns: Mapping[str, str]) -> Expression 
     return Expression(tuple(name for name, _ in use[1]), bound.type)
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """A name as DuckDB compares it: only the case of ASCII letters is ignored."""
     return name.translate(_ASCII_LOWER)
 
@@ -200,7 +200,7 @@ def _how_to_quote(expression: str, columns: Mapping[str, str]) -> str:
     """The end of a sentence about a failed expression: that a column must be quoted; empty if that is not the cause."""
     unquoted = re.sub(r"""'[^']*'|"[^"]*\"""", " ", expression)
     for column in columns:
-        plain = re.fullmatch(r"[^\W\d]\w*", column) and _folded(column) not in _words()
+        plain = re.fullmatch(r"[^\W\d]\w*", column) and folded(column) not in _words()
         if not plain and re.search(rf"(?<!\w){re.escape(column)}(?!\w|\s*[(])", unquoted, re.IGNORECASE):
             return f"; write {sql.name(column)}, in double quotes: without them SQL does not read {column} as a name"
     return ""

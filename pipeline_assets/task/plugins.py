@@ -25,7 +25,10 @@ BUILT_IN: Mapping[Plugin, Mapping[str, str]] = {
         "multiclass": "pipeline_assets.ml.kinds.multiclass:Multiclass",
         "regression": "pipeline_assets.ml.kinds.regression:Regression",
     },
-    "trainer": {"catboost": "pipeline_assets.ml.trainers.catboost:CatBoostTrainer"},
+    "trainer": {
+        "catboost": "pipeline_assets.ml.trainers.catboost:CatBoostTrainer",
+        "sklearn": "pipeline_assets.ml.trainers.sklearn:SklearnTrainer",
+    },
 }
 
 

@@ -46,11 +46,13 @@ def test_only_uv_is_taken_from_the_lock_with_its_hashes() -> None:
         SCRIPT["pinned"](lock, "nothing-like-it")
 
 
-def test_the_lock_has_every_library_that_the_project_names() -> None:
+def test_the_locks_have_every_library_that_the_project_names() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
     names = [line.split(">")[0].split("=")[0].split("<")[0] for line in named]
-    lock = (ROOT / "requirements.lock").read_text()
-    assert [name for name in names if f"\n{name}==" not in f"\n{lock}"] == []
+    trainers = {"keras", "lightgbm", "tensorflow", "tensorflow-cpu", "torch", "xgboost"}
+    lock, more = (f"\n{(ROOT / name).read_text()}" for name in ("requirements.lock", "requirements-trainers.lock"))
+    assert [name for name in names if f"\n{name}==" not in more] == []
+    assert {name for name in names if f"\n{name}==" not in lock} == trainers

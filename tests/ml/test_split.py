@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -138,6 +139,29 @@ def test_two_rows_of_a_label_are_too_few_for_three_sides() -> None:
         sides(rows(52, label=label), task())
 
 
+@given(rare=st.integers(1, 2), seed=st.integers(0, 20))
+def test_rows_of_a_group_that_need_not_be_on_every_side_are_learned_where_they_are_too_few(
+    rare: int, seed: int
+) -> None:
+    label = np.zeros(200, np.int8)
+    label[:rare] = 1
+    of = rows(200, seed=seed, label=label)
+    groups = strata(of, on_every_side=False)
+    rule = split_rule(of, task(), groups, batch="b", sha256="")
+    assert set(rule.side_of(of, groups)[:rare].tolist()) == {TRAINING}
+
+
+def test_a_rule_finds_a_group_by_its_name_whatever_its_code_in_a_batch() -> None:
+    label = (np.arange(400) < 40).astype(np.int8)
+    of = rows(400, label=label)
+    rule = split_rule(of, task(), Strata(label.astype(np.int64), ("common", "rare")), batch="b", sha256="")
+    again = Strata(1 + label.astype(np.int64) % 2 * 2, ("before", "common", "between", "rare"))
+    named = Strata(label.astype(np.int64), ("common", "rare"))
+    np.testing.assert_array_equal(rule.side_of(of, again), rule.side_of(of, named))
+    unknown = Strata(np.zeros(400, np.int64), ("new",))
+    assert set(rule.side_of(of, unknown).tolist()) == {TRAINING, STOPPING, VALIDATION}
+
+
 # What a version has learned from
 
 
@@ -160,6 +184,31 @@ def test_a_key_that_came_in_another_batch_too_is_told_by_its_hash() -> None:
     assert learned(first, new, second)[:2000][fitted].all()
     evaluated = second.side_of(new, strata(new)) == VALIDATION
     assert not learned(first, new, second)[evaluated].any()
+
+
+def test_groups_with_few_rows_cost_few_rows_of_the_comparison() -> None:
+    """Many classes with few rows each are divided by count; the rows that this moves are known one by one."""
+    count, classes = 2000, 100
+    code = np.arange(count) % classes
+    of = rows(count, label=code.astype(np.int32))
+    groups = Strata(code.astype(np.int64), tuple(map(str, range(classes))), on_every_side=False)
+    first = split_rule(of, task(), groups, batch="a", sha256="a")
+    assert SplitRule.from_json(json.loads(json.dumps(first.to_json()))) == first
+    second = split_rule(of, task(), groups, batch="b", sha256="b")
+    learned_first = first.side_of(of, groups) != VALIDATION
+    seen = first.may_have_learned(of, groups, second)
+    assert seen[learned_first].all()
+    assert np.mean(seen[~learned_first]) < 0.2
+
+
+def test_a_rule_of_former_code_is_read_and_may_have_learned_more() -> None:
+    label = (np.arange(2000) < 20).astype(np.int8)
+    of = rows(2000, label=label)
+    rule = rule_of(of, task())
+    former = {name: value for name, value in rule.to_json().items() if name != "low"}
+    old, later = SplitRule.from_json(former), replace(rule, batch="2026-02", sha256="bb")
+    assert (old.side_of(of, strata(of)) == rule.side_of(of, strata(of))).all()
+    assert learned(old, of, later)[learned(rule, of, later)].all()
 
 
 def test_another_seed_leaves_the_rows_that_both_keep_for_evaluation() -> None:

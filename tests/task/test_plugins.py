@@ -24,8 +24,8 @@ def test_an_installed_packages_kind_and_trainer_are_known_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed(tmp_path, monkeypatch)
-    assert plugins.names("kind") == ["binary", "churn"]
-    assert plugins.names("trainer") == ["catboost", "logistic"]
+    assert {"binary", "churn"} <= set(plugins.names("kind"))
+    assert {"catboost", "logistic"} <= set(plugins.names("trainer"))
     task = trainable.task(
         target={"expression": "delay > 15", "kind": "churn"},
         training={"package": "logistic", "metric": "accuracy", "parameters": {"iterations": 3}},

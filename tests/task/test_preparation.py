@@ -14,10 +14,11 @@ from pipeline_assets.task.preparation import (
     features_schema,
     input_mart_query,
     input_mart_schema,
+    packed_columns,
     prepared_query,
 )
 from pipeline_assets.task.spec import Column, Feature, Features, TaskSpec
-from tests.examples import orders, shop, with_column
+from tests.examples import SHOP, orders, shop, with_column
 from tests.fixtures.checked import checked
 
 REF = BatchRef("shop", "train", "b")
@@ -74,9 +75,45 @@ def test_the_pipelines_own_columns_step_aside_and_the_users_keep_their_names(tmp
     assert mart["label"].to_pylist() == list("bcdef")
 
 
-@pytest.mark.parametrize("task", [shop(), with_own_names(), weighted()], ids=["usual", "own names", "weights"])
+def wide(count: int, kind: str = "float64", features: int | None = None) -> TaskSpec:
+    """The example task with ``count`` more columns, each of which is a feature as it is."""
+    named = [f"w.{place}" for place in range(count)]
+    columns = {**SHOP["columns"], **{name: {"type": kind, "nullable": True} for name in named}}
+    group = "numeric" if kind == "float64" else "categorical"
+    more = {name: f'"{name}"' for name in named[:features]}
+    return shop(columns=columns, features={**SHOP["features"], group: {**SHOP["features"][group], **more}})
+
+
+def wide_table(count: int) -> pa.Table:
+    values = pa.array([None, 1.5, -1e300, 0.1, 2.0, 3.0])
+    return pa.table({**dict(zip(given().column_names, given().columns, strict=True)), **{
+        f"w.{place}": values for place in range(count)
+    }})  # fmt: skip
+
+
+def test_a_mart_packs_features_that_copy_a_column_first_and_never_the_key() -> None:
+    assert packed_columns(shop(), "train") == packed_columns(wide(400), "predict") == ()
+    assert packed_columns(wide(325), "train") == ()
+    some = packed_columns(wide(600), "train")
+    # 7,800 bytes hold 975 numbers, those of the example included.
+    last = [f"feature_w.{place}" for place in range(601 - len(some), 600)]
+    assert some == (*last, "feature_country")
+    assert 225 < len(some) < 245
+    most = packed_columns(wide(1300), "train")
+    assert {"w.1299", "feature_weekday"} <= set(most)
+    assert "w.0" not in most
+    texts = packed_columns(wide(1500, "string"), "train")
+    assert not {"order_id", "batch"} & set(texts)
+    schema = input_mart_schema(wide(1500, "string"), "train")
+    assert schema.names[-2:] == ["label", "more_columns"]
+    assert [field.name for field in schema.field("more_columns").type] == list(texts)
+
+
+@pytest.mark.parametrize(
+    "task", [shop(), with_own_names(), weighted(), wide(700)], ids=["usual", "own names", "weights", "wide"]
+)
 def test_features_taken_out_of_the_marts_rows_are_those_of_their_own_query(tmp_path: Path, task: TaskSpec) -> None:
-    files, _ = checked(tmp_path, task, REF, given())
+    files, _ = checked(tmp_path, task, REF, wide_table(700))
     batch = load(files, task, REF, tmp_path / "scratch")
     # The prepared rows hold what a split needs as well, which the mart does not show.
     (prepared,) = batch.stream(prepared_query)

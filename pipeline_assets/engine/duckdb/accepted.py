@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline_assets.engine.base import Query
-from pipeline_assets.engine.duckdb.failures import computable, feature_failure, text_is_text
+from pipeline_assets.engine.duckdb.failures import computable, feature_failure, values_are_values
 from pipeline_assets.engine.duckdb.scan import Scan, scan
 from pipeline_assets.engine.record import current_record, raw_asset
 from pipeline_assets.errors import DataError, located
@@ -76,7 +76,7 @@ class RawBatch:
 def _explained(view: Scan, rows: AcceptedRows, paths: Sequence[Path], spill: Path) -> Iterator[None]:
     """Finds the feature and the row that made DuckDB fail."""
     try:
-        with computable("an expression of the task", spill), text_is_text(paths):
+        with computable("an expression of the task", spill), values_are_values(paths):
             yield
     except DataError as error:
         failed = feature_failure(view, rows)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_assets.engine.base import CheckedBatch, Inputs, Progress
-from pipeline_assets.engine.duckdb.failures import computable, failure, space_in, text_is_text
+from pipeline_assets.engine.duckdb.failures import computable, failure, space_in, values_are_values
 from pipeline_assets.engine.duckdb.key_spill import KeySpill, key_spill
 from pipeline_assets.engine.duckdb.parquet_types import check_int96
 from pipeline_assets.engine.duckdb.scan import Scan, readable, scan
@@ -86,7 +86,7 @@ def check(files: Inputs, task: TaskSpec, ref: BatchRef, spill: Path, progress: P
 @contextmanager
 def _batch_errors(paths: Sequence[Path], spill: Path) -> Iterator[None]:
     """Handles errors of a check that no row causes: the check itself catches those of rows."""
-    with computable("the check", spill), readable(paths), space_in(spill), text_is_text(paths):
+    with computable("the check", spill), readable(paths), space_in(spill), values_are_values(paths):
         yield
 
 

@@ -1,7 +1,7 @@
 """What DuckDB's errors mean: a value that cannot be computed, text that is not UTF-8, a full disk."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ _NO_SPACE = ("no space left", "disk quota exceeded", "failed to offload data blo
 _COMPLAINTS = (duckdb.Error, pa.ArrowException, OSError)
 _KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
 _ADVICE = re.compile(r"( in expression \(|\. Use TRY|, or SET |[.!]$).*", re.DOTALL)
+_NO_MOMENT = "Could not convert Timestamp(MS)"
 _NO_TEXT = ("Invalid string encoding", "Invalid JSON")
 
 
@@ -76,8 +77,8 @@ def computable(doing: str, spill: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def text_is_text(paths: Sequence[Path]) -> Iterator[None]:
-    """Finds the row of a text that is not UTF-8: DuckDB names neither its row nor its column.
+def values_are_values(paths: Sequence[Path]) -> Iterator[None]:
+    """Finds the row of a text that is not UTF-8, or of a moment too far away: DuckDB names neither row nor column.
 
     Raises:
         ContractError: names file, column and row.
@@ -87,50 +88,66 @@ def text_is_text(paths: Sequence[Path]) -> Iterator[None]:
     except _COMPLAINTS as error:
         if any(each in str(error) for each in _NO_TEXT):
             for path in paths:
-                _refuse_bad_text(path)
+                _refuse_first(path, _has_text, _no_text)
+        if _NO_MOMENT in str(error):
+            for path in paths:
+                _refuse_first(path, pa.types.is_timestamp, _no_moment)
         raise
 
 
-def _refuse_bad_text(path: Path) -> None:
-    """Reads only text columns; text within lists and structs is not checked."""
+def _refuse_first(
+    path: Path, concerned: Callable[[pa.DataType], bool], wrong: Callable[[pa.Array], dict[str, str] | None]
+) -> None:
+    """Refuses the first value for which ``wrong`` gives facts; reads only the columns of the types concerned."""
     with pq.ParquetFile(path) as file:
         start = 0
-        texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
-        for batch in file.iter_batches(columns=texts):
-            for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                plain = column.storage if isinstance(column, pa.ExtensionArray) else column
-                plain = plain.dictionary_decode() if pa.types.is_dictionary(plain.type) else plain
-                for at, value in enumerate(plain.cast(pa.large_binary()) if _is_bad(plain) else ()):
-                    _refuse_bad_value(path.name, name, start + at, value.as_py())
+        names = [field.name for field in file.schema_arrow if concerned(field.type)]
+        for batch in file.iter_batches(columns=names):
+            for name in names:
+                column = batch.column(name)
+                at = (
+                    next((at for at in range(len(column)) if wrong(column.take([at]))), None) if wrong(column) else None
+                )
+                if at is not None:
+                    facts = wrong(column.take([at])) or {}
+                    where = f"row {start + at} of the file: {facts.pop('found')}"
+                    raise ContractError(file=path.name, column=name, found=where, **facts)
             start += batch.num_rows
 
 
-def _refuse_bad_value(file: str, column: str, row: int, value: bytes | None) -> None:
+def _no_text(column: pa.Array) -> dict[str, str] | None:
     try:
-        (value or b"").decode()
-    except UnicodeDecodeError as error:
-        raise ContractError(
-            "a text is not UTF-8",
-            file=file,
-            column=column,
-            found=f"row {row} of the file: {value!r}",
-            expected="UTF-8",
-            do="write the column as UTF-8, or as binary",
-        ) from error
-
-
-def _is_bad(texts: pa.Array) -> bool:
-    try:
-        texts.validate(full=True)
+        column.validate(full=True)
     except pa.ArrowInvalid:
-        return True
-    return False
+        plain = column.storage if isinstance(column, pa.ExtensionArray) else column
+        plain = plain.dictionary_decode() if pa.types.is_dictionary(plain.type) else plain
+        nested = pa.types.is_nested(plain.type)
+        value = "a text within it" if nested else f"{plain.view(pa.binary())[0].as_py()!r}"
+        do = "write the column as UTF-8, or as binary"
+        return {"what": "a text is not UTF-8", "found": value, "expected": "UTF-8", "do": do}
+    return None
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    plain = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
-    plain = plain.value_type if pa.types.is_dictionary(plain) else plain
-    return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain))
+def _no_moment(column: pa.Array) -> dict[str, str] | None:
+    try:
+        column.cast(pa.timestamp("us", column.type.tz))
+    except pa.ArrowInvalid:
+        return {
+            "what": "a moment is too far away",
+            "found": f"{column[0].value} {column.type.unit} from 1970",
+            "expected": "moments that are a count of microseconds in 64 bits",
+            "do": "write the column as integers, or mend the moment",
+        }
+    return None
+
+
+def _has_text(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_text(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return _has_text(kind.value_type)
+    texts = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(texts) or any(_has_text(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def feature_failure(view: Scan, rows: AcceptedRows) -> DataError | None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline_assets.errors import ContractError
+from pipeline_assets.task.expressions import folded
 
 # DuckDB's limit; it reads decimals with more digits as DOUBLE.
 _DECIMAL_DIGITS = 38
@@ -31,12 +32,12 @@ def check_columns(file: str, schema: pa.Schema, stored: pq.ParquetSchema) -> Non
         for kind in _kinds(field.type):
             if pa.types.is_decimal(kind) and kind.precision > _DECIMAL_DIGITS:
                 bad[field.name] = (str(field.type), f"a decimal of at most {_DECIMAL_DIGITS} digits, or text")
+            elif pa.types.is_struct(kind) and not _tells_apart([within.name for within in kind]):
+                bad[field.name] = (str(field.type), "structs whose fields have names that differ, whatever the case")
     for place in range(len(stored)):
         leaf = stored.column(place)
         if leaf.converted_type == "INTERVAL":
             bad[leaf.path] = ("a parquet INTERVAL", "months, days and milliseconds as integers, or text")
-        elif leaf.physical_type == "INT96" and "." in leaf.path and leaf.path not in schema.names:
-            bad[leaf.path] = ("INT96 within a list or struct", "a timestamp as INT64")
     if bad:
         raise ContractError(
             "the file has columns that cannot be read without changing their values",
@@ -48,19 +49,35 @@ def check_columns(file: str, schema: pa.Schema, stored: pq.ParquetSchema) -> Non
         )
 
 
+def _tells_apart(names: Sequence[str]) -> bool:
+    """Whether DuckDB reads all fields of a struct: it gives null for a second one of a name, and for one without."""
+    return "" not in names and len({folded(name) for name in names}) == len(names)
+
+
 def int96_columns(stored: pq.ParquetSchema) -> list[str]:
-    """Columns of timestamps in the deprecated type that Spark and Impala write."""
+    """Paths of timestamps in the deprecated type that Spark and Impala write; also those within lists and structs."""
     leaves = (stored.column(place) for place in range(len(stored)))
     return [leaf.path for leaf in leaves if leaf.physical_type == "INT96"]
 
 
 def as_read(schema: pa.Schema, stored: pq.ParquetSchema) -> pa.Schema:
     """The columns in the types that we keep: an INT96 has microseconds, see :func:`check_int96`."""
-    for name in int96_columns(stored):
-        place = schema.get_field_index(name)
-        if place >= 0:
-            schema = schema.set(place, pa.field(name, pa.timestamp("us")))
+    paths = int96_columns(stored)
+    for place, field in enumerate(schema):
+        if any(path == field.name or path.startswith(f"{field.name}.") for path in paths):
+            schema = schema.set(place, field.with_type(_in_microseconds(field.type)))
     return schema
+
+
+def _in_microseconds(kind: pa.DataType) -> pa.DataType:
+    """The type with microseconds in place of nanoseconds."""
+    if pa.types.is_map(kind):
+        return pa.map_(_in_microseconds(kind.key_type), _in_microseconds(kind.item_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_in_microseconds(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_in_microseconds(kind.value_type)))
+    return pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) and kind.unit == "ns" else kind
 
 
 def check_int96(paths: Sequence[Path]) -> None:
@@ -75,31 +92,50 @@ def check_int96(paths: Sequence[Path]) -> None:
             start = 0
             for group in range(exact.num_row_groups if names else 0):
                 for name in names:
-                    _check_int96(path.name, name, start, *(_integers(file, group, name) for file in (exact, cut)))
+                    lost = _lost(*(_leaf(file, group, name) for file in (exact, cut)))
+                    if len(lost):
+                        plain = name in exact.schema_arrow.names
+                        where = f"in row {start + int(lost[0])}" if plain else f"in row {start} or later"
+                        raise _digits_lost(path.name, name, f"{len(lost)} such values, the first {where} of the file")
                 start += exact.metadata.row_group(group).num_rows
 
 
-def _integers(file: pq.ParquetFile, group: int, name: str) -> npt.NDArray[np.int64]:
-    column = file.read_row_group(group, columns=[name]).column(0).combine_chunks()
-    values: npt.NDArray[np.int64] = column.cast(pa.int64()).fill_null(0).to_numpy()
+def _leaf(file: pq.ParquetFile, group: int, path: str) -> pa.Array:
+    """The timestamps of one leaf of a row group; of a plain column one a row."""
+    column = file.read_row_group(group, columns=[path])
+    # A column called "a.b" and the field b of a column a have the same path.
+    values = column.column(path if path in column.schema.names else 0).combine_chunks()
+    while pa.types.is_nested(values.type):
+        values = _within(values, path)
     return values
 
 
-def _check_int96(
-    file: str, name: str, start: int, nanoseconds: npt.NDArray[np.int64], microseconds: npt.NDArray[np.int64]
-) -> None:
-    # Modulo 2**64, like Arrow's nanoseconds: right for every year, though the count wraps outside 1677 to 2262.
-    lost = nanoseconds.view(np.uint64) - microseconds.view(np.uint64) * np.uint64(1000)
-    rows = np.flatnonzero(lost)
-    if len(rows):
-        raise ContractError(
-            "timestamps have digits below the microsecond, which would be cut off",
-            file=file,
-            column=name,
-            found=f"{len(rows)} such rows, the first is row {start + int(rows[0])} of the file",
-            expected="whole microseconds",
-            do="write them as INT64 nanoseconds, or in whole microseconds",
+def _within(values: pa.Array, path: str) -> pa.Array:
+    if pa.types.is_map(values.type):
+        entry = pa.struct(
+            [pa.field("key", values.type.key_type, nullable=False), pa.field("value", values.type.item_type)]
         )
+        entries = values.cast(pa.list_(entry)).flatten()
+        return entries.flatten()[0 if path.endswith(".key") else 1]
+    return values.flatten()[0] if pa.types.is_struct(values.type) else values.flatten()
+
+
+def _lost(exact: pa.Array, cut: pa.Array) -> npt.NDArray[np.int64]:
+    """Places of the values that differ between nanoseconds and microseconds."""
+    nanoseconds, microseconds = (each.cast(pa.int64()).fill_null(0).to_numpy() for each in (exact, cut))
+    # Modulo 2**64, like Arrow's nanoseconds: right for every year, though the count wraps outside 1677 to 2262.
+    return np.flatnonzero(nanoseconds.view(np.uint64) - microseconds.view(np.uint64) * np.uint64(1000))
+
+
+def _digits_lost(file: str, column: str, found: str) -> ContractError:
+    return ContractError(
+        "timestamps have digits below the microsecond, which would be cut off",
+        file=file,
+        column=column,
+        found=found,
+        expected="whole microseconds",
+        do="write them as INT64 nanoseconds, or in whole microseconds",
+    )
 
 
 def found_types(schema: pa.Schema, described: Sequence[str]) -> dict[str, str]:
@@ -110,7 +146,7 @@ def found_types(schema: pa.Schema, described: Sequence[str]) -> dict[str, str]:
         described: DuckDB's names of the types, in order; it reads a duration as a plain integer.
     """
     return {
-        field.name: str(field.type) if pa.types.is_duration(field.type) else kind
+        field.name: str(field.type) if any(map(pa.types.is_duration, _kinds(field.type))) else kind
         for field, kind in zip(schema, described, strict=True)
     }
 

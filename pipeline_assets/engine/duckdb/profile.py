@@ -1,5 +1,6 @@
 """Looks at a file before there is a task for it: facts of each column from one flat pass, and from a bounded sample."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from pipeline_assets.engine.duckdb.failures import computable, space_in, text_is_text
+from pipeline_assets.engine.duckdb.failures import computable, space_in, values_are_values
 from pipeline_assets.engine.duckdb.key_spill import key_spill
 from pipeline_assets.engine.duckdb.sampled import facts_of, to_codes
 from pipeline_assets.engine.duckdb.scan import Scan, readable
@@ -23,14 +24,15 @@ from pipeline_assets.task.drafting.profile import (
     NUMBERS,
     ColumnProfile,
     FileProfile,
+    Sample,
     TargetProfile,
-    contract_type,
     family,
 )
 from pipeline_assets.task.drafting.rows import may_be_key
 from pipeline_assets.task.drafting.target import TargetGuess
 from pipeline_assets.task.expressions import ExpressionError, read
 from pipeline_assets.task.names import did_you_mean, listed
+from pipeline_assets.task.types import contract_type_of
 
 # The whole process stays below a gigabyte; Python, Arrow and the sample need the rest.
 MEMORY = "400MB"
@@ -42,10 +44,13 @@ _SAMPLED_CELLS = 10_000_000
 _SPREAD, _RANGE = 2_654_435_761, 2**32
 _COUNTED = 200  # texts with about so many values have them counted
 _COUNTED_TARGET = 2_000
+_SKETCH_ERRS = 1.2
 _TEXT = 300  # characters of a text that the sample keeps
 _ORDER_ROWS, _ORDER_COLUMNS = 20_000, 30
 _KEYS = 3  # columns that are looked at for repeated values
 _TARGET = "__target"
+# Types of nanoseconds, and those that more functions take.
+_MICROSECONDS = {"TIMESTAMP_NS": "TIMESTAMP", "TIMESTAMPTZ_NS": "TIMESTAMP WITH TIME ZONE", "TIME_NS": "TIME"}
 _Item = TypeVar("_Item")
 
 
@@ -116,6 +121,7 @@ class Profiler:
         for some in _parts(enumerate(self.view.columns.items())):
             asked = {name: (raw(place), kind) for place, (name, kind) in some}
             found |= self._flat(asked, "raw")
+        found = {name: _with_type(one, self.view.schema.field(at).type) for at, (name, one) in enumerate(found.items())}
         texts = {
             raw(place): name
             for place, name in enumerate(self.view.columns)
@@ -124,7 +130,7 @@ class Profiler:
         for few in _parts(texts.items()):
             (row,) = self._ask(f"select {', '.join(f'histogram({column}::VARCHAR)' for column, _ in few)} from raw")
             for (_, name), counts in zip(few, row, strict=True):
-                found[name] = replace(found[name], values=_most_first(counts.items()), distinct=len(counts))
+                found[name] = replace(found[name], values=_most_first(counts.items()), distinct=len(counts), exact=True)
         return found
 
     def target(self, want: Wanted) -> TargetProfile:
@@ -136,11 +142,10 @@ class Profiler:
                 f"select {_TARGET}, count(*) from {want.source} where {_labelled(profile)} group by all order by all"
             )
             counts = _most_first(rows)
-            profile = replace(profile, distinct=len(counts))
+            profile = replace(profile, distinct=len(counts), exact=True)
         if family(want.found) in (*NUMBERS, "text") and profile.filled:
             sample = self._target_sample(want, profile)
-            many = sample.distinct if sample.rows == profile.filled else profile.distinct
-            profile = replace(profile, sample=sample, distinct=many)
+            profile = _with_sample(profile, sample)
         name = want.columns[0] if want.expression == sql.name(want.columns[0]) else want.expression
         found = TargetProfile(name, want.columns, replace(profile, name=name), counts)
         if profile.family in NUMBERS and profile.family != "bool" and profile.filled:
@@ -163,11 +168,11 @@ class Profiler:
             told = {fact: next(values) for fact in wanted_facts[name]}
             nulls = rows - told.pop("filled")
             if "distinct" in told:
-                told["distinct"] = min(told["distinct"], rows - nulls)
+                told["distinct"] = min(told["distinct"], rows - nulls, _at_most(told, kind))
             found[name] = ColumnProfile(name=name, found=kind, rows=rows, nulls=nulls, **told)
         return found
 
-    def _target_sample(self, want: Wanted, profile: ColumnProfile) -> Any:
+    def _target_sample(self, want: Wanted, profile: ColumnProfile) -> Sample:
         batch = self._sample({_TARGET: (_TARGET, want.found)}, want, profile, SAMPLED_ROWS)
         return facts_of(batch.column(0), want.found, None)
 
@@ -200,7 +205,7 @@ class Profiler:
             name: (raw(place), kind)
             for place, (name, kind) in enumerate(self.view.columns.items())
             if name not in want.columns
-            and contract_type(kind) is not None
+            and columns[name].type is not None
             and columns[name].filled
             and family(kind) in (*NUMBERS, *MOMENTS, "time", "text")
         }
@@ -212,8 +217,7 @@ class Profiler:
             labels = _labels(table.column(table.num_columns - 1), want, guess)
             for (name, (_, kind)), column in zip(some, table.columns, strict=False):
                 sample = facts_of(column, kind, labels)
-                many = sample.distinct if sample.rows == found[name].filled else found[name].distinct
-                found[name] = replace(found[name], sample=sample, distinct=many)
+                found[name] = _with_sample(found[name], sample)
         found = self._unique(found, want)
         return FileProfile(self.source, self.view.rows, found, rows)
 
@@ -258,7 +262,7 @@ class Profiler:
 
 @contextmanager
 def _reading(paths: Sequence[Path], spill: Path) -> Iterator[None]:
-    with computable("the look at the file", spill), readable(paths), space_in(spill), text_is_text(paths):
+    with computable("the look at the file", spill), readable(paths), space_in(spill), values_are_values(paths):
         yield
 
 
@@ -270,6 +274,31 @@ def _parts(values: Iterable[_Item], size: int = _COLUMNS_AT_ONCE) -> Iterator[li
 
 def _most_first(counts: Iterable[tuple[Any, int]]) -> tuple[tuple[Any, int], ...]:
     return tuple(sorted(counts, key=lambda each: (-each[1], str(each[0]))))
+
+
+def _with_type(profile: ColumnProfile, came: pa.DataType) -> ColumnProfile:
+    """The profile with the contract's type, or why there is none."""
+    try:
+        return replace(profile, type=contract_type_of(came, nanoseconds=profile.cut > 0))
+    except ValueError as error:
+        return replace(profile, refused=str(error))
+
+
+def _at_most(told: dict[str, Any], kind: str) -> int:
+    """How many different values there can be between the smallest and the largest."""
+    whole = family(kind) == "integer" and told.get("low") is not None
+    return int(told["high"] - told["low"] + 1) if whole else sys.maxsize
+
+
+def _with_sample(profile: ColumnProfile, sample: Sample) -> ColumnProfile:
+    """The profile with facts of the sample, which has the exact number of values if it has all rows whole.
+
+    Long texts are cut and large numbers rounded there; then the sketch counts clearly more.
+    """
+    whole = sample.rows == profile.filled and (profile.distinct or 0) <= _SKETCH_ERRS * sample.distinct
+    if not profile.exact and whole:
+        return replace(profile, sample=sample, distinct=sample.distinct, exact=True)
+    return replace(profile, sample=sample)
 
 
 def _facts(column: str, kind: str) -> dict[str, str]:
@@ -285,12 +314,10 @@ def _facts(column: str, kind: str) -> dict[str, str]:
         facts["odd"] = f"count_if(not isfinite({column}))"
     elif group != "text":
         facts["low"], facts["high"] = f"min({column})", f"max({column})"
-    if kind == "TIMESTAMP_NS":
-        facts["cut"] = f"count_if({column}::TIMESTAMP::TIMESTAMP_NS <> {column})"
-        facts["low"], facts["high"] = f"min({column})::TIMESTAMP", f"max({column})::TIMESTAMP"
-    if kind == "TIME_NS":
-        facts["cut"] = f"count_if({column}::TIME::TIME_NS <> {column})"
-        facts["low"], facts["high"] = f"min({column})::TIME", f"max({column})::TIME"
+    if kind in _MICROSECONDS:
+        cut = f"{column}::{_MICROSECONDS[kind]}"
+        facts["cut"] = f"count_if({cut}::{kind} <> {column})"
+        facts["low"], facts["high"] = f"min({cut})", f"max({cut})"
     return facts
 
 
@@ -301,6 +328,7 @@ def _labelled(target: ColumnProfile) -> str:
 
 def _as_sampled(column: str, kind: str) -> str:
     group = family(kind)
+    column = f"{column}::{_MICROSECONDS[kind]}" if kind in _MICROSECONDS else column
     if group == "text":
         return f"left({column}::VARCHAR, {_TEXT})"
     return f"epoch({column})::DOUBLE" if group in (*MOMENTS, "time") else f"{column}::DOUBLE"

@@ -21,6 +21,9 @@ from pipeline_assets.task.spec import READERS_OWN
 
 # 60 DuckDB vectors: large enough to make Arrow's cost per batch small, small enough to save memory.
 ROWS_PER_BATCH = 122_880
+# Batches of more columns have fewer rows, down to one vector, so that a wide file needs no more memory than a long one.
+_COLUMNS_PER_BATCH = 200
+_VECTOR = 2_048
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ class Scan:
         ``row_number`` and ``reason``, or get other names where the file has columns of those names.
         ``sql`` streams; ``execute`` would hold the whole answer, whatever the memory limit.
         """
-        reader = self.connection.sql(query).to_arrow_reader(ROWS_PER_BATCH)
+        relation = self.connection.sql(query)
+        columns = max(len(relation.columns), _COLUMNS_PER_BATCH)
+        reader = relation.to_arrow_reader(max(ROWS_PER_BATCH * _COLUMNS_PER_BATCH // columns, _VECTOR))
         places = {raw(place): field for place, field in enumerate(self.schema)}
         as_it_came = [places.get(name) for name in reader.schema.names]
         if not any(as_it_came):

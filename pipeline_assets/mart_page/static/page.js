@@ -77,6 +77,16 @@
       if (control.type !== "checkbox") lists.set(control.name, [control.value]);
       else if (control.checked) lists.set(control.name, [...(lists.get(control.name) || []), control.value]);
     }
+    if (form.dataset.slots) {  // a filter takes the first free number
+      const free = Array.from({ length: Number(form.dataset.slots) }, (_, place) => place + 1)
+        .find((slot) => !query.has(`w${slot}c`));
+      if (!free) return;
+      for (const part of ["c", "o", "v"]) {
+        lists.set(`w${free}${part}`, lists.get(`w0${part}`));
+        lists.delete(`w0${part}`);
+      }
+      form.reset();
+    }
     for (const [name, values] of lists) {
       if (values.join("") === "") query.delete(name); else query.set(name, values.join(","));
     }
@@ -142,6 +152,7 @@
         place.setAttribute("aria-label", picture.says);
         element.querySelector(".picture-says").textContent = picture.says;
         pictures.set(place, picture);
+        place.style.height = picture.layout.height ? `${picture.layout.height}px` : "";  // some grow with their rows
         await draw(place);
         if (!place.dataset.clicks) {
           place.dataset.clicks = "yes";

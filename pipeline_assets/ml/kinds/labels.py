@@ -1,5 +1,7 @@
 """What kinds share in making a label of the target's value: which types can be one, and numbers that are none."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline_assets.task import sql
@@ -8,7 +10,6 @@ from pipeline_assets.task.spec import Target
 
 _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-_FLOATS = ("FLOAT", "DOUBLE")
 
 
 def is_nested(duckdb_type: str) -> bool:
@@ -16,10 +17,28 @@ def is_nested(duckdb_type: str) -> bool:
     return duckdb_type.endswith("]") or duckdb_type.startswith(_NESTED)
 
 
+def is_float(duckdb_type: str) -> bool:
+    """Whether values of a DuckDB type may be NaN or infinite."""
+    return duckdb_type in ("FLOAT", "DOUBLE")
+
+
 def value(target: Target, duckdb_type: str) -> str:
     """SQL of the target's value; null where it is NaN, which is no value but the lack of one."""
     text = f"(\n{target.expression}\n)"
-    return f"nullif({text}, 'nan'::{duckdb_type})" if duckdb_type in _FLOATS else text
+    return cases(text, {"isnan(v)": "null"}) if is_float(duckdb_type) else text
+
+
+def cases(expression: str, instead: Mapping[str, str]) -> str:
+    """SQL of an expression's value, or of another one where the value ``v`` fulfils a condition.
+
+    The expression is written once: DuckDB computes what it finds twice beforehand, outside of ``try``.
+
+    Args:
+        expression: SQL.
+        instead: SQL of the other values by their conditions, both over ``v``.
+    """
+    when = " ".join(f"when {condition} then {other}" for condition, other in instead.items())
+    return f"list_transform([{expression}], lambda v: case {when} else v end)[1]" if instead else expression
 
 
 def refused(target: Target, kind: str, *, positive: bool = False, transform: bool = False) -> dict[str, str]:
@@ -46,10 +65,14 @@ def not_of_type(given: Any, duckdb_type: str) -> str | None:
     if isinstance(given, bool) and duckdb_type != "BOOLEAN":
         written, text = ("yes, on or true", "yes") if given else ("no, off or false", "no")
         return f'YAML reads {written} without quotes as a boolean; quote it if the text is meant, as in "{text}"'
-    literal = sql.literal(given)
-    whole = duckdb_type.removeprefix("U") in _WHOLE
     # A cast to whole numbers rounds 1.5 to 2.
-    rounds = whole and not (isinstance(given, int) or casts(f"nullif(({literal})::DOUBLE % 1 = 0, false)", "BOOLEAN"))
-    if rounds or not casts(literal, duckdb_type):
+    whole = duckdb_type.removeprefix("U") not in _WHOLE or _is_whole(given)
+    if not whole or not casts(sql.literal(given), duckdb_type):
         return f"{given!r} is no value of the target, whose type is {duckdb_type}"
     return None
+
+
+def _is_whole(given: Any) -> bool:
+    if isinstance(given, float):
+        return given.is_integer()
+    return isinstance(given, int) or re.fullmatch(r"[+-]?[0-9]+", str(given).strip()) is not None

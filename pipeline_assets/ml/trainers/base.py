@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +105,8 @@ class Trainer(plugins.TrainerTerms, Protocol):
 
     Attributes:
         flavor: the MLflow flavor that saves and loads the package's own object.
-        stops_early: whether the stopping rows decide how many iterations a fit has.
+        stops_early: whether the stopping rows decide how many iterations a fit has; of a package of many estimators,
+            whether they do for some. A fit of one without iterations counts as one iteration.
     """
 
     flavor: str
@@ -151,6 +152,47 @@ class Trainer(plugins.TrainerTerms, Protocol):
         Args:
             native: what the MLflow flavor loaded.
             classes: those of the model that was saved.
+        """
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a search may try.
+
+    Attributes:
+        low: the smallest; if it and ``high`` are whole numbers, only whole numbers are tried.
+        high: the largest.
+        log: whether equal factors, and not equal steps, are equally likely; ``low`` is then above 0.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """Values, each text, a number, a boolean or ``None``, of which a search may try one."""
+
+    values: tuple[str | int | float | bool | None, ...]
+
+
+Space = Mapping[str, Range | Options]
+
+
+@runtime_checkable
+class Searchable(Protocol):
+    """What a trainer has in addition if ``training.search`` can find parameters for it."""
+
+    def space(self, task: TaskSpec, rows: int) -> Space:
+        """Parameters worth trying, by their names in ``training.parameters``; those that the task gives are left out.
+
+        Args:
+            task: its ``training.parameters`` are those that every trial has.
+            rows: number of rows that a trial learns from.
+
+        Returns:
+            Empty if the package's model, such as an estimator that nobody here knows, has no space.
         """
 
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from catboost import CatBoostClassifier, CatBoostRegressor, Pool
 
-_DEFAULT_ITERATIONS = 1000
+# CatBoost chooses its learning rate by rows and iterations. With 1000 iterations, a fit of a million rows and its refit
+# take an hour on two cores; fewer with a higher rate cost less than a hundredth of the log loss (docs/decisions.md).
+_MOST_ITERATIONS, _LEAST_ITERATIONS = 1000, 200
+_ROWS_OF_MOST_ITERATIONS = 50_000
 _REPORTS = 20  # progress reports per fit, approximately
 
 # The metric that stops the fit early, by the kind's name for it; the loss for those that CatBoost does not have.
@@ -95,7 +98,7 @@ class CatBoostTrainer:
         for name, sentence in problems(task.training.parameters, _objective(task)).items():
             raise TaskError(sentence, task=task.name, found=f"{name}: {task.training.parameters[name]}")
         toy = _toy_rows(task)
-        parameters = _parameters(task)
+        parameters = _parameters(task, len(toy))
         parameters.update({name: 1 for name in ITERATIONS if name in parameters})
         try:
             _fitted(task, parameters, toy, eval_set=_pool_of(toy, task))
@@ -116,7 +119,7 @@ class CatBoostTrainer:
         import catboost
 
         self.check(task)
-        parameters = _parameters(task)
+        parameters = _parameters(task, len(training))
         planned = next(int(parameters[name]) for name in ITERATIONS if name in parameters)
         reports = None if on_progress is None else _Reports(on_progress, planned)
         try:
@@ -152,7 +155,7 @@ class CatBoostTrainer:
         import catboost
 
         own = {*ITERATIONS, *LEARNING_RATES, "eval_metric"}
-        parameters = {name: value for name, value in _parameters(task).items() if name not in own}
+        parameters = {name: value for name, value in _parameters(task, len(rows)).items() if name not in own}
         parameters |= {"iterations": fit.best_iteration + 1, "learning_rate": fit.parameters["learning_rate"]}
         try:
             return _fitted(task, parameters, rows)
@@ -192,9 +195,19 @@ def _objective(task: TaskSpec) -> str:
     return plugins.kind(task.target.kind).objective
 
 
-def _parameters(task: TaskSpec) -> dict[str, Any]:
+def default_iterations(rows: int) -> int:
+    """The most iterations of a fit where the task says nothing: the fewer, the more rows it learns from.
+
+    >>> default_iterations(10_000), default_iterations(200_000), default_iterations(10_000_000)
+    (1000, 500, 200)
+    """
+    share = float(_ROWS_OF_MOST_ITERATIONS / max(rows, 1)) ** 0.5
+    return int(min(max(_MOST_ITERATIONS * share, _LEAST_ITERATIONS), _MOST_ITERATIONS))
+
+
+def _parameters(task: TaskSpec, rows: int) -> dict[str, Any]:
     given, objective = task.training.parameters, _objective(task)
-    iterations = {} if any(name in given for name in ITERATIONS) else {"iterations": _DEFAULT_ITERATIONS}
+    iterations = {} if any(name in given for name in ITERATIONS) else {"iterations": default_iterations(rows)}
     # CatBoost itself would choose the loss by the number of labels.
     loss = {} if any(name in given for name in LOSS_NAMES) else {"loss_function": LOSSES[objective][0]}
     return {

@@ -20,7 +20,7 @@ from pipeline_assets.task.spec import ROW_ADDRESS
 ROWS_PER_GROUP = 122_880
 _BYTES_PER_GROUP = 64 << 20
 # The pipeline's own columns whose values hardly repeat: a dictionary would not help.
-_ALL_DIFFERENT = {ROW_ADDRESS[1], "probability"}
+_ALL_DIFFERENT = {ROW_ADDRESS[1], "probability", "prediction"}
 # How many rows are decoded at once to get a single row.
 _ROWS_ON_THE_WAY = 8_192
 
@@ -90,7 +90,12 @@ def parquet_sink(where: Path | RawIOBase, schema: pa.Schema, uri: str) -> Iterat
     Raises:
         StoreError: the file cannot be written.
     """
-    coded = [field.name for field in schema if field.name not in _ALL_DIFFERENT]
+    # The keys of a map are few, its values many.
+    coded = [
+        f"{field.name}.key_value.key" if pa.types.is_map(field.type) else field.name
+        for field in schema
+        if field.name not in _ALL_DIFFERENT
+    ]
     with writable(uri):
         writer = pq.ParquetWriter(where, schema.remove_metadata(), compression="zstd", use_dictionary=coded)
     try:

@@ -19,6 +19,8 @@ from pipeline_assets.stores.marts.definition import LOADS, MartTable
 from pipeline_assets.stores.marts.json_text import plain
 
 _ROWS_WRITTEN_AT_ONCE = 65_536
+# In Arrow; as text they may take several times as much.
+_BYTES_WRITTEN_AT_ONCE = 64 << 20
 # The server refuses a bad row only when its COPY ends; so a new COPY begins after so many rows.
 _ROWS_OF_A_COPY = 1_000_000
 
@@ -133,8 +135,10 @@ class Outgoing:
 
     def _cut(self, rows: pa.RecordBatchReader, where: Mapping[str, object]) -> Iterator[pa.RecordBatch]:
         for batch in rows:
-            for start in range(0, batch.num_rows, _ROWS_WRITTEN_AT_ONCE):
-                part = batch.slice(start, _ROWS_WRITTEN_AT_ONCE)
+            in_bytes = _BYTES_WRITTEN_AT_ONCE * batch.num_rows // max(batch.nbytes, 1)
+            count = max(min(_ROWS_WRITTEN_AT_ONCE, in_bytes), 1)
+            for start in range(0, batch.num_rows, count):
+                part = batch.slice(start, count)
                 _check_belonging(part, where)
                 yield part
 

@@ -12,7 +12,7 @@ from pipeline_assets.task import plugins
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.fingerprints import task_fingerprints
 from pipeline_assets.task.names import own_name
-from pipeline_assets.task.preparation import input_mart_names, input_mart_schema
+from pipeline_assets.task.preparation import MORE_COLUMNS, input_mart_names, input_mart_schema
 from pipeline_assets.task.spec import DECISION, FEATURE_PREFIX, LABEL, ROW_ADDRESS, Stage, TaskSpec
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
         for name, feature in task.features.all.items()
     }
     label = {own[LABEL]: f"{task.target.description or 'Label'} ({task.target.expression})"} if stage == "train" else {}
+    more = {own[MORE_COLUMNS]: "JSON object of the columns for which a row has no room"}
     return MartTable(
         name=f"{task.name}_{stage}_input",
         schema=input_mart_schema(task, stage),
@@ -55,6 +56,7 @@ def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
             **{name: text for name, text in columns.items() if text},
             **features,
             **label,
+            **more,
         },
         key=address,
         # One index per key column, which also has the row address: rows of any value are found, and in order.

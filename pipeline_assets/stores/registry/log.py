@@ -24,6 +24,7 @@ from pipeline_assets.stores.registry.version_tags import (
     THRESHOLD,
     divided,
 )
+from pipeline_assets.task import plugins
 from pipeline_assets.task.fingerprints import Slice
 from pipeline_assets.task.spec import TaskSpec
 
@@ -38,6 +39,7 @@ INPUT_SHA256 = "input_sha256"
 IMPORTANCE = "importance.json"
 MODEL = "model"  # a folder of the run's artifacts, like the next one
 EVALUATED_MODEL = "evaluated_model"
+CLASSES = "classes"  # in the metadata of a model of the objective multiclass: the name of each column of its output
 
 # What a version rests on.
 _SLICES: tuple[Slice, ...] = ("features", "target", "training")
@@ -158,11 +160,17 @@ def _description(trained: Trained, provenance: Provenance, shown: str) -> str:
         f" on {len(trained.validation)} validation rows: {shown}."
     )
     refitted = (
-        f" Then fitted to all {trained.labelled_rows} labelled rows with the same number of iterations: the metrics"
+        f"Then fitted to all {trained.labelled_rows} labelled rows with the same number of iterations: the metrics"
         " are those of the fit before."
     )
-    threshold = f" Threshold {trained.threshold.value:.4f}, {trained.threshold.sentence}."
-    return evaluated + (refitted if trained.refitted else "") + (threshold if trained.threshold.sentence else "")
+    threshold = f"Threshold {trained.threshold.value:.4f}, {trained.threshold.sentence}."
+    parts = [
+        evaluated,
+        *([refitted] if trained.refitted else []),
+        *([threshold] if trained.threshold.sentence else []),
+        *(f"{note}." for note in trained.notes),
+    ]
+    return " ".join(parts)
 
 
 def _tags(task: TaskSpec, provenance: Provenance) -> dict[str, str]:
@@ -260,18 +268,17 @@ def _save(model: FittedModel, path: Path, run_id: str, task: TaskSpec, trained: 
 
     from mlflow.models import Model
 
-    saved = Model(artifact_path=path.name, run_id=run_id)
+    classes = {CLASSES: list(model.classes)} if model.classes else None
+    saved = Model(artifact_path=path.name, run_id=run_id, metadata=classes)
     flavor = importlib.import_module(f"mlflow.{model.flavor}")
-    flavor.save_model(
-        model.native,
-        str(path),
-        **model.save_options,
-        mlflow_model=saved,
-        signature=_signature(task),
-        input_example=_example(task, trained),
+    options = {
+        "signature": _signature(task),
+        "input_example": _example(task, trained),
         # Given here, because MLflow would otherwise start a second Python to find them.
-        pip_requirements=[*_requirements("mlflow", "numpy", "pandas"), *flavor.get_default_pip_requirements()],
-    )
+        "pip_requirements": [*_requirements("mlflow", "numpy", "pandas"), *flavor.get_default_pip_requirements()],
+        **model.save_options,
+    }
+    flavor.save_model(model.native, str(path), mlflow_model=saved, **options)
     return saved.get_tags_dict()
 
 
@@ -282,7 +289,10 @@ def _signature(task: TaskSpec) -> "ModelSignature":
 
     numeric = [ColSpec(DataType.double, name) for name in task.features.numeric]
     categorical = [ColSpec(DataType.string, name) for name in task.features.categorical]
-    return ModelSignature(inputs=Schema([*numeric, *categorical]), outputs=Schema([ColSpec(DataType.long)]))
+    # What the package's own ``predict`` gives, which MLflow calls.
+    given = {"regression": DataType.double, "multiclass": DataType.string}
+    output = given.get(plugins.kind(task.target.kind).objective, DataType.long)
+    return ModelSignature(inputs=Schema([*numeric, *categorical]), outputs=Schema([ColSpec(output)]))
 
 
 def _example(task: TaskSpec, trained: Trained) -> "pd.DataFrame":

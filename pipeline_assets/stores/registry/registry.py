@@ -15,8 +15,15 @@ from pipeline_assets.ml.trainers.base import FittedModel, trainer
 from pipeline_assets.ml.training import Trained
 from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry.client import answers, check_database, connect, twice
-from pipeline_assets.stores.registry.log import EVALUATED_MODEL, INPUT_SHA256, Provenance, log_training, register
-from pipeline_assets.stores.registry.training import Training, training_of
+from pipeline_assets.stores.registry.log import (
+    CLASSES,
+    EVALUATED_MODEL,
+    INPUT_SHA256,
+    Provenance,
+    log_training,
+    register,
+)
+from pipeline_assets.stores.registry.training import Training, curves_of, training_of
 from pipeline_assets.stores.registry.version_tags import (
     CHAMPION_RECORD,
     CHOSEN,
@@ -165,6 +172,11 @@ class Registry:
         with self._answers(f"read the training of run {run_id}"):
             return training_of(self.client, run_id)
 
+    def curves(self, run_id: str) -> dict[str, dict[str, list[float]]]:
+        """The learning curves of the training in an MLflow run, as :func:`.training.curves_of` gives them."""
+        with self._answers(f"read the curves of run {run_id}"):
+            return curves_of(self.client, run_id)
+
     def load(self, task: str, version: int) -> FittedModel:
         """The model of a version, loaded by its package's own MLflow flavor."""
         with self._answers(f"load version {version} of {task}"):
@@ -190,7 +202,8 @@ class Registry:
             path = download_artifacts(
                 uri, dst_path=folder, tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri
             )
-            flavors = Model.load(path).flavors
+            saved = Model.load(path)
+            flavors = saved.flavors
             # Versions of older code do not record their package, but they have the flavor's name.
             former = next((name for name in plugins.names("trainer") if name in flavors), "")
             package = self.client.get_model_version(task, str(version)).tags.get(PACKAGE, former)
@@ -203,7 +216,7 @@ class Registry:
                     available=plugins.names("trainer"),
                 )
             native = importlib.import_module(f"mlflow.{known.flavor}").load_model(path)
-        return known.restore(native)
+        return known.restore(native, tuple((saved.metadata or {}).get(CLASSES, ())))
 
     def champion(self, task: str) -> int | None:
         """The version that has the alias."""

@@ -14,6 +14,8 @@ from pipeline_assets.stores.registry.version_tags import BATCH, DAGSTER_RUN, FIN
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+CURVES = ("training", "stopping")  # sides that a package reports on while it fits
+
 
 @dataclass(frozen=True)
 class Training:
@@ -67,6 +69,24 @@ def training_of(client: "MlflowClient", run_id: str) -> Training:
         importance=_importance(client, run_id),
         fingerprints=texts(tags.get(FINGERPRINTS)),
     )
+
+
+def curves_of(client: "MlflowClient", run_id: str) -> dict[str, dict[str, list[float]]]:
+    """Each metric of the package by iteration on each side; empty where the run has none.
+
+    Returns:
+        By the package's own metric name, then by side (``training``, ``stopping``): one value per iteration.
+
+    Raises:
+        MlflowException: there is no such run, or no answer.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for key in client.get_run(run_id).data.metrics:
+        side, _, name = key.partition("/")
+        if side in CURVES and name:
+            points = sorted(client.get_metric_history(run_id, key), key=lambda point: point.step)
+            found.setdefault(name, {})[side] = [point.value for point in points]
+    return found
 
 
 def _importance(client: "MlflowClient", run_id: str) -> dict[str, float]:

@@ -64,6 +64,7 @@ def candidate(version: "ModelVersion", holder: int | None) -> Candidate:
         fingerprints=texts(tags.get(FINGERPRINTS)),
         split=_split(_read(joined(SPLIT, tags))),
         dagster_run=tags.get(DAGSTER_RUN),
+        package=tags.get(PACKAGE),
         threshold=_threshold(_read(tags.get(THRESHOLD))),
     )
 

@@ -16,7 +16,6 @@ from pipeline_assets.task.drafting.profile import (
     ColumnProfile,
     FileProfile,
     TargetProfile,
-    contract_type,
 )
 from pipeline_assets.task.drafting.scalars import flow, listed, scalar
 from pipeline_assets.task.drafting.words import percent, shown
@@ -58,10 +57,8 @@ class DraftedColumn:
 def unusable(column: ColumnProfile) -> str:
     """Why a column cannot be in a contract; empty if it can."""
     name, low = column.name, column.name.lower()
-    if column.cut:
-        return f"{column.cut:,} values have digits below the microsecond, which the contract's type cannot hold"
-    if contract_type(column.found) is None:
-        return f"the contract has no type for {column.found}"
+    if column.type is None:
+        return column.refused
     if low in READERS_OWN or low == "predicted_at" or low.startswith("choice_"):
         return "the pipeline has a column of this name itself"
     try:
@@ -105,14 +102,14 @@ def _column(
 
 
 def _only_predict(column: ColumnProfile, bare: Mapping[str, str]) -> DraftedColumn:
-    kind = contract_type(column.found) or column.found
+    kind = column.type or column.found
     return DraftedColumn(column.name, kind, column.nulls > 0, "predict", "; ".join(_seen([column], kind, bare)))
 
 
 def _common_type(train: ColumnProfile, predict: ColumnProfile | None) -> tuple[str, str]:
     """The contract type of a column in two files, and what a person should know of it."""
-    mine = contract_type(train.found) or train.found
-    theirs = mine if predict is None else contract_type(predict.found) or predict.found
+    mine = train.type or train.found
+    theirs = mine if predict is None else predict.type or predict.found
     if predict is None or mine == theirs or predict.family == "null":
         return mine, ""
     if train.family == "null":
@@ -168,7 +165,7 @@ def _seen(columns: Iterable[ColumnProfile], kind: str, bare: Mapping[str, str]) 
 
 def _texts(column: ColumnProfile) -> list[str]:
     if not column.values:
-        return [f"about {column.distinct:,} texts"] if column.distinct else []
+        return [f"{column.many} texts"] if column.distinct else []
     values = [value for value, _ in column.values]
     if len(values) <= _ALLOWED and sum(len(value) for value in values) < 70 and all(map(str.isprintable, values)):  # noqa: PLR2004
         return [f"allowed: {listed(sorted(values))}"]

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline_assets.errors import TaskError
 from pipeline_assets.task import sql
 from pipeline_assets.task.drafting.columns import DraftedColumn, contract_columns, unusable
-from pipeline_assets.task.drafting.profile import FileProfile, TargetProfile, contract_type
+from pipeline_assets.task.drafting.profile import FileProfile, TargetProfile
 from pipeline_assets.task.drafting.roles import DraftedFeature, Names, Role, Setting, guess_role
 from pipeline_assets.task.drafting.rows import KeyGuess, SplitGuess, guess_key, guess_split
 from pipeline_assets.task.drafting.scalars import aligned, comment_lines, listed, scalar, with_comment
@@ -90,7 +90,8 @@ def draft(
             "no column is left to learn from",
             task=name,
             file=train.source,
-            found="; ".join(f"{column}: {reason}" for column, reason in list(left_out.items())[:10]),
+            found="; ".join(f"{column}: {reason}" for column, reason in list(left_out.items())[:10])
+            or "the target alone",
         )
     return Draft(name, command, train, predict, target, guess, key, split, columns, tuple(features), left_out, bare)
 
@@ -124,7 +125,7 @@ def text(draft: Draft) -> str:
 def _bare(*files: FileProfile | None) -> dict[str, str]:
     """Each column as SQL: without quotes where DuckDB then reads the column and nothing else."""
     columns = (column for file in files if file is not None for column in file.columns.values())
-    types = {column.name: duckdb_type(kind) for column in columns if (kind := contract_type(column.found))}
+    types = {column.name: duckdb_type(column.type) for column in columns if column.type is not None}
     found = read_all(list(types), types)
     return {
         name: name if name.isidentifier() and isinstance(one, Expression) and one.columns == (name,) else sql.name(name)
@@ -169,19 +170,16 @@ def _contract_lines(draft: Draft) -> list[str]:
 
 
 def _target_lines(draft: Draft) -> list[str]:
-    guess, bare = draft.guess, draft.bare
-    expression = guess.expression
-    if draft.target.columns == (expression,):
-        expression = bare[expression]
-    elif draft.target.columns == (draft.target.expression,):
-        expression = expression.replace(sql.name(draft.target.expression), bare[draft.target.expression])
+    guess, target = draft.guess, draft.target
+    named = draft.bare[target.expression] if target.columns == (target.expression,) else target.expression
+    expression = named if guess.expression == "{}" else guess.expression.replace("{}", named)
     pairs: list[tuple[str, str, str]] = [
         ("expression", scalar(expression), ""),
         ("kind", guess.kind, guess.reason),
     ]
     if guess.positive is not None:
         pairs.append(("positive", scalar(guess.positive), guess.positive_reason))
-    labelled = draft.target.profile.filled
+    labelled = target.profile.filled
     rows = f"{labelled:,} of {draft.train.rows:,} rows have a label" if labelled < draft.train.rows else ""
     notes = [sentence[:1].upper() + sentence[1:] + "." for sentence in (rows, *guess.notes) if sentence]
     return [*(line for note in notes for line in comment_lines(note, "  ")), "  target:", *aligned(pairs, "    ")]

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline_assets.task.types import arrow_type, contract_name
-
 Family = Literal["bool", "integer", "float", "decimal", "text", "date", "timestamp", "time", "null", "other"]
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
@@ -32,29 +30,6 @@ def family(found: str) -> Family:
     exact: dict[str, Family] = {"BOOLEAN": "bool", "FLOAT": "float", "DOUBLE": "float", "DATE": "date"}
     exact |= {'"NULL"': "null", **dict.fromkeys(_TEXTS, "text")}
     return exact.get(found, "other")
-
-
-def contract_type(found: str) -> str | None:
-    """The contract's type of a file's column, or ``None`` where the contract has none that keeps every value.
-
-    Args:
-        found: the DuckDB type in the file.
-
-    >>> contract_type("USMALLINT"), contract_type("TIMESTAMP_NS"), contract_type("UUID"), contract_type("INTERVAL")
-    ('uint16', 'timestamp', 'string', None)
-    """
-    name = contract_name(found)
-    try:
-        arrow_type(name)
-    except ValueError:
-        pass
-    else:
-        return name
-    if found.startswith("TIMESTAMP"):
-        return "timestamp"
-    if found.startswith("TIME"):
-        return "time"
-    return "string" if family(found) in ("text", "null") else None
 
 
 @dataclass(frozen=True)
@@ -112,13 +87,14 @@ class ColumnProfile:
 
     Attributes:
         found: the DuckDB type.
+        type: the contract's; ``None`` where the contract has none, and then ``refused`` says why.
         rows: of the file.
         nulls: of them null.
-        distinct: values, exactly where the sample has all rows or ``values`` lists them, else within some percent;
-            ``None`` where they were not counted.
+        distinct: values; ``None`` where they were not counted.
+        exact: whether ``distinct`` is, and not within some percent.
         low, high: the smallest and the largest finite number or moment; ``None`` for other types.
         odd: values that are NaN or infinite.
-        cut: values with digits below the microsecond, which the contract's type cannot hold.
+        cut: values with digits below the microsecond.
         values: each value of a text with few, with its rows, most first; else the empty tuple.
         unique: whether no value repeats; ``None`` where that was not looked at.
         sample: ``None`` for a type that is not sampled.
@@ -136,6 +112,18 @@ class ColumnProfile:
     values: tuple[tuple[str, int], ...] = ()
     unique: bool | None = None
     sample: Sample | None = None
+    exact: bool = False
+    type: str | None = None
+    refused: str = ""
+
+    @property
+    def many(self) -> str:
+        """Its values, in words; ``about`` where they were counted by a sketch.
+
+        >>> ColumnProfile(name="a", found="BIGINT", rows=5000, nulls=0, distinct=1234).many
+        'about 1,234'
+        """
+        return f"{'' if self.exact else 'about '}{self.distinct or 0:,}"
 
     @property
     def family(self) -> Family:

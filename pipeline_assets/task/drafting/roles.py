@@ -119,8 +119,10 @@ def _useless(column: ColumnProfile, setting: Setting) -> str:
     """Why a column cannot be a feature whatever the target is; empty if it can."""
     if not column.filled:
         return "null in every row"
+    if column.odd == column.filled:
+        return "NaN or infinite in every row"
     if column.family in ("other", "null"):
-        return f"{column.found} is no number and no text; an expression may take it apart"
+        return f"{column.type or column.found} is no number and no text; an expression may take it apart"
     if column.constant and not column.nulls:
         one = column.values[0][0] if column.values else column.low
         return f"the same in every row{'' if one is None else f': {shown(one)}'}"
@@ -151,7 +153,7 @@ def _number(column: ColumnProfile, sample: Sample, setting: Setting) -> Role:
     names = _are_names(column, sample, setting)
     if names:
         return _one(column, "categorical", f"{names}; or numeric{strong}")
-    many = "one whole number" if column.constant else f"{column.distinct or 0:,} whole numbers"
+    many = "one whole number" if column.constant else f"{column.many} whole numbers"
     order = _order(sample, setting)
     return _one(column, "numeric", f"{many}{order}; or categorical, if they are names{strong}")
 
@@ -171,12 +173,12 @@ def _are_names(column: ColumnProfile, sample: Sample, setting: Setting) -> str:
     told = signal.by_value - signal.ordered
     if sample.distinct >= _FEWEST_CODES and told > setting.chance and signal.ordered < _NAMES * signal.by_value:
         return (
-            f"{many:,} whole numbers that are names: they tell {percent(signal.by_value)} of {setting.target},"
+            f"{column.many} whole numbers that are names: they tell {percent(signal.by_value)} of {setting.target},"
             f" their order only {percent(signal.ordered)}"
         )
     by_order = signal.ordered >= _NAMES * signal.by_value and signal.ordered > setting.chance
     if has_word(column.name, _CODE_WORDS) and many > 2 and column.varied < _HARDLY_REPEATS and not by_order:  # noqa: PLR2004
-        return f"{many:,} whole numbers that are names, by the column's name"
+        return f"{column.many} whole numbers that are names, by the column's name"
     return ""
 
 
@@ -200,7 +202,7 @@ def _text(column: ColumnProfile, sample: Sample, setting: Setting) -> Role:
         return Role(left_out=reason)
     if column.constant:
         return _one(column, "categorical", f"one text, or null; or leave it out{strong}")
-    reason = f"{many:,} texts"
+    reason = f"{column.many} texts"
     if many > 1000:  # noqa: PLR2004
         reason += ", of which the trainer makes numbers by what they tell of the target"
     return _one(column, "categorical", f"{reason}; or leave it out{strong}")
@@ -212,7 +214,7 @@ def _spelled_number(column: ColumnProfile, sample: Sample, setting: Setting) -> 
     strong = _strong(sample, setting)
     if names := _are_names(column, sample, setting):
         return _one(column, "categorical", f"{names}; or numeric: try_cast(… as DOUBLE){strong}")
-    comment = f"text that spells {column.distinct:,} numbers; or categorical, if they are names{strong}"
+    comment = f"text that spells {column.many} numbers; or categorical, if they are names{strong}"
     return _one(column, "numeric", comment, "try_cast({} as DOUBLE)")
 
 
@@ -232,12 +234,14 @@ def _no_category(column: ColumnProfile, sample: Sample, setting: Setting) -> str
 
 def _moment(column: ColumnProfile, sample: Sample, setting: Setting) -> Role:
     span = _days(column)
+    # DuckDB takes no moment with a zone and nanoseconds apart.
+    moment = "cast({} as TIMESTAMP WITH TIME ZONE)" if column.type == "timestamptz_ns" else "{}"
     if has_word(column.name, BIRTH_WORDS):
-        return _moment_parts(column, "{}", clock=False, days=True, weeks=False, years=False)
+        return _moment_parts(column, moment, clock=False, days=True, weeks=False, years=False)
     in_order = setting.split_by is not None and sample.sorted >= SORTED
     return _moment_parts(
         column,
-        "{}",
+        moment,
         clock=sample.clock,
         days=column.name != setting.split_by and not in_order,
         weeks=span is None or span >= _DAYS_OF_WEEKS,

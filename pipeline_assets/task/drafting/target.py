@@ -35,19 +35,19 @@ class TargetGuess:
     """What the target is taken for.
 
     Attributes:
-        expression: SQL of the target, with values that are no label taken out.
         kind: of the target.
         positive: the value that is label 1; ``None`` where the expression is true or false, or not binary.
         reason: of the kind, with the alternative.
         positive_reason: of the positive value, with the alternative.
+        expression: SQL of the label, with ``{}`` for the target as the user named it.
         notes: sentences on the expression and on options that are not set.
     """
 
-    expression: str
     kind: str
     reason: str
     positive: Any = None
     positive_reason: str = ""
+    expression: str = "{}"
     notes: tuple[str, ...] = ()
 
     @property
@@ -71,15 +71,12 @@ def guess_target(target: TargetProfile, kind: str | None = None) -> TargetGuess:
     guess = _guess(target) if kind is None else _as_told(target, kind)
     if guess.kind == "binary":
         guess = _with_positive(target, guess)
-    notes = list(guess.notes)
-    expression = guess.expression
+    notes, expression = list(guess.notes), guess.expression
     if guess.kind == "regression" and facts.family == "text":
-        expression = (
-            f"try_cast(({expression}) as DOUBLE)" if not _plain(expression) else f"try_cast({expression} as DOUBLE)"
-        )
+        expression = "try_cast({} as DOUBLE)"
         notes.append("the column is text that spells numbers")
     elif guess.kind == "regression" and facts.odd:
-        expression = f"case when isfinite({expression}) then {expression} end"
+        expression = "case when isfinite({}) then {} end"
         notes.append(f"{facts.odd:,} values that are NaN or infinite are no label")
     if guess.kind == "regression" and target.skew is not None:
         raw, logged = target.skew
@@ -91,12 +88,10 @@ def guess_target(target: TargetProfile, kind: str | None = None) -> TargetGuess:
     return replace(guess, expression=expression, notes=tuple(notes))
 
 
-def _plain(expression: str) -> bool:
-    return " " not in expression.strip()
-
-
 def _refuse_useless(target: TargetProfile) -> None:
     facts = target.profile
+    if not facts.filled:
+        raise TaskError("the target is null in every row", column=target.expression, found=f"{facts.rows:,} nulls")
     if facts.family not in (*NUMBERS, "text"):
         raise TaskError(
             "the target is of a type that no kind can learn",
@@ -105,8 +100,6 @@ def _refuse_useless(target: TargetProfile) -> None:
             expected="a number, text, or true and false",
             do="name an expression over the columns, such as --target \"date_diff('day', start, stop)\"",
         )
-    if not facts.filled:
-        raise TaskError("the target is null in every row", column=target.expression, found=f"{facts.rows:,} nulls")
     if facts.distinct == 1:
         one = f": {shown(target.counts[0][0])}" if target.counts else ""
         raise TaskError(
@@ -133,16 +126,16 @@ def _as_told(target: TargetProfile, kind: str) -> TargetGuess:
             found=f"{facts.distinct:,} values",
             do='name an expression that is true or false, such as --target "delay > 15", or another kind',
         )
-    return TargetGuess(target.expression, kind, "as the command says")
+    return TargetGuess(kind, "as the command says")
 
 
 def _guess(target: TargetProfile) -> TargetGuess:
     facts = target.profile
     many = facts.distinct or 0
     if facts.family == "bool":
-        return TargetGuess(target.expression, "binary", "true or false; there is no alternative")
+        return TargetGuess("binary", "true or false; there is no alternative")
     if many == _TWO:
-        return TargetGuess(target.expression, "binary", "two values; or multiclass, if more will come")
+        return TargetGuess("binary", "two values; or multiclass, if more will come")
     return _of_text(target, many) if facts.family == "text" else _of_numbers(target, many)
 
 
@@ -150,17 +143,17 @@ def _of_text(target: TargetProfile, many: int) -> TargetGuess:
     facts = target.profile
     number = facts.sample is not None and facts.sample.spells == "number"
     if number and many > _CLASSES:
-        reason = f"text that spells {many:,} numbers; or multiclass, if they are names"
-        return TargetGuess(target.expression, "regression", reason)
+        reason = f"text that spells {facts.many} numbers; or multiclass, if they are names"
+        return TargetGuess("regression", reason)
     if many * _ROWS_PER_CLASS > facts.filled:
         raise TaskError(
             "the target's text hardly repeats, so there are no classes to learn",
             column=target.expression,
-            found=f"about {many:,} values in {facts.filled:,} rows",
+            found=f"{facts.many} values in {facts.filled:,} rows",
             do="name another column, or an expression that puts values together",
         )
     also = "; or regression over try_cast(… as DOUBLE), if their order counts" if number else ", without an order"
-    return TargetGuess(target.expression, "multiclass", f"{many:,} texts{also}{_smallest(target)}")
+    return TargetGuess("multiclass", f"{facts.many} texts{also}{_smallest(target)}")
 
 
 def _of_numbers(target: TargetProfile, many: int) -> TargetGuess:
@@ -168,14 +161,12 @@ def _of_numbers(target: TargetProfile, many: int) -> TargetGuess:
     whole = facts.family == "integer" or (facts.sample is not None and facts.sample.whole)
     if not whole or many > _CLASSES:
         what = "whole numbers" if whole else "numbers with decimals"
-        return TargetGuess(target.expression, "regression", f"{many:,} {what}; or multiclass, if they are names")
+        return TargetGuess("regression", f"{facts.many} {what}; or multiclass, if they are names")
     classes, why = _are_classes(target, many)
     if classes:
         reason = f"{many} whole numbers, {why}; or regression, if their order counts{_smallest(target)}"
-        return TargetGuess(target.expression, "multiclass", reason)
-    return TargetGuess(
-        target.expression, "regression", f"{many} whole numbers, {why}; or multiclass, if they are names"
-    )
+        return TargetGuess("multiclass", reason)
+    return TargetGuess("regression", f"{many} whole numbers, {why}; or multiclass, if they are names")
 
 
 def _are_classes(target: TargetProfile, many: int) -> tuple[bool, str]:

@@ -1,6 +1,6 @@
 """Files of every type: each value leaves as it came, or the file is refused with what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -152,6 +152,10 @@ REFUSED = {
     "struct of decimal256": (
         pa.array([{"a": WHOLE_DIGITS}, None], pa.struct([("a", BIG.type)])), "decimal256(50, 10)", "38 digits",
     ),
+    "fields that differ by case": (
+        pa.array([{"a": 1, "A": 2}]), "struct<a: int64, A: int64>", "names that differ, whatever the case",
+    ),
+    "field without a name": (pa.array([[{"": 1}]]), "struct<: int64>", "names that differ"),
 }  # fmt: skip
 
 
@@ -191,9 +195,48 @@ def test_spark_timestamps_with_nanoseconds_are_refused_with_the_row(tmp_path: Pa
     assert "row 1" in str(refused.value.facts["found"])
 
 
+NESTED_MOMENTS: Mapping[str, tuple[pa.DataType, Callable[[Any], Any], str]] = {
+    "list": (pa.list_(pa.timestamp("ns")), lambda moment: [None, moment], "x.list.element"),
+    "struct": (pa.struct([("t.x", pa.timestamp("ns"))]), lambda moment: {"t.x": moment}, "x.t.x"),
+    "map": (pa.map_(pa.string(), pa.timestamp("ns")), lambda moment: [("a", moment)], "x.key_value.value"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", NESTED_MOMENTS)
+def test_spark_timestamps_within_lists_and_structs_keep_their_values(tmp_path: Path, shape: str) -> None:
+    kind, around, path = NESTED_MOMENTS[shape]
+    whole = pa.array([around(1_234_567_890_123_456_000), None], kind)
+    found = came(tmp_path, numbered(x=whole), use_deprecated_int96_timestamps=True)["x"].to_pylist()
+    assert found == [around(datetime(2009, 2, 13, 23, 31, 30, 123456)), None]
+    bad = pa.array([None, around(1_234_567_890_123_456_789)], kind)
+    with pytest.raises(ContractError, match="below the microsecond") as refused:
+        checked(tmp_path, numbered(x=bad), use_deprecated_int96_timestamps=True)
+    assert (refused.value.facts["file"], refused.value.facts["column"]) == ("b.parquet", path)
+
+
+def test_moments_too_far_for_microseconds_are_refused_with_the_row(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="too far away") as refused:
+        came(tmp_path, numbered(x=pa.array([None, 2**62], pa.timestamp("ms"))))
+    facts = refused.value.facts
+    assert (facts["file"], facts["column"]) == ("b.parquet", "x")
+    assert facts["found"] == "row 1 of the file: 4611686018427387904 ms from 1970"
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "reasons"),
     [
+        ("time_ns", pa.array([1_234_567_890_123, 86_400_000_000_000], pa.time64("ns")),
+         ["x: 24:00:00 is no time of day"]),
+        ("time", pa.array([86_399_999_999, 86_400_000_000], pa.time64("us")), ["x: 24:00:00 is no time of day"]),
+        ("timestamp_ns", pa.array([1_001, None], pa.timestamp("ns")), []),
+        ("timestamptz_ns", pa.array([1_001, None], pa.timestamp("ns", "Asia/Tokyo")), []),
+        ("date", pa.array([-719_163, 2_932_896], pa.date32()),
+         ["x: 0001-12-31 (BC) is outside of the years 1 to 9999"]),
+        ("timestamp", pa.array([datetime(9999, 12, 31, 23), None]), []),
+        ("timestamp", pa.array([2**63 - 1, 0], pa.timestamp("us")),
+         ["x: infinity is outside of the years 1 to 9999"]),
+        ("timestamptz", pa.array([2**62, 0], pa.timestamp("us", "UTC")),
+         ["x: 148108-07-06 14:00:27.387904+00 is outside of the years 1 to 9999"]),
         ("int64", pa.nulls(2), []),
         ("string", pa.nulls(2), []),
         ("date", pa.nulls(2), []),
@@ -215,7 +258,7 @@ def test_a_declared_column_is_accepted_row_by_row(
     assert record_of(files, REF).stored.batches().read_all()["reason"].to_pylist() == reasons
     assert found.manifest.accepted == 2 - len(reasons)
     mart = load(files, task, REF, tmp_path / "scratch").stream(input_mart_query).read_all()
-    if kind in ("int64", "date"):
+    if pa.types.is_null(values.type) and kind in ("int64", "date"):
         assert mart["x"].to_pylist() == [None, None]
 
 
@@ -233,6 +276,22 @@ def test_a_duration_is_no_number(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="cannot have its contract type") as refused:
         checked(tmp_path, numbered(x=pa.array([5, None], pa.duration("us"))), kept("x", "int64"))
     assert refused.value.facts["found"] == "duration[us]"
+
+
+@pytest.mark.parametrize("kind", ["int64", "list<int64>"])
+def test_durations_in_lists_are_no_numbers_either(tmp_path: Path, kind: str) -> None:
+    values = pa.array([[5], None], pa.list_(pa.duration("us")))
+    with pytest.raises(ContractError, match="cannot have its contract type") as refused:
+        checked(tmp_path, numbered(x=values), kept("x", kind))
+    assert "duration[us]" in str(refused.value.facts["found"])
+
+
+def test_text_in_a_list_that_is_no_utf8_is_named_with_file_column_and_row(tmp_path: Path) -> None:
+    offsets = pa.array([0, 1, 2], pa.int32())
+    bad = pa.Array.from_buffers(pa.string(), 2, [None, offsets.buffers()[1], pa.py_buffer(b"a\xff")])
+    with pytest.raises(ContractError, match="not UTF-8") as refused:
+        came(tmp_path, numbered(x=pa.ListArray.from_arrays(offsets, bad)))
+    assert (refused.value.facts["column"], refused.value.facts["found"]) == ("x", "row 1 of the file: a text within it")
 
 
 @pytest.mark.parametrize("task", [ANY, kept("x", "string")], ids=["unexpected", "declared"])

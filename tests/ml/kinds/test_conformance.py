@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from matplotlib.image import imread
-from pydantic import ValidationError
 
 from pipeline_assets.ml.kinds.base import Kind, Purpose, best, gain, reaches
 from pipeline_assets.ml.scoring import scores_schema
@@ -99,13 +98,6 @@ def test_the_label_is_an_expression_that_works_row_by_row(kind: Kind, name: str)
     found = read(f"cast({label_sql(task)} as {kind.label_type})", stage_types(task, "train"))
     assert found.type == read(label_sql(task), stage_types(task, "train")).type == kind.label_type
     assert found.columns == ("delay",)
-
-
-def test_keys_of_other_kinds_are_refused(name: str) -> None:
-    for key, value in (("positive", "yes"), ("transform", "log1p")):
-        target = {"expression": "[day]", "kind": name, key: value}
-        with pytest.raises(ValidationError, match=r"target\.expression"):
-            trainable.task(kind=name, target=target)
 
 
 def test_each_metric_has_a_direction(kind: Kind) -> None:

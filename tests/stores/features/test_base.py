@@ -118,11 +118,43 @@ def test_odd_values_come_back_as_they_were(store: FeatureStore, task: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("kind", "labels"),
+    [
+        (pa.int8(), [1, 0, None, 1]),
+        (pa.string(), [">50K", "", None, "класс №1 🛫"]),
+        (pa.float64(), [0.1, -0.0, None, 1.7976931348623157e308]),
+    ],
+    ids=["binary", "multiclass", "regression"],
+)
+def test_the_label_is_of_the_type_of_the_kind(
+    store: FeatureStore, task: str, kind: pa.DataType, labels: list[object]
+) -> None:
+    place = ROWS.get_field_index("label")
+    schema = ROWS.set(place, pa.field("label", kind))
+    written = rows(4).set_column(place, schema.field("label"), [pa.array(labels, kind)])
+    store.replace(train(task, schema), BATCH, written.to_reader())
+    back = store.read(train(task, schema), BATCH).read_all()
+    assert back.schema == schema
+    assert repr(back["label"].to_pylist()) == repr(labels)
+    found = store.row(train(task, schema), BATCH, 3)
+    assert found is not None
+    assert found["label"].to_pylist() == labels[3:]
+
+
+@pytest.mark.parametrize(
     ("kind", "value"),
     [
         (pa.timestamp("us"), dt.datetime.fromisoformat("2013-01-31 23:59:59.999999")),
         (pa.timestamp("us", "UTC"), dt.datetime(1969, 12, 31, 12, tzinfo=dt.UTC)),
+        (pa.timestamp("ns"), 1_234_567_890_123_456_789),
+        (pa.timestamp("ns", "UTC"), 1_234_567_890_123_456_789),
         (pa.time64("us"), dt.time(5, 15, 0, 1)),
+        (pa.time64("ns"), 1_234_567_890_123),
+        (pa.date32(), dt.date(1, 1, 1)),
+        (pa.int8(), -128),
+        (pa.uint32(), 2**32 - 1),
+        (pa.decimal128(38, 38), Decimal("-1E-38")),
+        (pa.decimal128(38, 0), Decimal("9" * 38)),
         (pa.int64(), -(2**63)),
         (pa.uint64(), 2**64 - 1),
         (pa.float32(), 0.1),

@@ -20,6 +20,8 @@ VALUES: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.int32(): st.integers(-(2**31), 2**31 - 1),
     pa.int64(): st.integers(-(2**63), 2**63 - 1) | st.integers(-200, 70_000),
     pa.uint8(): st.integers(0, 2**8 - 1),
+    pa.uint16(): st.integers(0, 2**16 - 1),
+    pa.uint32(): st.integers(0, 2**32 - 1),
     pa.uint64(): st.integers(0, 2**64 - 1),
     pa.float32(): st.floats(width=32),
     pa.float64(): st.floats(),
@@ -30,6 +32,9 @@ VALUES: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.time64("us"): st.times(),
     pa.timestamp("s"): st.datetimes().map(lambda at: at.replace(microsecond=0)),
     pa.timestamp("us"): st.datetimes(),
+    pa.time64("ns"): st.integers(0, 24 * 3600 * 10**9 - 1),
+    pa.timestamp("ns"): st.integers(-(2**62), 2**62),
+    pa.timestamp("ns", "UTC"): st.integers(-(2**62), 2**62),
     pa.timestamp("us", "UTC"): st.datetimes(timezones=st.just(dt.UTC)),
     pa.timestamp("us", "Europe/Moscow"): st.integers(-(10**15), 10**15),  # microseconds from 1970
     pa.decimal128(38, 10): st.decimals(-(10**20), 10**20, places=10),

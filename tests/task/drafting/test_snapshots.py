@@ -32,12 +32,14 @@ def drafted(name: str, folder: Path) -> Drafted:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_draft_is_the_one_that_was_found_good(name: str, tmp_path: Path) -> None:
-    text = drafted(name, tmp_path).text
+    found = drafted(name, tmp_path)
+    text = found.text
     snapshot = SNAPSHOTS / f"{name}.yaml"
     if os.environ.get("RENEW_DRAFTS") == "1":
         SNAPSHOTS.mkdir(exist_ok=True)
         snapshot.write_text(text, encoding="utf-8")
     assert text == snapshot.read_text(encoding="utf-8")
+    assert found.task().name == name  # it holds, and fits the files
 
 
 def test_every_snapshot_has_its_table() -> None:

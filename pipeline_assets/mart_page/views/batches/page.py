@@ -8,7 +8,6 @@ from htmltools import Tag, TagChild, TagList, div, h3, p, span, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, req, ui
 from shiny.types import SafeException
 
-from pipeline_assets.errors import PipelineError
 from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page import training_facts as records_of
 from pipeline_assets.mart_page.choices import Record, record
@@ -17,10 +16,12 @@ from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
 from pipeline_assets.mart_page.route import Route
+from pipeline_assets.mart_page.scored import Scores, scores
 from pipeline_assets.mart_page.views.batches import charts as pictures
+from pipeline_assets.mart_page.views.batches import predictions
 from pipeline_assets.mart_page.views.batches.queries import Truth, truth
-from pipeline_assets.ml.kinds.binary.metrics import METRICS, scores
 from pipeline_assets.monitoring.batch_status import SHOWN, BatchRecord, MadeFrom, Outcome, State, batch_records
+from pipeline_assets.monitoring.truth import Evaluation, evaluation
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import STAGES, TaskSpec
@@ -42,6 +43,7 @@ def batches_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every v
         ui.output_ui("listed"),
         ui.output_ui("one"),
         output_picture("reasons", "14rem"),
+        ui.output_ui("said"),
         ui.output_ui("quality"),
     )
 
@@ -143,6 +145,25 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
         found = (await chosen()).manifest
         return pictures.reasons(found.reasons, says, formats) if found and found.reasons else None
 
+    @reactive.calc
+    async def evaluated() -> Evaluation | Problem | None:
+        task, found = page.task(), await known_truth()
+        return None if found is None else await page.work(attempt, evaluation, task, found.labels, found.scores)
+
+    @reactive.calc
+    async def scored() -> Scores | None:
+        task, one = page.task(), await chosen()
+        req(one.ref.stage == "predict" and one.current is not None)
+        output = await page.mart(task, "predict_output")
+        made = [each for each in (await known()).batches if each.batch == one.ref.batch]
+        found = [] if output is None or not made else await page.ask(scores, task, output, made)
+        return found[0] if found else None
+
+    @render.ui
+    async def said() -> TagChild:
+        one, found = await chosen(), await scored()
+        return None if found is None else predictions.said(page.task(), one, found, says, formats)
+
     @render.ui
     async def quality() -> TagChild:
         one = await chosen()
@@ -156,7 +177,11 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
             return div(head, p(says("no_truth")))
         trained = [each for each in await records() if each.ref.stage == "train"]
         learned = {each.ref.batch for each in trained if each.outcome and each.outcome.version == one.current.version}
-        return div(head, _quality(found, learned, says, formats))
+        return div(
+            head,
+            p("⚠ ", says("seen_before")) if learned & set(found.batches) else None,
+            predictions.quality(page.task(), found, await evaluated(), says, formats),
+        )
 
 
 def versions_made_from(registry: Registry, task: str) -> dict[int, MadeFrom]:
@@ -295,25 +320,4 @@ def _one(
         parts.facts(facts),
         p(says("none_rejected"), class_="hint") if found and not found.rejected else None,
         class_="one-batch",
-    )
-
-
-def _quality(found: Truth, learned: set[str], says: ViewTexts, formats: Formats) -> TagChild:
-    try:
-        values = scores(found.label, found.probability)
-    except PipelineError as error:
-        return p(str(error))
-    hits = int(found.label[found.decision].sum())
-    taken, ones = int(found.decision.sum()), int(found.label.sum())
-    facts: dict[str, TagChild] = {
-        says("truth_rows"): formats.number(len(found.label)),
-        says("truth_from"): ", ".join(found.batches),
-        **{metric: formats.number(values[metric]) for metric in METRICS},
-        says("precision"): formats.share(hits / taken) if taken else says("no_decision"),
-        says("recall"): formats.share(hits / ones),
-    }
-    return TagList(
-        p("⚠ ", says("seen_before")) if learned & set(found.batches) else None,
-        p(says("partly")) if found.partly else None,
-        parts.facts(facts),
     )

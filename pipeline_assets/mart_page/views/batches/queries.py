@@ -1,13 +1,15 @@
 """How the predictions of a batch compare with the labels that came later."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import orjson
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier, Literal
 
 from pipeline_assets.mart_page.catalog import Mart
+from pipeline_assets.task.spec import DECISION
 
 _MOST_ROWS = 200_000
 
@@ -17,17 +19,16 @@ class Truth:
     """Predicted rows whose label is known by now, from a train batch with the same keys.
 
     Attributes:
-        label: 0 or 1, a value a row.
-        probability: as the model said.
-        decision: whether the output file took the row; for a task without a rule, whether the model predicts the label
-            1 (a probability of 0.5 or more).
+        labels: as the input mart has them, one per row.
+        scores: the score columns by name, one value per row; nested ones as Python has them.
+        decision: whether the output file took the row; for a task without a rule, ``None`` for each row.
         batches: train batches that the labels came in.
         partly: whether there are more such rows than were read.
     """
 
-    label: npt.NDArray[np.int8]
-    probability: npt.NDArray[np.float64]
-    decision: npt.NDArray[np.bool_]
+    labels: Sequence[Any]
+    scores: Mapping[str, Sequence[Any]]
+    decision: Sequence[bool | None]
     batches: tuple[str, ...]
     partly: bool
 
@@ -44,12 +45,13 @@ def truth(cursor: Cursor, batch: str, *, output: Mart, inputs: Mart, trains: Mar
     Returns:
         ``None`` where no label is known.
     """
+    scores = [name for name in output.named("score") if name != DECISION]
     same = SQL(" AND ").join(
         SQL("t.{} = i.{}").format(Identifier(there), Identifier(here))
         for there, here in zip(trains.task_key, inputs.task_key, strict=True)
     )
     query = SQL(
-        "SELECT DISTINCT ON (o.row_number) t.{label}, o.probability, {decision}, t.{train_batch} FROM {output} o"
+        "SELECT DISTINCT ON (o.row_number) t.{train_batch}, t.{label}, {decision}, {scores} FROM {output} o"
         " JOIN {inputs} i ON i.{input_batch} = o.batch AND i.{input_row} = o.row_number JOIN {trains} t ON {same}"
         " WHERE o.batch = {batch} AND t.{label} IS NOT NULL ORDER BY o.row_number, t.{train_batch} DESC LIMIT {most}"
     ).format(
@@ -57,9 +59,8 @@ def truth(cursor: Cursor, batch: str, *, output: Mart, inputs: Mart, trains: Mar
         inputs=inputs.sql,
         trains=trains.sql,
         label=Identifier(trains.label),
-        decision=SQL(
-            "coalesce(o.decision, o.probability >= 0.5)" if "decision" in output.columns else "o.probability >= 0.5"
-        ),
+        decision=SQL("o.decision") if DECISION in output.columns else SQL("NULL::boolean"),
+        scores=SQL(", ").join(SQL("o.") + Identifier(name) for name in scores),
         train_batch=trains.batch,
         input_batch=inputs.batch,
         input_row=inputs.row_number,
@@ -71,11 +72,15 @@ def truth(cursor: Cursor, batch: str, *, output: Mart, inputs: Mart, trains: Mar
     rows = cursor.fetchall()
     if not rows:
         return None
-    label, probability, decision, batches = zip(*rows[:_MOST_ROWS], strict=True)
+    batches, labels, decision, *values = zip(*rows[:_MOST_ROWS], strict=True)
+    by_name = {
+        name: [orjson.loads(each) for each in column] if output.columns[name].json else column
+        for name, column in zip(scores, values, strict=True)
+    }
     return Truth(
-        np.array(label, np.int8),
-        np.array(probability, np.float64),
-        np.array(decision, bool),
+        labels,
+        by_name,
+        decision,
         tuple(sorted(set(batches))),
         len(rows) > _MOST_ROWS,
     )

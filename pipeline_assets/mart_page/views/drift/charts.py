@@ -1,4 +1,4 @@
-"""Drift in pictures: the index of every column, one column bin by bin, and the scores of each batch."""
+"""Drift in pictures: the index of every column, and one column bin by bin."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
-from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Scores
+from pipeline_assets.mart_page.views.drift.queries import ColumnShift
 from pipeline_assets.monitoring.drift import MUCH, SOME, Bin, Shift
 
 _SHOWN = 25  # columns; the table has all
@@ -82,38 +82,6 @@ def bins(shift: ColumnShift, train: str, predict: str, says: ViewTexts, formats:
             bin=grown[1],
             train=formats.share(grown[0].reference),
             predict=formats.share(grown[0].others),
-        ),
-    )
-
-
-def scores(found: Sequence[Scores], says: ViewTexts, formats: Formats) -> Picture:
-    """One box per batch: the middle half of its scores, and whiskers from 5 to 95 %."""
-    places = list(range(len(found)))
-    five, quarter, half, three_quarters, most = zip(*(each.quantiles for each in found), strict=True)
-    figure = go.Figure(
-        go.Box(
-            x=places,
-            lowerfence=five,
-            q1=quarter,
-            median=half,
-            q3=three_quarters,
-            upperfence=most,
-            marker={"color": REFERENCE},
-            line={"color": REFERENCE},
-            hoverinfo="y",
-        )
-    )
-    figure.update_xaxes(tickvals=places, ticktext=[plain(_short(each.made.batch)) for each in found], showgrid=False)
-    figure.update_yaxes(title=says("probability"), tickformat=".0%", rangemode="tozero")
-    first, last = found[0], found[-1]
-    return Picture(
-        bare(figure),
-        says(
-            "picture_scores",
-            first=first.made.batch,
-            last=last.made.batch,
-            before=formats.share(first.quantiles[2]),
-            after=formats.share(last.quantiles[2]),
         ),
     )
 

@@ -9,11 +9,16 @@ from pipeline_assets.mart_page import choices, parts
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
+from pipeline_assets.mart_page.scored import QUANTILES, ROWS, Scores
+from pipeline_assets.mart_page.scored import scores as scores_of
 from pipeline_assets.mart_page.views.drift import charts as pictures
-from pipeline_assets.mart_page.views.drift import queries
-from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Drift, Scores
+from pipeline_assets.mart_page.views.drift import queries, score_charts
+from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Drift
+from pipeline_assets.monitoring.drift import Stability
+from pipeline_assets.monitoring.truth import Form, form_of
 
 _KINDS = ("feature", "raw", "all")
+_LABELS = 5  # of a batch, in the table of scores
 _BATCHES = 24  # whose scores are shown: two years of months
 
 
@@ -32,13 +37,14 @@ def drift_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every vie
         tags.details(tags.summary(says("how")), p(says("how_text"))),
         ui.output_ui("scores_head"),
         output_picture("scores", height="22rem"),
+        output_picture("scores_of_batch", height="22rem"),
         ui.output_ui("scores_table"),
         class_="reads",
     )
 
 
 @module.server
-def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901
+def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901, PLR0915 - Shiny's way
     """Compares the picked batches; by default the one predicted last with the train batch of its version."""
     says, formats = page.texts("drift"), page.formats
 
@@ -133,25 +139,33 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
         latest = sorted((await record()).batches, key=lambda each: each.predicted_at)[-_BATCHES:]
         if output_mart is None or not latest:
             return []
-        return await page.ask(queries.scores, output_mart, sorted(latest, key=lambda each: each.batch))
+        return await page.ask(scores_of, page.task(), output_mart, sorted(latest, key=lambda each: each.batch))
 
     @render.ui
     async def scores_head() -> TagChild:
         there = await distributions()
         if not there:
             return TagList(h3(says("scores")), parts.empty(says("no_scores"), says("no_scores_do")))
-        lead = says("scores_lead", batches=formats.number(len(there)), rows=formats.number(queries.SCORES))
+        lead = says("scores_lead", batches=formats.number(len(there)), rows=formats.number(ROWS))
         return TagList(h3(says("scores")), p(lead, class_="says"))
 
     @render_picture
     async def scores() -> Picture | None:
         there = await distributions()
-        return pictures.scores(there, says, formats) if there else None
+        return score_charts.by_batch(there, form_of(page.task()), says, formats) if there else None
+
+    @render_picture
+    async def scores_of_batch() -> Picture | None:
+        there, (_, predict) = await distributions(), await batches()
+        picked = next((each for each in there if each.made.batch == predict), None)
+        if picked is None:
+            return None
+        return score_charts.of_batch(there[0], picked, form_of(page.task()), says, formats)
 
     @render.ui
     async def scores_table() -> TagChild:
         there = await distributions()
-        return _scores(there, says, formats) if there else None
+        return _scores(there, form_of(page.task()), says, formats) if there else None
 
 
 def _kind(page: Page) -> str:
@@ -232,18 +246,40 @@ def _table(page: Page, shifts: Sequence[ColumnShift], says: ViewTexts, formats: 
     return TagList(h3(says("all")), parts.table(head, rows, says("all"), numbers=(1, 3, 4)))
 
 
-def _scores(found: Sequence[Scores], says: ViewTexts, formats: Formats) -> Tag:
+def _scores(found: Sequence[Scores], form: Form, says: ViewTexts, formats: Formats) -> Tag:
+    """A line per batch: quantiles of numbers, the index against the first, the file's share, the commonest labels."""
+    numbers = any(each.quantiles for each in found)
+    labels = any(each.shares for each in found)
     decided = any(each.decided is not None for each in found)
+    shifts = queries.score_shifts(found)
+    said = formats.share if form == "binary" else formats.number
     rows: list[list[TagChild]] = [
         [
             each.made.batch,
             str(each.made.model_version),
             formats.number(each.rows),
-            *(formats.share(value) for value in each.quantiles),
+            *([said(value) for value in each.quantiles] or [""] * len(QUANTILES) if numbers else []),
+            *([_index(shift, formats)]),
             *([formats.share(each.decided) if each.decided is not None else ""] if decided else []),
+            *([_labels(each, formats)] if labels else []),
         ]
-        for each in found
+        for each, shift in zip(found, shifts, strict=True)
     ]
-    quantiles = [f"{formats.share(share)}" for share in queries.QUANTILES]
-    head = [says("batch"), says("version"), says("rows"), *quantiles, *([says("decided")] if decided else [])]
-    return parts.table(head, rows, says("scores"), numbers=range(1, len(head)))
+    head = [
+        *(says(name) for name in ("batch", "version", "rows")),
+        *([formats.share(share) for share in QUANTILES] if numbers else []),
+        says("psi_first", batch=found[0].made.batch),
+        *([says("decided")] if decided else []),
+        *([says("labels")] if labels else []),
+    ]
+    return parts.table(head, rows, says("scores"), numbers=range(1, len(head) - (1 if labels else 0)))
+
+
+def _index(shift: Stability | None, formats: Formats) -> TagChild:
+    if shift is None:
+        return ""
+    return tags.data(f"{pictures.SIGNS[shift.shift]} {formats.number(round(shift.index, 4))}", value=repr(shift.index))
+
+
+def _labels(each: Scores, formats: Formats) -> str:
+    return formats.shares({formats.value(label): share for label, share in (each.shares or {}).items()}, _LABELS)

@@ -12,7 +12,9 @@ from pipeline_assets.task.spec import DECISION
 
 # Where lines enter and leave each kind of column on the axis from left to right; its name stands between.
 _SIDES = {"raw": (-1.0, 0.0), "feature": (1.0, 1.9), "label": (1.0, 1.9), "score": (2.9, 3.55)}
-_LAST = (4.2, 4.8)  # the decision stands behind the probability that it is made of
+_LAST = (4.2, 4.8)  # the decision stands behind the score that it is made of
+_LEAST, _A_NAME = 640, 19  # pixels: height of the drawing, and of a name in it
+_LONGEST = 30  # characters of a name; hovering over it shows the whole
 _SYMBOLS = {"raw": "square", "feature": "circle", "label": "diamond", "score": "star"}
 
 
@@ -36,7 +38,9 @@ def lineage(columns: Columns, picked: str | None, says: ViewTexts) -> Picture:
     )
     figure.update_xaxes(visible=False, range=[-1.05, 4.85])
     figure.update_yaxes(visible=False, range=[max(places.values()) + 0.8, -0.8])
-    bare(figure, hovermode="closest", hoverdistance=40)
+    # Names of a long layer need their own height, or they lie upon one another.
+    height = max(_LEAST, _A_NAME * max(map(len, layers)))
+    bare(figure, hovermode="closest", hoverdistance=40, height=height)
     return Picture(figure, _words(columns, picked, says))
 
 
@@ -106,20 +110,27 @@ def _points(layer: Sequence[Node], places: dict[str, float], path: set[str] | No
             "opacity": [1.0 if shown else 0.35 for shown in there],
         },
         customdata=[node.key for node in layer],
-        hovertext=[plain(node.expression or node.description or node.name) for node in layer],
+        hovertext=[_hover(node) for node in layer],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
 def _name(node: Node, *, bold: bool) -> str:
-    name = plain(node.name)
+    name = plain(node.name if len(node.name) <= _LONGEST else f"{node.name[: _LONGEST - 1]}…")
     return f"<b>{name}</b>" if bold else name
+
+
+def _hover(node: Node) -> str:
+    """The whole name, and what the column is made of or means."""
+    more = node.expression or node.description
+    return f"{plain(node.name)}: {plain(more)}" if more else plain(node.name)
 
 
 def _words(columns: Columns, picked: str | None, says: ViewTexts) -> str:
     if picked is None:
         counts = {kind: sum(node.kind == kind for node in columns.nodes.values()) for kind in ("raw", "feature")}
-        return says("picture_all", raw=counts["raw"], features=counts["feature"])
+        score = next((node.name for node in columns.nodes.values() if node.kind == "score"), "")
+        return says("picture_all", raw=counts["raw"], features=counts["feature"], score=score)
     before = [columns.nodes[key].name for key in columns.nodes if key in columns.upstream(picked)]
     after = [columns.nodes[key].name for key in columns.nodes if key in columns.downstream(picked)]
     return says(

@@ -15,14 +15,18 @@ from pipeline_assets.mart_page.views.marts.distribution import Distribution
 from pipeline_assets.mart_page.views.marts.filters import Filter
 from pipeline_assets.mart_page.views.marts.request import Request, Side
 from pipeline_assets.task.names import PREFIX
-from pipeline_assets.task.spec import STAGES, Stage
+from pipeline_assets.task.spec import DECISION, STAGES, Stage, TaskSpec
 
 _GROUPS = ("address", "score", "technical", "raw", "feature", "label")
 
 
-def describe(column: Column, says: ViewTexts) -> str:
-    """What a column means: the pipeline's own columns in the reader's language, others as the task describes them."""
-    key = f"own_{column.name.removeprefix(PREFIX)}"
+def describe(column: Column, task: TaskSpec, says: ViewTexts) -> str:
+    """What a column means: the pipeline's own columns in the reader's language, others as the task describes them.
+
+    Scores of a third party's kind are described by the kind, in its own words.
+    """
+    name = column.name.removeprefix(PREFIX)
+    key = f"own_{task.target.kind}_{name}" if column.role == "score" and name != DECISION else f"own_{name}"
     return says(key) if column.role in ("address", "score", "technical") and key in says else column.description
 
 
@@ -40,7 +44,7 @@ def batch_picker(route: Route, batches: Sequence[str], batch: str | None, says: 
     return parts.form(route, picker, drop=("page", "row"))
 
 
-def column_picker(route: Route, seen: Request, says: ViewTexts) -> Tag:
+def column_picker(route: Route, task: TaskSpec, seen: Request, says: ViewTexts) -> Tag:
     """The boxes that say which columns are shown, by role."""
 
     def box(column: Column) -> Tag:
@@ -48,7 +52,7 @@ def column_picker(route: Route, seen: Request, says: ViewTexts) -> Tag:
         return tags.label(
             tags.input(type="checkbox", name="show", value=quote(column.name, safe=""), checked=ticked),
             span(column.name),
-            title=describe(column, says) or None,
+            title=describe(column, task, says) or None,
         )
 
     groups = {
@@ -80,20 +84,27 @@ def downloads(route: Route, side: Side, says: ViewTexts) -> Tag:
     )
 
 
-def filter_tools(route: Route, seen: Request, says: ViewTexts) -> Tag:
-    """The filters in use, a form that adds one, and what is wrong with values that do not fit."""
-    slot = filters.free_slot(route)
-    column, word, value = filters.names_of(slot)
-    columns = {name: name for name in seen.asked.mart.columns}
-    add = parts.form(
-        route,
-        _labelled(says("column"), parts.options(columns, name=column)),
+def filter_form(columns: Sequence[str], says: ViewTexts) -> Tag:
+    """A form that adds a filter.
+
+    It depends on the columns alone, so it keeps what the reader has begun to fill in while rows, batch or other
+    filters change. The page's script puts the number of a free slot into its names.
+    """
+    column, word, value = filters.FREE_SLOT
+    return parts.form(
+        Route(),
+        _labelled(says("column"), parts.options({name: name for name in columns}, name=column)),
         _labelled(says("word"), parts.options({one: says(one) for one in filters.WORDS}, name=word)),
         _labelled(says("value"), tags.input(type="text", name=value, class_="form-control form-control-sm")),
         tags.button(says("add"), type="submit", class_="btn btn-sm btn-outline-primary"),
         drop=("page",),
         aria_label=says("filter"),
+        data_slots=str(filters.MOST),
     )
+
+
+def filters_in_use(route: Route, seen: Request, says: ViewTexts) -> TagList:
+    """The filters in use, and what is wrong with values that do not fit."""
     wrong = [
         div(
             says(
@@ -107,7 +118,8 @@ def filter_tools(route: Route, seen: Request, says: ViewTexts) -> Tag:
         )
         for one in seen.wrong
     ]
-    return div(div(*(_chip(route, one, says) for one in seen.asked.filters), add, class_="tools filters"), *wrong)
+    chips = [_chip(route, one, says) for one in seen.asked.filters]
+    return TagList(div(*chips, class_="tools") if chips else None, *wrong)
 
 
 def _labelled(label: str, control: Tag) -> Tag:
@@ -158,7 +170,7 @@ def about(route: Route, column: Column, seen: Distribution, says: ViewTexts, for
     return div(
         tags.h3(column.name),
         tags.a(says("close"), href=route.at(about=None), class_="btn btn-sm btn-outline-secondary close"),
-        tags.p(describe(column, says) or says("no_description")),
+        tags.p(column.description or says("no_description")),
         parts.facts(facts),
         class_="about",
     )

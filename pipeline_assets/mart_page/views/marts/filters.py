@@ -17,7 +17,7 @@ Word = Literal["is", "is_not", "at_least", "at_most", "starts", "contains", "emp
 WORDS: tuple[Word, ...] = get_args(Word)
 VALUELESS: tuple[Word, ...] = ("empty", "filled")
 
-_MOST = 20  # filters in one address
+MOST = 20  # filters in one address
 _COMPARED = {"is": "=", "is_not": "<>", "at_least": ">=", "at_most": "<="}
 _YES, _NO = ("yes", "true", "1", "да"), ("no", "false", "0", "нет")
 _DAYS = ("%Y-%m-%d", "%d.%m.%Y")
@@ -78,11 +78,15 @@ def names_of(slot: int) -> tuple[str, str, str]:
     return f"w{slot}c", f"w{slot}o", f"w{slot}v"
 
 
+# The names in a form for a filter that has no slot yet: the page's script puts a free slot's number for the zero.
+FREE_SLOT = names_of(0)
+
+
 def filters_of(route: Route, mart: Mart, language: str) -> tuple[list[Filter], list[NoSuchValue]]:
     """The filters that an address names, and those that cannot be applied; unknown columns are left out."""
     found: list[Filter] = []
     wrong: list[NoSuchValue] = []
-    for slot in range(1, _MOST + 1):
+    for slot in range(1, MOST + 1):
         name, word, written = (route.more.get(part, "") for part in names_of(slot))
         if name not in mart.columns or word not in WORDS:
             continue
@@ -94,12 +98,6 @@ def filters_of(route: Route, mart: Mart, language: str) -> tuple[list[Filter], l
         else:
             found.append(Filter(column, word, "" if word in VALUELESS else written.strip(), value, slot))
     return found, wrong
-
-
-def free_slot(route: Route) -> int:
-    """The number of a filter that would be added."""
-    taken = [slot for slot in range(1, _MOST + 1) if names_of(slot)[0] in route.more]
-    return max(taken, default=0) + 1
 
 
 def condition(mart: Mart, filters: Sequence[Filter], batch: str | None) -> Composed:

@@ -1,9 +1,11 @@
 """The input mart and the output mart: tables of any size, which the server filters, orders and cuts into pages."""
 
+from dataclasses import replace
 from functools import partial
 
-from htmltools import Tag, TagChild, TagList, div
+from htmltools import Tag, TagChild, div
 from shiny import Inputs, Outputs, Session, module, reactive, render, req, ui
+from shiny.types import SafeException
 
 from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page.catalog import Mart
@@ -29,6 +31,8 @@ def _ui(texts: Texts, formats: Formats, *, side: Side) -> Tag:  # noqa: ARG001 -
     return div(
         parts.heading(says(side), says(f"{side}_says")),
         ui.output_ui("tools"),
+        ui.output_ui("in_use"),
+        ui.output_ui("filtering"),
         ui.output_ui("column"),
         output_picture("distribution", "16rem"),
         ui.output_ui("counted"),
@@ -40,6 +44,7 @@ def _ui(texts: Texts, formats: Formats, *, side: Side) -> Tag:  # noqa: ARG001 -
 @module.server
 def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, side: Side) -> None:  # noqa: A002, ARG001, C901, PLR0915
     says, formats = page.texts("marts"), page.formats
+    offered: reactive.Value[tuple[str, ...]] = reactive.value(())  # columns of the form for a filter
 
     @reactive.calc
     def route() -> Route:
@@ -98,16 +103,34 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
         pick = controls.stage_picker(here, stage, says) if side == "input" else None
         if seen is None:
             return div(pick, class_="tools")
-        return TagList(
-            div(
-                pick,
-                controls.batch_picker(here, await batches(), seen.asked.batch, says),
-                controls.column_picker(here, seen, says),
-                controls.downloads(here, side, says),
-                class_="tools",
-            ),
-            controls.filter_tools(here, seen, says),
+        return div(
+            pick,
+            controls.batch_picker(here, await batches(), seen.asked.batch, says),
+            controls.column_picker(here, page.task(), seen, says),
+            controls.downloads(here, side, says),
+            class_="tools",
         )
+
+    @render.ui
+    async def in_use() -> TagChild:
+        seen = await request()
+        return None if seen is None else controls.filters_in_use(route(), seen, says)
+
+    @reactive.effect
+    async def _offer() -> None:
+        try:
+            there = await mart()
+        except SafeException:
+            return  # an output shows the error
+        names = () if there is None else tuple(there.columns)
+        with reactive.isolate():
+            unchanged = names == offered()
+        if not unchanged:
+            offered.set(names)
+
+    @render.ui
+    def filtering() -> TagChild:
+        return div(controls.filter_form(offered(), says), class_="tools filters") if offered() else None
 
     @render.ui
     async def rows() -> TagChild:
@@ -153,12 +176,13 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
         seen, values = await request(), await distributed()
         if seen is None or seen.about is None or values is None:
             return None
-        return controls.about(route(), seen.about, values, says, formats)
+        described = replace(seen.about, description=controls.describe(seen.about, page.task(), says))
+        return controls.about(route(), described, values, says, formats)
 
     @render_picture
     async def distribution() -> Picture | None:
         seen, values = await request(), await distributed()
-        if seen is None or seen.about is None or values is None:
+        if seen is None or seen.about is None or values is None or seen.about.json:
             return None
         return drawn.distribution(seen.about.name, values, says, formats)
 

@@ -5,13 +5,16 @@ from typing import Any
 
 from htmltools import Tag, div, span, tags
 
+from pipeline_assets.mart_page.catalog import Column
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.route import Route
+from pipeline_assets.mart_page.scored import shares_of
 from pipeline_assets.mart_page.views.marts.controls import describe
 from pipeline_assets.mart_page.views.marts.queries import Rows
 from pipeline_assets.mart_page.views.marts.request import Request
 from pipeline_assets.task.spec import Stage, TaskSpec
 
+_CLASSES = 3  # that a cell with probabilities names; its title names all
 _LONG = 40  # characters that a cell shows; its title has the whole text
 
 
@@ -76,7 +79,7 @@ class MartTable:
                 href=self.route.at(about=name),
                 class_="about-link",
                 aria_label=says("about_column", column=name),
-                title=describe(column, says) or says("about_column", column=name),
+                title=describe(column, self.task, says) or says("about_column", column=name),
             ),
             scope="col",
             aria_sort=way,
@@ -98,7 +101,20 @@ class MartTable:
     def _cell(self, place: int, value: object) -> Tag:
         if value is None:
             return tags.td("∅", class_="null", title=self.says("empty"))
+        column = self._column(place)
         text = self.formats.value(value)
+        if column.key and isinstance(value, int) and not isinstance(value, bool):
+            text = str(value)  # it names a row: nobody counts with it
         number = isinstance(value, int | float) and not isinstance(value, bool)
         kind = " ".join(name for name, there in (("number", number), ("beside", place >= self._own)) if there)
+        if column.role == "score" and column.json and isinstance(value, str):
+            shares = shares_of(value)
+            if shares is not None:
+                return tags.td(self.formats.shares(shares, _CLASSES), class_=kind, title=self.formats.shares(shares))
         return tags.td(text, class_=kind or None, title=text if len(text) > _LONG else None)
+
+    def _column(self, place: int) -> Column:
+        """The column at a position: the mart's own, or the other mart's."""
+        beside = self.seen.beside
+        mart = beside.mart if place >= self._own and beside is not None else self.seen.asked.mart
+        return mart.columns[self.found.columns[place]]

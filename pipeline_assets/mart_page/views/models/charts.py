@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-from pipeline_assets.mart_page.chart_style import OTHERS, REFERENCE, bare
+from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.ml.selection import Candidate
 
 _SHOWN = 20
 _NAMED = 3
+_PANELS = 3  # of the learning curves
+_POINTS = 400  # of one curve
 
 
 def metric_by_version(candidates: Sequence[Candidate], metric: str, says: ViewTexts, formats: Formats) -> Picture:
@@ -44,6 +47,54 @@ def metric_by_version(candidates: Sequence[Candidate], metric: str, says: ViewTe
     return Picture(bare(figure), words)
 
 
+def curves(
+    found: Mapping[str, Mapping[str, Sequence[float]]], best: float | None, says: ViewTexts, formats: Formats
+) -> Picture:
+    """A panel per metric of the package: each side by iteration, and the best iteration as a line.
+
+    Args:
+        found: by metric, then by side.
+        best: the iteration of the model that was kept, where it is known.
+        says: the view's texts.
+        formats: of the language.
+    """
+    names = list(found)[:_PANELS]
+    figure = make_subplots(rows=1, cols=len(names), subplot_titles=[plain(name) for name in names])
+    styles = {"training": (REFERENCE, "dot"), "stopping": (OTHERS, "solid")}
+    for place, name in enumerate(names):
+        for side, values in found[name].items():
+            shown = _thinned(values)
+            colour, dash = styles.get(side, (QUIET, "solid"))
+            figure.add_trace(
+                go.Scatter(
+                    x=[step for step, _ in shown],
+                    y=[value for _, value in shown],
+                    mode="lines",
+                    name=says(f"side_{side}"),
+                    legendgroup=side,
+                    showlegend=place == 0,
+                    line={"color": colour, "dash": dash, "width": 2},
+                    hovertemplate=f"%{{x}}: %{{y:.4g}}<extra>{plain(says(f'side_{side}'))}</extra>",
+                ),
+                row=1,
+                col=place + 1,
+            )
+        if best is not None:
+            figure.add_vline(x=best, line={"color": QUIET, "width": 1, "dash": "dash"}, row=1, col=place + 1)
+    figure = bare(figure)
+    figure.update_layout(
+        showlegend=True, legend={"orientation": "h", "y": 1.15, "yanchor": "bottom", "x": 0}, margin={"t": 72}
+    )
+    figure.update_xaxes(title=says("iteration"))
+    first = names[0]
+    stopping = found[first].get("stopping") or next(iter(found[first].values()))
+    at = int(best) if best is not None and best < len(stopping) else len(stopping) - 1
+    words = says(
+        "picture_curves", metric=first, n=len(stopping), best=formats.number(at), value=formats.number(stopping[at])
+    )
+    return Picture(figure, words)
+
+
 def importance(found: Mapping[str, float], version: int, says: ViewTexts, formats: Formats) -> Picture:
     """One bar per feature, the most important first."""
     shown = list(found.items())[:_SHOWN]
@@ -67,6 +118,13 @@ def importance(found: Mapping[str, float], version: int, says: ViewTexts, format
     )
     listed = "; ".join(f"{name} {formats.share(value / 100)}" for name, value in shown[:_NAMED])
     return Picture(bare(figure), says("picture_importance", version=version, most=listed))
+
+
+def _thinned(values: Sequence[float]) -> list[tuple[int, float]]:
+    """Points of a curve, with their iterations; no more than can be told apart."""
+    step = max(len(values) // _POINTS, 1)
+    kept = list(enumerate(values))
+    return [*kept[::step], *(kept[-1:] if (len(kept) - 1) % step else [])]
 
 
 def _around(values: Sequence[float]) -> list[float] | None:

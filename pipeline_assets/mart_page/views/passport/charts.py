@@ -1,7 +1,7 @@
 """A score as a waterfall: from the base, feature by feature, to the row's score."""
 
 from collections.abc import Mapping
-from math import floor, log
+from math import expm1, log
 
 import plotly.graph_objects as go
 
@@ -13,30 +13,52 @@ from pipeline_assets.ml.explanation import Explanation, probability
 _SHOWN = 12  # features; the others are one bar, and all are in the table beside the picture
 _NAMED = 3  # in the picture's words
 _TICKS = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+_STEPS = 6  # of an axis in logarithms of the target
+_LARGE = 100.0  # from here on a contribution is written without so many digits
+_LARGEST = 700.0  # of which the exponential is finite
 _LONGEST = 28
 
 
 def contributions(explanation: Explanation, said: Mapping[str, str], says: ViewTexts, formats: Formats) -> Picture:
-    """The waterfall. Bars are log-odds, which add up; the axis is labelled with the probabilities they stand for.
+    """What each feature adds, as a waterfall; by permutation, whose effects do not add up, as bars from zero.
+
+    Bars are in the explanation's unit. Where that is a logarithm, the waterfall's axis is labelled with the
+    probabilities, or with the target's values, that it stands for.
 
     Args:
+        explanation: of a row.
         said: each feature's value as the page writes it.
+        says: the view's texts.
+        formats: of the language.
     """
     shown, rest = explanation.contributions[:_SHOWN], explanation.contributions[_SHOWN:]
-    steps = [(f"{plain(each.feature)} = {plain(_short(said[each.feature]))}", each.log_odds) for each in shown]
-    if rest:
-        steps.append((says("others", n=len(rest)), sum(each.log_odds for each in rest)))
+    steps = [(f"{plain(each.feature)} = {plain(_short(said[each.feature]))}", each.effect) for each in shown]
+    if explanation.kind == "permutation":
+        figure = _bars(steps, explanation, says, formats)
+    else:
+        if rest:
+            steps.append((says("others", n=len(rest)), sum(each.effect for each in rest)))
+        figure = _waterfall(steps, explanation, says, formats)
+    return Picture(bare(figure), _words(explanation, said, says, formats))
+
+
+def _waterfall(
+    steps: list[tuple[str, float]], explanation: Explanation, says: ViewTexts, formats: Formats
+) -> go.Figure:
     names = [says("base"), *(name for name, _ in steps), says("final")]
     # By position, because two features may look the same once their values are shortened.
     places = list(range(len(names)))
-    ends = [formats.share(probability(explanation.base)), formats.share(explanation.probability)]
     figure = go.Figure(
         go.Waterfall(
             orientation="h",
             y=places,
             x=[explanation.base, *(value for _, value in steps), 0],
             measure=["absolute", *("relative" for _ in steps), "total"],
-            text=[ends[0], *(signed(value, formats) for _, value in steps), ends[1]],
+            text=[
+                written(explanation, explanation.base, formats),
+                *(signed(value, formats) for _, value in steps),
+                written(explanation, explanation.score, formats),
+            ],
             textposition="outside",
             cliponaxis=False,
             increasing={"marker": {"color": UP}},
@@ -48,50 +70,108 @@ def contributions(explanation: Explanation, said: Mapping[str, str], says: ViewT
         )
     )
     low, high = _bounds(explanation.base, [value for _, value in steps])
-    ticks = [share for share in _TICKS if low <= log(share / (1 - share)) <= high]
     figure.update_xaxes(
-        range=[low, high],
-        tickvals=[log(share / (1 - share)) for share in ticks],
-        ticktext=[formats.share(share) for share in ticks],
-        title=says("axis"),
-        zeroline=False,
+        range=[low, high], title=_axis(explanation, says), zeroline=False, **_ticks(explanation, (low, high), formats)
     )
     figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed", showgrid=False)
-    return Picture(bare(figure), _words(explanation, said, says, formats))
+    return figure
 
 
-def signed(log_odds: float, formats: Formats) -> str:
+def _bars(steps: list[tuple[str, float]], explanation: Explanation, says: ViewTexts, formats: Formats) -> go.Figure:
+    names = [name for name, _ in steps]
+    places = list(range(len(names)))
+    figure = go.Figure(
+        go.Bar(
+            orientation="h",
+            y=places,
+            x=[value for _, value in steps],
+            text=[signed(value, formats) for _, value in steps],
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": [DOWN if value < 0 else UP for _, value in steps]},
+            customdata=names,
+            hovertemplate="%{customdata}: %{text}<extra></extra>",
+        )
+    )
+    low, high = _bounds(0.0, [value for _, value in steps], add=False)
+    of = "" if explanation.of is None else explanation.of
+    figure.update_xaxes(range=[low, high], title=says(f"effect_{explanation.unit}", of=of))
+    figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed", showgrid=False)
+    return figure
+
+
+def own_unit(explanation: Explanation, value: float) -> float:
+    """A number of the explanation as the mart has scores: a probability, or in the target's unit, where it can be."""
+    if explanation.unit == "log_odds":
+        return probability(value)
+    return expm1(min(value, _LARGEST)) if explanation.unit == "log_target" else value
+
+
+def written(explanation: Explanation, value: float, formats: Formats) -> str:
+    """A base or a score as the page writes it."""
+    own = own_unit(explanation, value)
+    return formats.share(own) if explanation.unit == "log_odds" else formats.number(own)
+
+
+def _axis(explanation: Explanation, says: ViewTexts) -> str:
+    of = "" if explanation.of is None else explanation.of
+    return says(f"axis_{explanation.unit}", of=of)
+
+
+def _ticks(
+    explanation: Explanation, bounds: tuple[float, float], formats: Formats
+) -> dict[str, list[float] | list[str]]:
+    low, high = bounds
+    if explanation.unit == "log_odds":
+        shares = [share for share in _TICKS if low <= log(share / (1 - share)) <= high]
+        return {
+            "tickvals": [log(share / (1 - share)) for share in shares],
+            "ticktext": [formats.share(share) for share in shares],
+        }
+    if explanation.unit == "log_target":
+        places = [low + (high - low) * part / _STEPS for part in range(_STEPS + 1)]
+        return {"tickvals": places, "ticktext": [_round(own_unit(explanation, place), formats) for place in places]}
+    return {}
+
+
+def _round(value: float, formats: Formats) -> str:
+    return formats.number(float(f"{value:.3g}"))
+
+
+def signed(effect: float, formats: Formats) -> str:
     """A contribution with its sign, which says what the colour says.
 
     >>> signed(-0.25, Formats("en")), signed(0.25, Formats("ru"))
     ('−0.25', '+0,25')
     """
-    sign = "−" if log_odds < 0 else "+"
-    return sign + formats.number(round(abs(log_odds), 3))
+    sign = "−" if effect < 0 else "+"
+    size = abs(effect)
+    return sign + formats.number(round(size, 3) if size < _LARGE else size)
 
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _bounds(base: float, steps: list[float]) -> tuple[float, float]:
+def _bounds(base: float, steps: list[float], *, add: bool = True) -> tuple[float, float]:
     """Room for every bar and for the text at its end."""
     ends, at = [base], base
     for step in steps:
-        at += step
+        at = at + step if add else base + step
         ends.append(at)
-    room = max((max(ends) - min(ends)) * 0.25, 0.5)
-    return floor((min(ends) - room) * 10) / 10, max(ends) + room
+    low, high = min(ends), max(ends)
+    room = (high - low) * 0.25 or 0.5
+    return low - room, high + room
 
 
 def _words(explanation: Explanation, said: Mapping[str, str], says: ViewTexts, formats: Formats) -> str:
     listed = "; ".join(
-        f"{each.feature} = {said[each.feature]} {signed(each.log_odds, formats)}"
+        f"{each.feature} = {said[each.feature]} {signed(each.effect, formats)}"
         for each in explanation.contributions[:_NAMED]
     )
     return says(
-        "picture",
-        base=formats.share(probability(explanation.base)),
-        score=formats.share(explanation.probability),
+        "picture_permuted" if explanation.kind == "permutation" else "picture",
+        base=written(explanation, explanation.base, formats),
+        score=written(explanation, explanation.score, formats),
         most=listed,
     )

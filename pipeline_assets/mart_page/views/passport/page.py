@@ -2,15 +2,17 @@
 
 import pyarrow as pa
 from htmltools import Tag, TagChild, TagList, div, h3, p, tags
-from shiny import Inputs, Outputs, Session, module, render, ui
+from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 
 from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page import training_facts as records
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
+from pipeline_assets.mart_page.loaded_models import Inexplicable
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
 from pipeline_assets.mart_page.views.passport import charts as pictures
+from pipeline_assets.mart_page.views.passport import explained as explained_as
 from pipeline_assets.mart_page.views.passport import sections
 from pipeline_assets.mart_page.views.passport.raw_row import NoRow, NotChecked
 from pipeline_assets.mart_page.views.passport.row_facts import Row, row_facts, stage_of
@@ -41,7 +43,7 @@ def passport_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every 
 
 
 @module.server
-def passport_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901
+def passport_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901, PLR0915 - Shiny's way
     """Shows the row section by section; a section that cannot be read says why, and the others are shown."""
     says, formats = page.texts("passport"), page.formats
     row = row_facts(page)
@@ -102,27 +104,39 @@ def passport_server(input: Inputs, output: Outputs, session: Session, page: Page
         marts, prepared = await row.marts_or_nothing(), await row.prepared()
         if marts.prediction is None or not isinstance(prepared, pa.RecordBatch):
             return None
-        head = TagList(h3(says("contributions")), p(says("contributions_lead"), class_="says"))
+        head = h3(says("contributions"))
         if row.explaining():
             return TagList(head, p(says("loading"), class_="says", role="status"))
         found = await row.explanation()
         if isinstance(found, Problem):
             return TagList(head, records.problem(found))
-        return None if found is None else TagList(head, sections.agreement(says, formats, found, marts))
+        if isinstance(found, Inexplicable):
+            return TagList(
+                head, explained_as.inexplicable(says, found), ui.input_action_button("permute", says("permute"))
+            )
+        if found is None:
+            return None
+        lead = p(explained_as.lead(says, formats, found), class_="says")
+        return TagList(head, lead, explained_as.agreement(says, formats, found, marts.prediction))
+
+    @reactive.effect
+    @reactive.event(input.permute)
+    async def _permute() -> None:
+        await row.permute()
 
     @render_picture
     async def contributions() -> Picture | None:
         found = await row.explanation()
         if not isinstance(found, Explanation):
             return None
-        return pictures.contributions(found, sections.values_of(found, says, formats), says, formats)
+        return pictures.contributions(found, explained_as.values_of(found, says, formats), says, formats)
 
     @render.ui
     async def contributions_table() -> TagChild:
         at, found = row.row(), await row.explanation()
         if at is None or not isinstance(found, Explanation):
             return None
-        return sections.contributions(says, formats, at.task, found)
+        return explained_as.contributions(says, formats, at.task, found)
 
     @render.ui
     async def runs() -> TagChild:

@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 from shiny import reactive
 from shiny.types import SafeException
 
+from pipeline_assets.mart_page.loaded_models import Inexplicable
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.mart_page.views.passport.queries import MartRows, mart_rows
@@ -16,10 +18,13 @@ from pipeline_assets.mart_page.views.passport.raw_row import NoRow, NotChecked, 
 from pipeline_assets.ml.explanation import Explanation
 from pipeline_assets.monitoring import batch_status
 from pipeline_assets.monitoring.batch_status import Difference, MadeFrom, Outcome
-from pipeline_assets.stores.features.base import feature_table
+from pipeline_assets.stores.features.base import FeatureStore, feature_table
 from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import STAGES, Stage, TaskSpec
+
+PERMUTED = 200  # rows whose values take the place of a row's own
+_LOOKED_AT = 20_000  # rows of a batch, of which those are taken
 
 Prepared: TypeAlias = pa.RecordBatch | Problem | None
 
@@ -47,6 +52,7 @@ class RowFacts:
         differences: in what the stored prediction differs from the last check of the batch and the task's description.
         explaining: whether the contributions are still being computed.
         explanation: the contributions; waits for them silently.
+        permute: computes them by permutation, for models that cannot say what each feature adds.
     """
 
     row: Callable[[], Row | None]
@@ -57,7 +63,8 @@ class RowFacts:
     marts_or_nothing: Callable[[], Awaitable[MartRows]]
     differences: Callable[[], Awaitable[tuple[Difference, ...]]]
     explaining: Callable[[], bool]
-    explanation: Callable[[], Awaitable[Explanation | Problem | None]]
+    explanation: Callable[[], Awaitable[Explanation | Inexplicable | Problem | None]]
+    permute: Callable[[], Awaitable[None]]
 
 
 def row_facts(page: Page) -> RowFacts:  # noqa: C901 - short functions, one after another
@@ -116,9 +123,11 @@ def row_facts(page: Page) -> RowFacts:  # noqa: C901 - short functions, one afte
         return batch_status.differences(at.task, found.manifest, outcome, made_from)
 
     @reactive.extended_task
-    async def explain(at: Row, version: int, features: pa.RecordBatch) -> tuple[Row, Explanation | Problem]:
-        # In a task of its own: the first explanation loads MLflow, CatBoost and the model, which takes seconds.
-        return at, await asyncio.to_thread(attempt, page.app_state.models.explain, at.task, version, features)
+    async def explain(
+        at: Row, version: int, features: pa.RecordBatch, sample: pa.RecordBatch | None = None
+    ) -> tuple[Row, Explanation | Inexplicable | Problem]:
+        # In a task of its own: the first explanation loads MLflow, the package and the model, which takes seconds.
+        return at, await asyncio.to_thread(attempt, page.app_state.models.explain, at.task, version, features, sample)
 
     @reactive.effect(priority=1)
     async def _explain() -> None:
@@ -128,8 +137,16 @@ def row_facts(page: Page) -> RowFacts:  # noqa: C901 - short functions, one afte
         if at is not None and prediction is not None and isinstance(features, pa.RecordBatch):
             explain(at, prediction.model_version, features)
 
+    async def permute() -> None:
+        at, features, prediction = row(), await prepared(), (await marts_or_nothing()).prediction
+        if at is None or prediction is None or not isinstance(features, pa.RecordBatch):
+            return
+        sample = await page.work(attempt, sample_rows, stores["features"], at.task, at.ref)
+        if isinstance(sample, pa.RecordBatch):
+            explain(at, prediction.model_version, features, sample)
+
     @reactive.calc
-    async def explanation() -> Explanation | Problem | None:
+    async def explanation() -> Explanation | Inexplicable | Problem | None:
         if (await marts_or_nothing()).prediction is None or not isinstance(await prepared(), pa.RecordBatch):
             return None
         of, found = explain.result()
@@ -145,7 +162,20 @@ def row_facts(page: Page) -> RowFacts:  # noqa: C901 - short functions, one afte
         differences=differences,
         explaining=lambda: explain.status() == "running",
         explanation=explanation,
+        permute=permute,
     )
+
+
+def sample_rows(store: FeatureStore, task: TaskSpec, ref: BatchRef) -> pa.RecordBatch:
+    """Some rows of a batch that has any, from the feature store, spread evenly over its first twenty thousand."""
+    batches, count = [], 0
+    with store.read(feature_table(task, ref.stage), ref.batch) as stream:
+        while count < _LOOKED_AT and (batch := next(iter(stream), None)) is not None:
+            batches.append(batch)
+            count += batch.num_rows
+        rows = pa.Table.from_batches(batches, stream.schema)
+    places = np.unique(np.linspace(0, len(rows) - 1, PERMUTED).astype(np.int64))
+    return rows.take(pa.array(places)).combine_chunks().to_batches()[0]
 
 
 def _made_from(files: FileStore, ref: BatchRef) -> MadeFrom | None:

@@ -1,7 +1,7 @@
 """The sections of the passport: each turns what is known of the row into tags."""
 
-from collections.abc import Mapping, Sequence
-from math import isclose
+from collections.abc import Sequence
+from typing import Any
 
 from htmltools import Tag, TagChild, TagList, h3, p, tags
 
@@ -12,16 +12,14 @@ from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem
 from pipeline_assets.mart_page.rules import rule
-from pipeline_assets.mart_page.views.passport import charts as pictures
+from pipeline_assets.mart_page.views.passport import scores
 from pipeline_assets.mart_page.views.passport.queries import MartRows
 from pipeline_assets.mart_page.views.passport.raw_row import Check, RawRow, RawValue
 from pipeline_assets.mart_page.views.passport.row_facts import Prepared, Row
-from pipeline_assets.ml.explanation import Explanation
 from pipeline_assets.monitoring.batch_status import Difference
+from pipeline_assets.monitoring.truth import form_of
+from pipeline_assets.task.preparation import own_in_features
 from pipeline_assets.task.spec import LABEL, TaskSpec
-
-# A stored score and its explanation add the same numbers in another order, so they may differ by so much.
-_CLOSE = 1e-9
 
 
 def steps(page: Page, says: ViewTexts, found: RawRow, at: Row) -> Tag:
@@ -122,17 +120,27 @@ def prepared(says: ViewTexts, formats: Formats, at: Row, found: Prepared, where:
     ]
     facts: dict[str, TagChild] = {says("features_from"): tags.code(where)}
     if at.ref.stage == "train":
-        facts[says("label")] = _label(says, at.task, values[LABEL])
+        facts[says("label")] = _label(says, formats, at.task, values[own_in_features(at.task)[LABEL]])
     return TagList(
         parts.facts(facts),
         parts.table([says("feature"), says("value"), says("made_of"), says("meaning")], rows, says("feature_values")),
     )
 
 
-def _label(says: ViewTexts, task: TaskSpec, value: int | None) -> str:
-    if value is None:
+def _label(says: ViewTexts, formats: Formats, task: TaskSpec, value: Any) -> str:
+    if records.is_missing(value):
         return says("label_none")
-    return says("label_true" if value else "label_false", what=task.target.description or task.target.expression)
+    what = task.target.description or task.target.expression
+    if form_of(task) == "binary":
+        return says(
+            _of_positive("label_true" if value else "label_false", task), what=what, positive=task.target.positive
+        )
+    return says("label_value", value=formats.value(value), what=what)
+
+
+def _of_positive(key: str, task: TaskSpec) -> str:
+    """The text of a task that says which value is label 1, or of one whose target is true or false."""
+    return key if task.target.positive is None else f"{key}_positive"
 
 
 def chosen(
@@ -165,69 +173,12 @@ def scored(says: ViewTexts, formats: Formats, at: Row, marts: MartRows) -> TagCh
     prediction = marts.prediction
     if prediction is None:
         return None
-    what = at.task.target.description or at.task.target.expression
-    facts: dict[str, TagChild] = {
-        says("probability"): TagList(
-            tags.strong(formats.share(prediction.probability), data_probability=repr(prediction.probability)),
-            f" ({formats.number(prediction.probability)})",
-            tags.br(),
-            tags.small(says("probability_of", what=what)),
-        )
-    }
-    if prediction.predicted_label is not None:
-        facts[says("predicted_label")] = formats.value(prediction.predicted_label)
+    facts = scores.facts(says, formats, at.task, prediction.scores)
     if prediction.decision is not None:
         facts[says("decision")] = says("decision_yes" if prediction.decision else "decision_no")
     facts[says("rule_of_output")] = tags.code(at.task.output.where) if at.task.output.where else says("every_row")
     facts[says("predicted_at")] = formats.moment(prediction.predicted_at)
-    return TagList(h3(says("score")), parts.facts(facts))
-
-
-def agreement(says: ViewTexts, formats: Formats, found: Explanation, marts: MartRows) -> Tag:
-    """Whether the stored score equals the sum of the contributions."""
-    stored = marts.prediction.probability if marts.prediction else found.probability
-    same = isclose(found.probability, stored, rel_tol=0, abs_tol=_CLOSE)
-    text = says("agrees") if same else says(
-        "disagrees", now=formats.number(found.probability), then=formats.number(stored)
-    )  # fmt: skip
-    return p(text, class_="verdict", data_agrees="yes" if same else "no")
-
-
-def values_of(found: Explanation, says: ViewTexts, formats: Formats) -> Mapping[str, str]:
-    """Each feature's value as the page writes it."""
-    return {
-        each.feature: says("missing") if records.is_missing(each.value) else formats.value(each.value)
-        for each in found.contributions
-    }
-
-
-def contributions(says: ViewTexts, formats: Formats, task: TaskSpec, found: Explanation) -> Tag:
-    """Every feature's contribution, as a table."""
-    written = values_of(found, says, formats)
-    rows: list[list[TagChild]] = [[says("base"), "", _log_odds(found.base, formats), ""]]
-    rows += [
-        [
-            each.feature,
-            written[each.feature],
-            _log_odds(each.log_odds, formats),
-            task.features.all[each.feature].description,
-        ]
-        for each in found.contributions
-    ]
-    return tags.details(
-        tags.summary(says("all_contributions")),
-        parts.table(
-            [says("feature"), says("value"), says("adds"), says("meaning")],
-            rows,
-            says("all_contributions"),
-            numbers=(2,),
-        ),
-    )
-
-
-def _log_odds(value: float, formats: Formats) -> Tag:
-    """A contribution as people read it; the tag's value holds every digit."""
-    return tags.data(pictures.signed(value, formats), value=repr(value))
+    return TagList(h3(says("score")), parts.facts(facts), scores.classes(says, formats, at.task, prediction.scores))
 
 
 def runs(page: Page, says: ViewTexts, marts: MartRows, version: str | Problem) -> TagChild:

@@ -44,12 +44,12 @@ class Regression:
 
     def label(self, target: Target, duckdb_type: str) -> str:
         """The target as DOUBLE; raises for an infinite one, and for one whose logarithm does not exist."""
-        value = f"cast({labels.value(target, duckdb_type)} as {self.label_type})"
+        instead: dict[str, str] = {}
+        if labels.is_float(duckdb_type):
+            instead |= {"isnan(v)": "null", "isinf(v)": _raises("is no label: it is infinite")}
         if target.transform == "log1p":
-            value = _unless(f"{value} <= -1", value, "is no label, because transform log1p needs more than -1")
-        if duckdb_type in ("FLOAT", "DOUBLE"):
-            value = _unless(f"isinf({labels.value(target, duckdb_type)})", value, "is no label, because it is infinite")
-        return value
+            instead["v <= -1"] = _raises("is no label: transform log1p needs more than -1")
+        return labels.cases(f"cast((\n{target.expression}\n) as {self.label_type})", instead)
 
     def label_problem(self, rows: LabelledRows, purpose: Purpose) -> str | None:
         """Rows must be there, and to learn they must differ."""
@@ -113,6 +113,6 @@ class Regression:
         return plots(rows.label, prediction.output, fit, title)
 
 
-def _unless(bad: str, value: str, why: str) -> str:
-    """SQL of a value that raises where it is bad; SQL's own ``error`` would be refused as volatile."""
-    return f"case when {bad} then cast(concat({value}, ' {why}') as DOUBLE) else {value} end"
+def _raises(why: str) -> str:
+    """SQL that raises with the value ``v`` and a reason; SQL's own ``error`` is volatile, which ``try`` refuses."""
+    return f"cast(concat(v, ' {why}') as DOUBLE)"

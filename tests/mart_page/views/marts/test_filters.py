@@ -5,7 +5,7 @@ import pytest
 
 from pipeline_assets.mart_page.catalog import Column, Mart
 from pipeline_assets.mart_page.route import Route
-from pipeline_assets.mart_page.views.marts.filters import filters_of, free_slot
+from pipeline_assets.mart_page.views.marts.filters import filters_of
 
 KINDS = {
     "n": "integer", "x": "double precision", "money": "numeric(12,2)", "day": "date", "at": "timestamp with time zone",
@@ -67,4 +67,3 @@ def test_only_known_columns_and_words_make_filters() -> None:
     found, wrong = filters_of(Route(more=more), MART, "en")
     assert [(one.column.name, one.word, one.slot) for one in found] == [("n", "empty", 4)]
     assert wrong == []
-    assert free_slot(Route(more=more)) == 5
