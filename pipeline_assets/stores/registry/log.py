@@ -203,7 +203,7 @@ def _parameters(task: TaskSpec, trained: Trained) -> dict[str, str]:
         "metric": training.metric,
         "early_stopping_rounds": training.early_stopping_rounds,
         **{f"validation.{key}": value for key, value in training.validation.model_dump(exclude_none=True).items()},
-        **training.model_dump(include={"weight", "threshold"}, exclude_none=True),
+        **training.model_dump(include={"weight", "class_weights", "threshold"}, exclude_none=True),
         **training.parameters,
         **({} if found is None else found.best.parameters),
         **searched,
