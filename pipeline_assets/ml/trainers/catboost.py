@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
 from pipeline_assets.ml.trainers.catboost_parameters import (
     EXPONENTIAL,
     ITERATIONS,
@@ -19,6 +19,7 @@ from pipeline_assets.ml.trainers.catboost_parameters import (
     LOSSES,
     loss_of,
     problems,
+    space,
 )
 from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from catboost import CatBoostClassifier, CatBoostRegressor, Pool
 
-# CatBoost chooses its learning rate by rows and iterations. With 1000 iterations, a fit of a million rows and its refit
-# take an hour on two cores; fewer with a higher rate cost less than a hundredth of the log loss (docs/decisions.md).
-_MOST_ITERATIONS, _LEAST_ITERATIONS = 1000, 200
-_ROWS_OF_MOST_ITERATIONS = 50_000
+# CatBoost chooses its learning rate by rows and iterations, and has 1000 iterations by default. Of many rows that would
+# take most of an hour on two cores, with the refit; docs/decisions.md has the numbers.
+_MOST_ITERATIONS, _LEAST_ITERATIONS = 1000, 100
+_ROWS_OF_MOST_ITERATIONS = 300_000
+_FEWER = 0.7  # the number falls as this power of the rows
 _REPORTS = 20  # progress reports per fit, approximately
 
 # The metric that stops the fit early, by the kind's name for it; the loss for those that CatBoost does not have.
@@ -163,6 +165,10 @@ class CatBoostTrainer:
         except catboost.CatBoostError as error:
             raise _cannot_learn(task, error) from error
 
+    def space(self, task: TaskSpec, rows: int) -> Space:  # noqa: ARG002 - every trainer's signature
+        """See :func:`pipeline_assets.ml.trainers.catboost_parameters.space`."""
+        return space(task.training.parameters)
+
     def restore(self, native: Any, classes: tuple[str, ...] = ()) -> CatBoostModel:
         """The model around what MLflow loaded."""
         return CatBoostModel(native, classes=classes)
@@ -204,10 +210,10 @@ def _rows_an_iteration(rows: LabelledRows) -> int:
 def default_iterations(rows: int) -> int:
     """The most iterations of a fit where the task says nothing: the fewer, the more rows an iteration goes over.
 
-    >>> default_iterations(10_000), default_iterations(200_000), default_iterations(10_000_000)
-    (1000, 500, 200)
+    >>> default_iterations(10_000), default_iterations(700_000), default_iterations(10_000_000)
+    (1000, 552, 100)
     """
-    share = float(_ROWS_OF_MOST_ITERATIONS / max(rows, 1)) ** 0.5
+    share = float(_ROWS_OF_MOST_ITERATIONS / max(rows, 1)) ** _FEWER
     return int(min(max(_MOST_ITERATIONS * share, _LEAST_ITERATIONS), _MOST_ITERATIONS))
 
 
