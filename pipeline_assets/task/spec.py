@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-from pipeline_assets.task import plugins
+from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.fingerprints import Slice, fingerprint
 from pipeline_assets.task.names import did_you_mean
 from pipeline_assets.task.types import arrow_type
@@ -163,6 +163,11 @@ class Target(SpecModel):
     positive: Any = None
     transform: Literal["log1p"] | None = None
     description: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What a label says, for people: the expression and, where there is one, the value that is label 1."""
+        return self.expression if self.positive is None else f"{self.expression} = {sql.literal(self.positive)}"
 
 
 # What class weights call the two labels of the kind ``binary``, beside the target's positive value.
