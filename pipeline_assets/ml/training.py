@@ -9,9 +9,11 @@ from pipeline_assets.errors import DataError, located
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
 from pipeline_assets.ml.kinds.base import Kind, Purpose, kind_of, predict
 from pipeline_assets.ml.prediction import HALF, Prediction
+from pipeline_assets.ml.search import Found, OnTrial, search
 from pipeline_assets.ml.split import SIDES, STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
 from pipeline_assets.ml.threshold import Threshold, threshold_of
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
+from pipeline_assets.ml.weights import class_factors, weighted
 from pipeline_assets.task.spec import TaskSpec
 
 
@@ -34,6 +36,7 @@ class Trained:
         unlabelled: rows of the batch that were left out.
         label_facts: numbers of the kind that describe the labels of the training rows.
         notes: sentences of the kind that a reader of the metrics must know.
+        found: of the search; ``None`` where the task has none. ``fit`` has its parameters.
         threshold: of the version; chosen, where the task has a goal, on the stopping rows.
     """
 
@@ -52,6 +55,7 @@ class Trained:
     label_facts: dict[str, float]
     notes: list[str]
     threshold: Threshold
+    found: Found | None = None
 
     @property
     def labelled_rows(self) -> int:
@@ -64,15 +68,17 @@ def train(
     frame: TrainingFrame,
     on_progress: OnProgress | None = None,
     *,
+    on_trial: OnTrial | None = None,
     batch: str = "",
     sha256: str = "",
 ) -> Trained:
-    """Splits, fits, evaluates and, where the task says so, refits on all labelled rows.
+    """Splits, fits, evaluates and, where the task says so, searches parameters before and refits on all rows after.
 
     Args:
         task: its ``training`` says how.
         frame: the batch.
         on_progress: as in :meth:`pipeline_assets.ml.trainers.base.Trainer.fit`.
+        on_trial: called after each trial of the search.
         batch: its name, which the split's rule keeps.
         sha256: of its file, which the rule keeps too.
 
@@ -94,12 +100,22 @@ def train(
     training, stopping, validation = _sides(task, kind, rows, rule)
     package = trainer(task.training.package)
     learned = partial(kind.learned, task.target)
-    fit = package.fit(task, learned(training), learned(stopping), on_progress)
+    factors, every = class_factors(task, training), weighted(rows, class_factors(task, rows))
+    fitting, ending = learned(weighted(training, factors)), learned(weighted(stopping, factors))
+
+    def attempt(tried: TaskSpec) -> tuple[float, int]:
+        made = package.fit(tried, fitting, ending)
+        return evaluate(tried, made.model, stopping)[task.training.metric], made.best_iteration + 1
+
+    how = task.training.search
+    found = None if how is None else search(task, how, len(training), attempt, on_trial)
+    task = task if found is None else found.task(task)
+    fit = package.fit(task, fitting, ending, on_progress)
     threshold = threshold_of(task, [(fit.model, stopping)])
     prediction = predict(task, fit.model, validation.features, threshold.value)
     return Trained(
         fit=fit,
-        model=package.refit(task, learned(rows), fit) if task.training.refit else fit.model,
+        model=package.refit(task, learned(every), fit) if task.training.refit else fit.model,
         refitted=task.training.refit,
         split=rule,
         validation=validation,
@@ -113,6 +129,7 @@ def train(
         label_facts=kind.label_facts(training),
         notes=kind.notes(training, validation),
         threshold=threshold,
+        found=found,
     )
 
 

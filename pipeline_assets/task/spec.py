@@ -165,6 +165,24 @@ class Target(SpecModel):
     description: str = ""
 
 
+# What class weights call the two labels of the kind ``binary``, beside the target's positive value.
+_BINARY_LABELS = {"0": 0, "false": 0, "negative": 0, "1": 1, "true": 1, "positive": 1}
+
+
+def binary_label(target: Target, name: str) -> int | None:
+    """The label that a name means for the kind ``binary``: 0, 1 or, for an unknown name, ``None``."""
+    return 1 if target.positive is not None and name == _label_name(target.positive) else _BINARY_LABELS.get(name)
+
+
+def _label_name(value: Any) -> str:
+    """A label of a YAML as text: a boolean in DuckDB's spelling."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _label_names(value: Any) -> Any:
+    return {_label_name(name): each for name, each in value.items()} if isinstance(value, dict) else value
+
+
 class Feature(SpecModel):
     """One prepared column: an expression over the raw columns that both stages have."""
 
@@ -244,6 +262,19 @@ class Validation(SpecModel):
         return self
 
 
+class Search(SpecModel):
+    """A search for the trainer's parameters, before the fit that is evaluated; those that the task gives stay.
+
+    Attributes:
+        trials: fits on the training rows, judged on the stopping rows; the first has the task's parameters alone.
+        timeout_minutes: no trial begins later. How many were done by then depends on the machine: a training with a
+            timeout may not be repeatable.
+    """
+
+    trials: int = Field(default=20, ge=1)
+    timeout_minutes: float | None = Field(default=None, gt=0)
+
+
 class Gain(SpecModel):
     """What a decision about one row is worth, by its outcome; negative numbers are costs."""
 
@@ -292,6 +323,11 @@ AnyThreshold = Annotated[
 ]
 
 
+_Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_ByLabel = Annotated[dict[str, _Factor], Field(min_length=1), BeforeValidator(_label_names)]
+ClassWeights = Literal["balanced"] | _ByLabel
+
+
 class Training(SpecModel):
     """How a version is made. Seed and threads are fixed: the same batch gives the same model.
 
@@ -302,6 +338,8 @@ class Training(SpecModel):
             model; ``false`` registers the evaluated one.
         weight: the weight of a row in the fit, over the raw columns of train files: a number from 0 up. Metrics are
             not weighted.
+        class_weights: for the kinds ``binary`` and ``multiclass``, a factor on the weight of each label's rows:
+            ``balanced`` gives every label the same total weight; a mapping gives the factor by label, 1 for the others.
         threshold: for the kind ``binary``, the probability from which on the predicted label is 1: a number, or a goal
             that it is chosen for; 0.5 by default. A version keeps its threshold.
     """
@@ -315,6 +353,8 @@ class Training(SpecModel):
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=2, ge=1)
     weight: Sql | None = None
+    search: Search | None = None
+    class_weights: ClassWeights | None = None
     threshold: AnyThreshold | None = None
 
 
