@@ -17,11 +17,12 @@ _TWO, _THREE = 2, 3
 _HEAVY_TAIL = 3.0
 # A target whose order tells this much of what its values tell is a quantity.
 _ORDERED = 0.6
+_ORDERED_COUNTS = 0.3  # or less, if the rows of 0, 1, 2 ... fall as those of counts do
 _POSITIVE = ("true", "yes", "y", "t", "1", "positive", "pos", "да", "истина", "есть")
 _NEGATIVE = ("false", "no", "n", "f", "0", "negative", "neg", "нет", "ложь")
 _CLASS_WORDS = (
-    "class", "type", "kind", "species", "category", "cat", "group", "cluster", "segment", "digit", "code", "cultivar",
-    "класс", "тип", "вид", "категория", "группа", "сегмент",
+    "class", "label", "type", "kind", "species", "category", "cat", "group", "cluster", "segment", "digit", "code",
+    "cultivar", "класс", "метка", "тип", "вид", "категория", "группа", "сегмент",
 )  # fmt: skip
 _QUANTITY_WORDS = (
     "rating", "score", "stars", "count", "cnt", "quantity", "qty", "num", "number", "amount", "sum", "total", "age",
@@ -180,7 +181,8 @@ def _are_classes(target: TargetProfile, many: int) -> tuple[bool, str]:
         return False, "written with decimals, as ratings are and classes are not"
     values = sorted(int(value) for value, _ in target.counts)
     in_a_row = bool(values) and values[0] in (0, 1) and values[-1] - values[0] == len(values) - 1
-    if not (in_a_row and many == _THREE) and _counts_something(target.counts):
+    ordered = target.order is None or target.order >= _ORDERED_COUNTS
+    if ordered and not (in_a_row and many == _THREE) and _counts_something(target.counts):
         return False, "from 0 up and ever rarer, as counts are"
     if target.order is not None and many != _THREE:
         told = f"whose order tells {percent(target.order)} of what they tell of the other columns"
