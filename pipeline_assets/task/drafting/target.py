@@ -74,8 +74,12 @@ def guess_target(target: TargetProfile, kind: str | None = None) -> TargetGuess:
         guess = _with_positive(target, guess)
     notes, expression = list(guess.notes), guess.expression
     if guess.kind == "regression" and facts.family == "text":
+        but = facts.sample.but if facts.sample else ()
         expression = "try_cast({} as DOUBLE)"
-        notes.append("the column is text that spells numbers")
+        if any(text.strip().lower() == "nan" for text in but):
+            expression = f"case when isfinite({expression}) then {expression} end"
+        without = f"; no label: {', '.join(map(shown, but))}" if but else ""
+        notes.append(f"the column is text that spells numbers{without}")
     elif guess.kind == "regression" and facts.odd:
         expression = "case when isfinite({}) then {} end"
         notes.append(f"{facts.odd:,} values that are NaN or infinite are no label")
@@ -151,7 +155,7 @@ def _of_text(target: TargetProfile, many: int) -> TargetGuess:
             "the target's text hardly repeats, so there are no classes to learn",
             column=target.expression,
             found=f"{facts.many} values in {facts.filled:,} rows",
-            do="name another column, or an expression that puts values together",
+            do="name another column, or an expression such as 'try_cast(y as DOUBLE)' or one that puts values together",
         )
     also = "; or regression over try_cast(… as DOUBLE), if their order counts" if number else ", without an order"
     return TargetGuess("multiclass", f"{facts.many} texts{also}{_smallest(target)}")
