@@ -152,7 +152,8 @@ class Fitting:
                 part = None if weight is None else weight[positions]
                 return explaining.loss_of(label, model.predict(frame), part)
 
-            found = explaining.permutation_importance(loss, known.features, self._plan.seed)
+            with _threads(self._plan.threads):
+                found = explaining.permutation_importance(loss, known.features, self._plan.seed)
         return explaining.shares(names, found)
 
     @property
