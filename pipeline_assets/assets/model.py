@@ -57,7 +57,8 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
     @graph.asset(
         "train",
         "model",
-        kinds=[task.training.package, "mlflow"],
+        # Of a dotted path the class alone: Dagster allows no colon in the name of a kind.
+        kinds=[task.training.package.rpartition(":")[2], "mlflow"],
         description=f"A version of the registered model {task.name}, and the choice of the champion by the policy"
         f" '{task.selection.policy}'. {task.target.description}",
         ins={"features": dg.AssetIn(key=graph.key("train_features"))},
@@ -146,7 +147,7 @@ def _published(
     title = f"{task.name}, {batch}"
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
     version = registry.publish(run_id, task, trained, made_of, plots)
-    shown = _metadata(trained, plots)
+    shown = _metadata(task, trained, plots)
     return _Made(version, trained.fit.model, trained.split, trained.validation, trained.threshold.value, shown)
 
 
@@ -186,8 +187,9 @@ def _rounded(values: Any) -> dict[str, float]:
     return {name: round(value, 6) for name, value in values.items()}
 
 
-def _metadata(trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
+def _metadata(task: TaskSpec, trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
     return {
+        "metric": task.training.metric,
         "training_rows": trained.training_rows,
         "stopping_rows": trained.stopping_rows,
         "validation_rows": len(trained.validation),

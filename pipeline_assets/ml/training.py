@@ -13,6 +13,7 @@ from pipeline_assets.ml.search import Found, OnTrial, search
 from pipeline_assets.ml.split import SIDES, STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
 from pipeline_assets.ml.threshold import Threshold, threshold_of
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
+from pipeline_assets.ml.weights import class_factors, weighted
 from pipeline_assets.task.spec import TaskSpec
 
 
@@ -99,20 +100,22 @@ def train(
     training, stopping, validation = _sides(task, kind, rows, rule)
     package = trainer(task.training.package)
     learned = partial(kind.learned, task.target)
+    factors, every = class_factors(task, training), weighted(rows, class_factors(task, rows))
+    fitting, ending = learned(weighted(training, factors)), learned(weighted(stopping, factors))
 
     def attempt(tried: TaskSpec) -> tuple[float, int]:
-        made = package.fit(tried, learned(training), learned(stopping))
+        made = package.fit(tried, fitting, ending)
         return evaluate(tried, made.model, stopping)[task.training.metric], made.best_iteration + 1
 
     how = task.training.search
     found = None if how is None else search(task, how, len(training), attempt, on_trial)
     task = task if found is None else found.task(task)
-    fit = package.fit(task, learned(training), learned(stopping), on_progress)
+    fit = package.fit(task, fitting, ending, on_progress)
     threshold = threshold_of(task, [(fit.model, stopping)])
     prediction = predict(task, fit.model, validation.features, threshold.value)
     return Trained(
         fit=fit,
-        model=package.refit(task, learned(rows), fit) if task.training.refit else fit.model,
+        model=package.refit(task, learned(every), fit) if task.training.refit else fit.model,
         refitted=task.training.refit,
         split=rule,
         validation=validation,

@@ -71,6 +71,7 @@ def _known_type(value: str) -> str:
     return value
 
 
+TaskName = Annotated[str, AfterValidator(_task_name)]
 ColumnName = Annotated[str, AfterValidator(_column_name)]
 Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over one row")]
 
@@ -162,6 +163,24 @@ class Target(SpecModel):
     positive: Any = None
     transform: Literal["log1p"] | None = None
     description: str = ""
+
+
+# What class weights call the two labels of the kind ``binary``, beside the target's positive value.
+_BINARY_LABELS = {"0": 0, "false": 0, "negative": 0, "1": 1, "true": 1, "positive": 1}
+
+
+def binary_label(target: Target, name: str) -> int | None:
+    """The label that a name means for the kind ``binary``: 0, 1 or, for an unknown name, ``None``."""
+    return 1 if target.positive is not None and name == _label_name(target.positive) else _BINARY_LABELS.get(name)
+
+
+def _label_name(value: Any) -> str:
+    """A label of a YAML as text: a boolean in DuckDB's spelling."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _label_names(value: Any) -> Any:
+    return {_label_name(name): each for name, each in value.items()} if isinstance(value, dict) else value
 
 
 class Feature(SpecModel):
@@ -304,6 +323,11 @@ AnyThreshold = Annotated[
 ]
 
 
+_Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_ByLabel = Annotated[dict[str, _Factor], Field(min_length=1), BeforeValidator(_label_names)]
+ClassWeights = Literal["balanced"] | _ByLabel
+
+
 class Training(SpecModel):
     """How a version is made. Seed and threads are fixed: the same batch gives the same model.
 
@@ -314,6 +338,8 @@ class Training(SpecModel):
             model; ``false`` registers the evaluated one.
         weight: the weight of a row in the fit, over the raw columns of train files: a number from 0 up. Metrics are
             not weighted.
+        class_weights: for the kinds ``binary`` and ``multiclass``, a factor on the weight of each label's rows:
+            ``balanced`` gives every label the same total weight; a mapping gives the factor by label, 1 for the others.
         threshold: for the kind ``binary``, the probability from which on the predicted label is 1: a number, or a goal
             that it is chosen for; 0.5 by default. A version keeps its threshold.
     """
@@ -328,6 +354,7 @@ class Training(SpecModel):
     threads: int = Field(default=2, ge=1)
     weight: Sql | None = None
     search: Search | None = None
+    class_weights: ClassWeights | None = None
     threshold: AnyThreshold | None = None
 
 
@@ -393,7 +420,7 @@ class TaskSpec(SpecModel):
     Each key is valid by itself; :class:`pipeline_assets.task.validation.CheckedTask` checks that they fit together.
     """
 
-    name: Annotated[str, AfterValidator(_task_name)]
+    name: TaskName
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: dict[str, str] = Field(default_factory=dict)

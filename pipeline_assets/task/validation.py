@@ -22,6 +22,7 @@ from pipeline_assets.task.spec import (
     Problem,
     Stage,
     TaskSpec,
+    binary_label,
     refuse,
 )
 from pipeline_assets.task.types import contract_name, duckdb_type, is_nested
@@ -109,6 +110,7 @@ def problems(task: TaskSpec) -> list[Problem]:
         *_split(task),
         *_weight(task),
         *_threshold(task),
+        *_class_weights(task),
         *_output(task),
     ]
 
@@ -299,7 +301,7 @@ def _split(task: TaskSpec) -> Iterator[Problem]:
         near = did_you_mean(column, columns)
         path = ("training", "validation", "column")
         yield Problem(path, f"no column {column}; there are {listed(columns)}{near}")
-    elif column is not None and is_nested(duckdb_type(columns[column].type)):
+    elif column is not None and (is_nested(kind := duckdb_type(columns[column].type)) or kind == "BLOB"):
         path = ("training", "validation", "column")
         yield Problem(path, f"{column} is {columns[column].type}, which has no order; order by a column of one value")
 
@@ -322,6 +324,23 @@ def _threshold(task: TaskSpec) -> Iterator[Problem]:
     if task.training.threshold is not None and kind.objective != "binary":
         why = f"only a binary target is decided by a threshold, and the task's kind is {kind.name}; leave it out"
         yield Problem(("training", "threshold"), why)
+
+
+def _class_weights(task: TaskSpec) -> Iterator[Problem]:
+    kind, given = plugins.kind(task.target.kind), task.training.class_weights
+    path: Keys = ("training", "class_weights")
+    if given is None:
+        return
+    if kind.objective not in ("binary", "multiclass"):
+        yield Problem(path, f"the kind {kind.name} has no classes to weigh; leave it out")
+    if kind.objective != "binary" or given == "balanced":
+        return
+    labels = {name: binary_label(task.target, name) for name in given}
+    for name, label in labels.items():
+        if label is None:
+            yield Problem((*path, name), "no such label; the labels of a binary target are positive and negative")
+        elif list(labels.values()).index(label) != list(labels).index(name):
+            yield Problem((*path, name), f"label {label} a second time")
 
 
 def _output(task: TaskSpec) -> Iterator[Problem]:

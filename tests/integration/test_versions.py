@@ -14,6 +14,7 @@ from pipeline_assets.cli.run import failures
 from pipeline_assets.errors import TransientError
 from pipeline_assets.io_managers.predictions import MADE_UNDER
 from pipeline_assets.monitoring.batch_status import predictions_made_from
+from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
 from pipeline_assets.stores.registry.registry import Registry
 from tests.examples import SHOP, orders, shop, with_column
@@ -167,3 +168,34 @@ def test_the_floor_is_asked_of_the_version_of_this_run(place: Workbench) -> None
     assert not check.passed
     assert check.metadata["model_version"].value == 2
     assert place.stores["registry"].champion("shop") == 1
+
+
+def test_weights_and_the_versions_threshold_go_from_the_file_to_the_output(place: Workbench) -> None:
+    training = {
+        "parameters": {"iterations": 20},
+        "validation": {"split": "time", "column": "ordered_on"},
+        "weight": "price / 2",
+        "class_weights": "balanced",
+        "threshold": {"recall": 0.5},
+    }
+    output = {"where": "probability >= threshold", "append": ["probability", "threshold"]}
+    place.use(shop(training=training, output=output))
+    place.put("train", "2026-01", orders(400))
+    place.put("predict", "2026-02", orders(60, stage="predict"))
+    shown = place.metadata(place.succeed("train", "2026-01"), "model")
+    assert "the highest precision with recall at least 0.5" in shown["threshold_reason"]
+    stored = place.stores["features"].read(feature_table(place.task, "train"), "2026-01").read_all()
+    assert stored["weight"].to_pylist() == [price / 2 for price in orders(400)["price"].to_pylist()]
+    registry: Registry = place.stores["registry"]
+    assert [each.threshold for each in registry.candidates("shop")] == [shown["threshold"]]
+    assert shown["threshold"] != 0.5
+    text = registry.client.get_model_version("shop", "1").description or ""
+    assert f"Threshold {shown['threshold']:.4f}, chosen on" in text
+    # A task that asks for another threshold now goes on with the version's own until it trains again.
+    place.use(shop(training={**training, "threshold": 0.99}, output=output))
+    place.succeed("predict", "2026-02")
+    scores = place.mart("predict_output")
+    assert len(scores) == 60
+    assert all(row["predicted_label"] == row["decision"] for row in scores)
+    assert all(row["decision"] == (row["probability"] >= shown["threshold"]) for row in scores)
+    assert set(place.output("2026-02")["threshold"].to_pylist()) <= {shown["threshold"]}

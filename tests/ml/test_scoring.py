@@ -67,8 +67,7 @@ def test_expressions_of_the_output_know_the_versions_threshold() -> None:
     assert (
         kept.select(["predicted_label", "threshold"]).to_pylist() == [{"predicted_label": True, "threshold": 0.3}] * 3
     )
-    output = {"select": {"above": "probability - threshold"}}
-    _, selected = scored(shop(output=output), threshold=0.3)
+    _, selected = scored(shop(output={"select": {"above": "probability - threshold"}}), threshold=0.3)
     assert selected["above"].to_pylist() == pytest.approx([-0.3, -0.1, 0.1, 0.3, 0.5])
 
 

@@ -44,6 +44,7 @@ CLASSES = "classes"  # in the metadata of a model of the objective multiclass: t
 # What a version rests on.
 _SLICES: tuple[Slice, ...] = ("features", "target", "training")
 _MODELS_OF_A_RUN = "mlflow.log-model.history"  # a system tag: MLflow's page of a run lists the models from it
+_OF_TENSORS = "tensorflow"  # the flavor whose signature names tensors, not columns
 _EXAMPLE_ROWS = 5
 _PARAMETERS_A_CALL = 100  # limits of MLflow's API
 _METRICS_A_CALL = 1000
@@ -202,7 +203,7 @@ def _parameters(task: TaskSpec, trained: Trained) -> dict[str, str]:
         "metric": training.metric,
         "early_stopping_rounds": training.early_stopping_rounds,
         **{f"validation.{key}": value for key, value in training.validation.model_dump(exclude_none=True).items()},
-        **training.model_dump(include={"weight", "threshold"}, exclude_none=True),
+        **training.model_dump(include={"weight", "class_weights", "threshold"}, exclude_none=True),
         **training.parameters,
         **({} if found is None else found.best.parameters),
         **searched,
@@ -275,7 +276,7 @@ def _save(model: FittedModel, path: Path, run_id: str, task: TaskSpec, trained: 
     saved = Model(artifact_path=path.name, run_id=run_id, metadata=classes)
     flavor = importlib.import_module(f"mlflow.{model.flavor}")
     options = {
-        "signature": _signature(task),
+        "signature": _tensors(task, model) if model.flavor == _OF_TENSORS else _signature(task),
         "input_example": _example(task, trained),
         # Given here, because MLflow would otherwise start a second Python to find them.
         "pip_requirements": [*_requirements("mlflow", "numpy", "pandas"), *flavor.get_default_pip_requirements()],
@@ -296,6 +297,19 @@ def _signature(task: TaskSpec) -> "ModelSignature":
     given = {"regression": DataType.double, "multiclass": DataType.string}
     output = given.get(plugins.kind(task.target.kind).objective, DataType.long)
     return ModelSignature(inputs=Schema([*numeric, *categorical]), outputs=Schema([ColSpec(output)]))
+
+
+def _tensors(task: TaskSpec, model: FittedModel) -> "ModelSignature":
+    """The signature of a flavor that takes tensors alone: one per feature, by name."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    numeric = [TensorSpec(np.dtype(np.float64), (-1,), name) for name in task.features.numeric]
+    categorical = [TensorSpec(np.dtype(np.str_), (-1,), name) for name in task.features.categorical]
+    shape = (-1, len(model.classes)) if model.classes else (-1,)
+    outputs = Schema([TensorSpec(np.dtype(np.float64), shape)])
+    return ModelSignature(inputs=Schema([*numeric, *categorical]), outputs=outputs)
 
 
 def _example(task: TaskSpec, trained: Trained) -> "pd.DataFrame":

@@ -25,6 +25,8 @@ ROWS = trainable.ROWS
 # Parameters with which a trainer learns the small task in a second.
 QUICK: dict[str, dict[str, Any]] = {
     "catboost": {"iterations": 60, "learning_rate": 0.3},
+    "pytorch": {"epochs": 12, "learning_rate": 0.01, "hidden": [16]},
+    "tensorflow": {"epochs": 12, "learning_rate": 0.01, "hidden": [16]},
     TRAINER: {"iterations": 60, "learning_rate": 0.3},
 }
 # The estimators of scikit-learn's trainer, by objective; the other trainers have one model each.
@@ -67,7 +69,7 @@ PAIRS = [
 @pytest.fixture(params=PAIRS, ids=["-".join(filter(None, case)) for case in PAIRS])
 def pair(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
-    installed = found[2].partition(".")[0]
+    installed = {"pytorch": "torch", "tensorflow": "tensorflow"}.get(found[0], found[2].partition(".")[0])
     if installed:
         pytest.importorskip(installed, reason=f"{installed} is not installed: its trainer is not tested here")
     return found
@@ -225,7 +227,9 @@ def test_what_a_search_may_try_is_accepted_at_both_ends(pair: Case) -> None:
 def test_a_model_comes_back_from_mlflow_as_it_was(pair: Case, tmp_path: Path) -> None:
     found, task, fit = fitted(pair)
     flavor = importlib.import_module(f"mlflow.{found.flavor}")
-    flavor.save_model(fit.model.native, str(tmp_path / "model"), **fit.model.save_options)
+    # Without requirements MLflow would start a second Python to find them.
+    options = {"pip_requirements": ["mlflow"], **fit.model.save_options}
+    flavor.save_model(fit.model.native, str(tmp_path / "model"), **options)
     restored = found.restore(flavor.load_model(str(tmp_path / "model")), fit.model.classes)
     rows = all_rows(task).features
     np.testing.assert_array_equal(restored.predict(rows), fit.model.predict(rows))

@@ -112,4 +112,4 @@ class Binary:
         """See :mod:`pipeline_assets.ml.kinds.binary.plots`."""
         from pipeline_assets.ml.kinds.binary.plots import plots  # matplotlib takes a second
 
-        return plots(rows.label, prediction.output, fit, title)
+        return plots(rows, prediction, fit, title)

@@ -1,20 +1,25 @@
-"""The plots of a binary kind's training as PNG bytes: ROC, precision and recall, calibration."""
+"""The plots of a binary kind's training as PNG bytes: ROC, precision and recall, quality by threshold, calibration."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.kinds import drawing
+from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.threshold import decisions
 from pipeline_assets.ml.trainers.base import Fit
 
 _BINS = 10
 
 
-def plots(label: NDArray[np.int8], probability: NDArray[np.float64], fit: Fit, title: str) -> dict[str, bytes]:
+def plots(rows: LabelledRows, prediction: Prediction, fit: Fit, title: str) -> dict[str, bytes]:
     """Every plot by name; the title says which task and batch."""
+    label, probability = rows.label, prediction.output
     return {
         "roc": roc(label, probability, title),
         "precision_recall": precision_recall(label, probability, title),
         "calibration": calibration(label, probability, title),
+        "quality_by_threshold": by_threshold(label, probability, prediction.threshold, title),
         **drawing.of_fit(fit, title),
     }
 
@@ -47,6 +52,23 @@ def precision_recall(label: NDArray[np.int8], probability: NDArray[np.float64], 
     axes.plot(x, y, color=drawing.MODEL, linewidth=2, label=f"model (average {average:.3f})")
     drawing.unit_square(axes)
     axes.legend(loc="upper right", frameon=False)
+    return drawing.png(figure)
+
+
+def by_threshold(label: NDArray[np.int8], probability: NDArray[np.float64], threshold: float, title: str) -> bytes:
+    """Precision, recall and F1 of the predicted label by threshold; the version's own threshold is marked."""
+    ways = decisions(label, probability)
+    figure, axes = drawing.canvas("Quality by threshold", title, "threshold", "share")
+    some = ways.positive > 0  # precision is not defined where no row is decided positive
+    for name, values, color in (("precision", ways.precision, drawing.MODEL), ("recall", ways.recall, drawing.OTHER)):
+        x, y = drawing.thinned(ways.threshold[some], values[some])
+        axes.plot(x, y, color=color, linewidth=1.6, label=name)
+    x, y = drawing.thinned(ways.threshold[some], ways.f1[some])
+    axes.plot(x, y, color=drawing.INK, linewidth=2, label="F1")
+    own = f"the version's ({threshold:.3f})"
+    axes.axvline(threshold, color=drawing.BASELINE, linestyle="--", linewidth=1, label=own)
+    drawing.unit_square(axes)
+    axes.legend(loc="best", frameon=False, fontsize=8)
     return drawing.png(figure)
 
 

@@ -7,12 +7,12 @@ from matplotlib.image import imread
 from pipeline_assets.ml.kinds.binary import plots
 from tests import trainable
 
-PLOTS = ("roc", "precision_recall", "calibration", "learning_curves", "importance")
+PLOTS = ("roc", "precision_recall", "calibration", "quality_by_threshold", "learning_curves", "importance")
 
 
 def draw() -> dict[str, bytes]:
     made = trainable.trained()
-    return plots.plots(made.validation.label, made.prediction.output, made.fit, "delays, январь")
+    return plots.plots(made.validation, made.prediction, made.fit, "delays, январь")
 
 
 @pytest.fixture(scope="module")
