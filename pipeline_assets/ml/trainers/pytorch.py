@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline_assets.errors import TaskError, needs_extra
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers import network_parameters as parameters
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
 from pipeline_assets.ml.trainers.networks import (
     LOSSES,
     Encoded,
@@ -93,6 +93,10 @@ class PytorchTrainer:
             )
         if _OWN in given:
             builder_of(task, given[_OWN], parameters.own_arguments(given, _OWN))
+
+    def space(self, task: TaskSpec, rows: int) -> Space:  # noqa: ARG002 - every trainer's signature
+        """See :class:`pipeline_assets.ml.trainers.base.Searchable`."""
+        return parameters.space(task.training.parameters, _OWN)
 
     def fit(
         self,

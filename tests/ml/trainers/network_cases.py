@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ def fitted(package: str, **parameters: Any) -> Fit:
     found, count = rows(), len(rows())
     training, stopping = found.take(np.arange(0, count, 2)), found.take(np.arange(1, count, 2))
     return trainer(package).fit(task_of(package, **parameters), training, stopping)
+
+
+def fitted_to(package: str, *, numeric: bool) -> tuple[Fit, LabelledRows]:
+    """A fit to features of one sort."""
+    sort, names = ("numeric", ["hour", "distance"]) if numeric else ("categorical", ["carrier"])
+    how = trainable.training(package=package, parameters=QUICK)
+    task = trainable.task(training=how, features={sort: {name: name for name in names}})
+    some = replace(rows(), features=rows().features[names])
+    return trainer(package).fit(task, some, some), some
 
 
 def saved(model: FittedModel, folder: Path) -> str:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers import network_parameters as parameters
+from pipeline_assets.ml.trainers.base import Searchable, trainer
 from pipeline_assets.ml.trainers.networks import (
     BLOCK,
     Encoded,
@@ -158,6 +159,14 @@ def test_what_is_wrong_with_a_parameter_is_said_when_the_task_is_loaded(
 def test_other_parameters_go_to_the_tasks_own_network(package: str, own: str) -> None:
     found = given(package, **{own: "nets:Wide", "width": 3, "hidden": "any", "epochs": 2}).training.parameters
     assert parameters.own_arguments(found, own) == {"width": 3, "hidden": "any"}
+
+
+@pytest.mark.parametrize(("package", "own"), NETWORKS)
+def test_a_search_tries_what_the_task_does_not_give(package: str, own: str) -> None:
+    found = trainer(package)
+    assert isinstance(found, Searchable)
+    assert set(found.space(given(package, dropout=0.2), 100)) == {"learning_rate", "weight_decay", "embedding"}
+    assert set(found.space(given(package, **{own: "nets:Wide"}), 100)) == {"learning_rate", "weight_decay"}
 
 
 def test_sizes_grow_with_the_rows_and_the_tasks_own_go_before_them() -> None:
