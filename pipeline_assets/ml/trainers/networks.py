@@ -412,7 +412,7 @@ def _codes(column: Any, vocabulary: Sequence[str]) -> NDArray[np.int32]:
     places = {value: place for place, value in enumerate(vocabulary, start=1)}
     # A missing value has the code -1: the last place.
     known = [*(places.get(str(value), 0) for value in coded.categories), 0]
-    return np.asarray(known, np.int32)[coded.codes]
+    return np.take(np.asarray(known, np.int32), coded.codes)
 
 
 def _filled(part: Encoded) -> Encoded:

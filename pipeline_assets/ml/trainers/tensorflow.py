@@ -243,7 +243,8 @@ def _step(network: Any, goal: Goal, sizes: parameters.Sizes, averaged: list[Any]
             mean.assign_add(new * (current.value - mean))
         return loss
 
-    return step
+    made: Callable[..., Any] = step
+    return made
 
 
 def _loss(network: Any, goal: Goal, inputs: tuple[Any, Any], labels: Any, weights: Any) -> Any:

@@ -102,7 +102,7 @@ class TabularNetwork(keras.layers.Layer):  # type: ignore[misc]  # keras has no 
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._config = {
+        self._config: dict[str, Any] = {
             "categories": list(categories),
             "bins": list(bins),
             "embeddings": list(embeddings),
