@@ -11,7 +11,7 @@ from pipeline_assets.ml.trainers.base import Range, Space
 _DEVICES = ("cpu", "cuda")
 
 _FEW, _MANY = 2_000, 50_000  # rows
-_VISITS = 10_000_000  # rows that all epochs of a fit see together
+_VISITS = 8_000_000  # rows that all epochs of a fit see together
 
 
 def _whole(least: int) -> Callable[[Any], bool]:

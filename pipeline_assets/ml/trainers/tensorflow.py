@@ -14,17 +14,15 @@ from pipeline_assets.errors import SettingsError, TaskError, needs_extra
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers import network_parameters as parameters
 from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
+from pipeline_assets.ml.trainers.network_encoding import Encoded, Encoding, learn_encoding
 from pipeline_assets.ml.trainers.networks import (
     LOSSES,
-    Encoded,
-    Encoding,
     Goal,
     Watch,
     build,
     builder_of,
     goal_of,
     importance,
-    learn_encoding,
     sizes_of,
     weights_of,
 )

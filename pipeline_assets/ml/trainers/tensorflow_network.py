@@ -10,7 +10,8 @@ import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
-from pipeline_assets.ml.trainers.networks import BLOCK, Encoded, Encoding, Goal, blocks, plain, restored
+from pipeline_assets.ml.trainers.network_encoding import BLOCK, Encoded, Encoding, blocks, plain, restored
+from pipeline_assets.ml.trainers.networks import Goal
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, trainer
+from pipeline_assets.ml.trainers.network_encoding import Encoding, learn_encoding
 from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
 
@@ -57,3 +59,15 @@ def in_another_process(package: str, *, absent: str) -> str:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def rows_of(distance: Any, carrier: list[str], label: Any = None) -> LabelledRows:
+    count = len(carrier)
+    frame = pd.DataFrame({"hour": np.full(count, np.nan), "distance": distance, "carrier": carrier})
+    frame["carrier"] = frame["carrier"].astype("category")
+    given = np.arange(count) % 2 if label is None else label
+    return LabelledRows(frame, np.asarray(given), np.arange(count))
+
+
+def learned(distance: Any, carrier: list[str], bins: int = 4) -> Encoding:
+    return learn_encoding(rows_of(distance, carrier), trainable.task(), bins, rare=2)
