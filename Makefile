@@ -31,7 +31,7 @@ export DAGSTER_HOME
 export MPLCONFIGDIR ?= $(CURDIR)/.pipeline/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup trainers demo ui sql mlflow-ui run stack airflow stack-demo stack-down check test bench lint format lock clean
+.PHONY: help setup trainers demo ui sql mlflow-ui task run stack airflow stack-demo stack-down check test bench lint format lock clean
 
 help: ## Explain every verb
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -79,6 +79,9 @@ sql: $(HOME_READY) ## The marts in psql, wherever they are
 
 mlflow-ui: $(HOME_READY) ## MLflow on 127.0.0.1:5000, over the embedded registry
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/.pipeline/mlflow/mlflow.db --host 127.0.0.1 --port 5000
+
+task: $(READY) ## Draft a task from a labelled file: make task NAME=bank FROM=bank.parquet TARGET=y, PREDICT=june.parquet if there is one
+	@$(PIPELINE) task new "$(NAME)" --from "$(FROM)" --target '$(TARGET)' $(if $(PREDICT),--predict "$(PREDICT)") $(TASK_OPTIONS)
 
 run: $(HOME_READY) ## Run batches: make run TASK=flight_delays STAGE=predict BATCH="2013-10 2013-11", or BATCH=--all
 	@$(PIPELINE) run $(TASK) $(STAGE) $(BATCH)

@@ -12,6 +12,7 @@ from pipeline_assets.stores.files.anywhere import FileAnywhere
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.files.local import LocalFiles
 from pipeline_assets.stores.files.s3 import S3Files
+from pipeline_assets.stores.files.s3_bucket import Bucket
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.registry import Registry
 
@@ -47,10 +48,11 @@ def file_at(uri: str, settings: Settings) -> FileAnywhere:
     Raises:
         SettingsError: the environment names the endpoint's login by halves.
     """
-    s3 = None
+    bucket = None
     if uri.startswith("s3://"):
-        s3 = settings.s3 or Settings.from_env({**os.environ, "DATA_URI": uri}).s3
-    return FileAnywhere(uri, s3, settings.state / "scratch")
+        endpoint = settings.s3 or Settings.from_env({**os.environ, "DATA_URI": uri}).s3
+        bucket = None if endpoint is None else Bucket(endpoint, uri.removeprefix("s3://").partition("/")[0])
+    return FileAnywhere(uri, bucket, settings.state / "scratch")
 
 
 def resources(settings: Settings) -> Resources:

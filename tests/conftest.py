@@ -21,7 +21,8 @@ settings.load_profile("any machine")
 ROOT = Path(__file__).parent
 # Whoever asks for one of these waits for a server, a browser, or a whole run of the pipeline.
 SERVERS = frozenset({
-    "browser", "embedded_server", "files_place", "flights", "flights_site", "mart_store", "marts", "mlflow2_server",
+    "browser", "embedded_server", "files_place", "flights", "flights_site", "kinds_site", "mart_store", "marts",
+    "mlflow2_server",
     "mlflow_server", "own_mlflow", "own_postgres", "own_tarantool", "own_tcp_server", "pair", "pair2", "place",
     "place_of", "reader", "registry", "s3_server", "server", "shop_site", "site", "stack", "tarantool_server",
     "tarantool_settings", "tarantool_site", "tcp_server",

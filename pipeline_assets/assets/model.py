@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from pipeline_assets.ml.comparison import Contestant, compare
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame, training_frame
 from pipeline_assets.ml.judging import Evaluated
 from pipeline_assets.ml.kinds.base import kind_of
+from pipeline_assets.ml.search import Found, Trial
 from pipeline_assets.ml.selection import Candidate, Choice, Comparison, choose, fitting_champion
 from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.ml.trainers.base import Progress
@@ -56,7 +58,8 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
     @graph.asset(
         "train",
         "model",
-        kinds=[task.training.package, "mlflow"],
+        # Of a dotted path the class alone: Dagster allows no colon in the name of a kind.
+        kinds=[task.training.package.rpartition(":")[2], "mlflow"],
         description=f"A version of the registered model {task.name}, and the choice of the champion by the policy"
         f" '{task.selection.policy}'. {task.target.description}",
         ins={"features": dg.AssetIn(key=graph.key("train_features"))},
@@ -81,6 +84,7 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                     task,
                     frame,
                     lambda at: context.log.info(_progress(at)),
+                    on_trial=partial(_tried, context, registry, run_id),
                     batch=ref.batch,
                     sha256=raw.sha256,
                 )
@@ -144,8 +148,15 @@ def _published(
     title = f"{task.name}, {batch}"
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
     version = registry.publish(run_id, task, trained, made_of, plots)
-    shown = _metadata(trained, plots)
+    shown = _metadata(task, trained, plots)
     return _Made(version, trained.evaluated, trained.split, trained.validation, trained.threshold.value, shown)
+
+
+def _tried(context: dg.AssetExecutionContext, registry: Registry, run_id: str, trial: Trial) -> None:
+    shown = ", ".join(f"{name} {value}" for name, value in trial.parameters.items()) or "the task's own parameters"
+    outcome = f"failed: {trial.problem}" if trial.value is None else f"{trial.metric} {trial.value:.4f}"
+    context.log.info("trial %d of %d, %.1f s: %s, with %s", trial.number, trial.of, trial.seconds, outcome, shown)
+    registry.log_trial(run_id, trial)
 
 
 def _progress(at: Progress) -> str:
@@ -165,12 +176,21 @@ def _decide(registry: Registry, task: TaskSpec, made: _Made, candidates: Sequenc
     return choose(task, candidates, compare(task, challenger, holder, made.validation))
 
 
+def _searched(found: Found) -> dict[str, Any]:
+    return {
+        "trials": len(found.trials),
+        "seconds_of_trials": round(sum(each.seconds for each in found.trials), 1),
+        "found_parameters": dg.MetadataValue.json(dict(found.best.parameters)),
+    }
+
+
 def _rounded(values: Any) -> dict[str, float]:
     return {name: round(value, 6) for name, value in values.items()}
 
 
-def _metadata(trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
+def _metadata(task: TaskSpec, trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
     return {
+        "metric": task.training.metric,
         "training_rows": trained.training_rows,
         "stopping_rows": trained.stopping_rows,
         "validation_rows": len(trained.validation),
@@ -180,6 +200,7 @@ def _metadata(trained: Trained, plots: dict[str, bytes]) -> dict[str, Any]:
         **{f"{name}_of_constant_baseline": value for name, value in _rounded(trained.baseline).items()},
         **_rounded(trained.label_facts),
         **({"notes": "\n".join(trained.notes)} if trained.notes else {}),
+        **({} if trained.found is None else _searched(trained.found)),
         "iterations": trained.fit.iterations,
         "best_iteration": trained.fit.best_iteration,
         **_threshold(trained),

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -168,15 +168,27 @@ def _chain(error: SerializableErrorInfo) -> list[SerializableErrorInfo]:
 
 
 def outcome(result: dg.ExecuteInProcessResult) -> list[str]:
-    """What was made, one line per asset: its rows and where they are."""
+    """What was made, one line per asset: its rows and where they are; of a model, how good it is."""
     lines = []
     for event in result.all_events:
         if event.is_step_materialization:
             made = event.step_materialization_data.materialization
             rows, uri = made.metadata.get("dagster/row_count"), made.metadata.get("uri")
             count = "" if rows is None else f"{rows.value:,} rows"
-            lines.append(f"{made.asset_key.to_user_string():<40}{count:>16}  {'' if uri is None else uri.value}")
+            told = _quality(made.metadata) if uri is None else str(uri.value)
+            lines.append(f"{made.asset_key.to_user_string():<40}{count:>16}  {told}".rstrip())
     return lines
+
+
+def _quality(metadata: Mapping[str, dg.MetadataValue[Any]]) -> str:
+    """The version, its metric and that of the constant baseline; empty for what is no model."""
+    version, metric = metadata.get("model_version"), metadata.get("metric")
+    if version is None or metric is None:
+        return ""
+    value, baseline = (metadata.get(f"{metric.value}{suffix}") for suffix in ("", "_of_constant_baseline"))
+    said = "" if value is None else f", {metric.value} {value.value:.4g}"
+    beside = "" if baseline is None else f" (constant baseline {baseline.value:.4g})"
+    return f"version {version.value}{said}{beside}"
 
 
 def _files(location: dg.Definitions) -> FileStore:

@@ -167,7 +167,9 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
         )
         for name, each in (task.features.all.items() if which in ("train_input", "predict_input") else ())
     }
-    nested = {stored.get(name, name) for name, kind in _user_types(task, which).items() if is_nested(arrow_type(kind))}
+    nested = {more} | {
+        stored.get(name, name) for name, kind in _user_types(task, which).items() if is_nested(arrow_type(kind))
+    }
     columns = {
         column: Column(
             name=column,

@@ -62,20 +62,93 @@ class Judgement:
     stopped: tuple[tuple[FittedModel, LabelledRows], ...]
 
 
-def judge(task: TaskSpec, rows: LabelledRows, rule: SplitRule, on_progress: OnProgress | None = None) -> Judgement:
+# For each fit the rows to learn from and those that stop it.
+Sides = Sequence[tuple[LabelledRows, LabelledRows]]
+
+
+def fitting_sides(task: TaskSpec, rows: LabelledRows, rule: SplitRule) -> Sides:
+    """The rows of every fit: one fit where rows are held out, one per fold otherwise.
+
+    Args:
+        task: its kind says which labels a fit needs.
+        rows: every labelled row of the batch.
+        rule: that divides them.
+
+    Raises:
+        DataError: a side of the split lacks rows or a label.
+    """
+    strata = kind_of(task).strata(rows)
+    if rule.by == "folds":
+        fold = rule.fold_of(rows, strata)
+        stopping = stopping_rows(rows, strata, fold, rule)
+        masks = [(~stops & (fold != number), stops) for number, stops in enumerate(stopping)]
+    else:
+        side = rule.side_of(rows, strata)
+        masks = [(side == TRAINING, side == STOPPING)]
+    found = [(rows.take(np.flatnonzero(learn)), rows.take(np.flatnonzero(stop))) for learn, stop in masks]
+    for training, stopped in found:
+        check_labels(task, training, SIDES[TRAINING], "learn")
+        check_labels(task, stopped, SIDES[STOPPING], "stop")
+    return found
+
+
+def attempt(task: TaskSpec, sides: Sides) -> tuple[float, int]:
+    """The task's metric on the stopping rows, the mean of all fits, and the median of their numbers of iterations."""
+    fits = [_fit(task, *each) for each in sides]
+    kind, metric = kind_of(task), task.training.metric
+    values = [
+        kind.evaluate(stopping, predict(task, fit.model, stopping.features))[metric]
+        for fit, (_, stopping) in zip(fits, sides, strict=True)
+    ]
+    return float(np.mean(values)), fits[_median(fits)].best_iteration + 1
+
+
+def judge(
+    task: TaskSpec, rows: LabelledRows, rule: SplitRule, sides: Sides, on_progress: OnProgress | None = None
+) -> Judgement:
     """Fits as many models as the rule needs, and lets them predict the rows that they have not learned from.
 
     Args:
         task: its ``training`` says how.
         rows: every labelled row of the batch.
         rule: that divides them.
+        sides: of :func:`fitting_sides`.
         on_progress: as in :meth:`pipeline_assets.ml.trainers.base.Trainer.fit`, for one fit after the other.
 
     Raises:
-        DataError: a side of the split lacks rows or a label.
+        DataError: the rows to judge lack a label, or the package cannot learn from its rows.
         TaskError: the package refuses a parameter.
     """
-    return _by_folds(task, rows, rule, on_progress) if rule.by == "folds" else _held_out(task, rows, rule, on_progress)
+    kind = kind_of(task)
+    strata = kind.strata(rows)
+    validation = rows.take(np.flatnonzero(rule.side_of(rows, strata) == VALIDATION))
+    check_labels(task, validation, SIDES[VALIDATION], "evaluate")
+    fits = [_fit(task, *each, on_progress) for each in sides]
+    shown = _median(fits)
+    folds = rule.fold_of(rows, strata) if rule.by == "folds" else np.zeros(len(validation), dtype=np.int64)
+    places = [np.flatnonzero(folds == number) for number in range(len(fits))]
+    predicted, baseline = [], []
+    for fit, (training, _), own in zip(fits, sides, places, strict=True):
+        if len(own):
+            predicted.append((own, predict(task, fit.model, validation.features.iloc[own])))
+            baseline.append((own, kind.baseline(training, len(own))))
+    models = tuple(fit.model for fit in fits)
+    return Judgement(
+        fit=fits[shown],
+        evaluated=FoldModels(models, rule) if rule.by == "folds" else models[0],
+        validation=validation,
+        prediction=_joined(len(validation), predicted),
+        baseline=_joined(len(validation), baseline),
+        training=sides[shown][0],
+        stopping_rows=len(sides[shown][1]),
+        stopped=tuple((model, stopping) for model, (_, stopping) in zip(models, sides, strict=True)),
+    )
+
+
+def _median(fits: Sequence[Fit]) -> int:
+    """The place of the fit whose number of iterations is the median, the lower one of two."""
+    ordered = sorted(range(len(fits)), key=lambda at: (fits[at].best_iteration, at))
+    return ordered[(len(fits) - 1) // 2]
 
 
 def judged(task: TaskSpec, model: Evaluated, rows: LabelledRows, threshold: float = HALF) -> Prediction:
@@ -113,58 +186,7 @@ def check_labels(task: TaskSpec, rows: LabelledRows, which: str, purpose: Purpos
         )
 
 
-def _held_out(task: TaskSpec, rows: LabelledRows, rule: SplitRule, on_progress: OnProgress | None) -> Judgement:
-    kind = kind_of(task)
-    side = rule.side_of(rows, kind.strata(rows))
-    training, stopping, validation = (rows.take(np.flatnonzero(side == w)) for w in (TRAINING, STOPPING, VALIDATION))
-    check_labels(task, validation, SIDES[VALIDATION], "evaluate")
-    fit = _fit(task, training, stopping, on_progress)
-    return Judgement(
-        fit=fit,
-        evaluated=fit.model,
-        validation=validation,
-        prediction=predict(task, fit.model, validation.features),
-        baseline=kind.baseline(training, len(validation)),
-        training=training,
-        stopping_rows=len(stopping),
-        stopped=((fit.model, stopping),),
-    )
-
-
-def _by_folds(task: TaskSpec, rows: LabelledRows, rule: SplitRule, on_progress: OnProgress | None) -> Judgement:
-    kind = kind_of(task)
-    strata = kind.strata(rows)
-    fold = rule.fold_of(rows, strata)
-    stopping = stopping_rows(rows, strata, fold, rule)
-    fits: list[tuple[Fit, LabelledRows, LabelledRows]] = []
-    predicted: list[tuple[Places, Prediction]] = []
-    baseline: list[tuple[Places, Prediction]] = []
-    for number in range(rule.folds):
-        places = np.flatnonzero(fold == number)
-        sides = [rows.take(np.flatnonzero((fold != number) & (stopping[number] == stops))) for stops in (False, True)]
-        fit = _fit(task, sides[0], sides[1], on_progress)
-        fits.append((fit, sides[0], sides[1]))
-        if len(places):
-            predicted.append((places, predict(task, fit.model, rows.features.iloc[places])))
-            baseline.append((places, kind.baseline(sides[0], len(places))))
-    check_labels(task, rows, "labelled", "evaluate")
-    ordered = sorted(range(len(fits)), key=lambda at: (fits[at][0].best_iteration, at))
-    median, training, stopped = fits[ordered[(len(fits) - 1) // 2]]
-    return Judgement(
-        fit=median,
-        evaluated=FoldModels(tuple(fit.model for fit, _, _ in fits), rule),
-        validation=rows,
-        prediction=_joined(len(rows), predicted),
-        baseline=_joined(len(rows), baseline),
-        training=training,
-        stopping_rows=len(stopped),
-        stopped=tuple((fit.model, rest) for fit, _, rest in fits),
-    )
-
-
-def _fit(task: TaskSpec, training: LabelledRows, stopping: LabelledRows, on_progress: OnProgress | None) -> Fit:
-    check_labels(task, training, SIDES[TRAINING], "learn")
-    check_labels(task, stopping, SIDES[STOPPING], "stop")
+def _fit(task: TaskSpec, training: LabelledRows, stopping: LabelledRows, on_progress: OnProgress | None = None) -> Fit:
     learned, factors = partial(kind_of(task).learned, task.target), class_factors(task, training)
     sides = learned(weighted(training, factors)), learned(weighted(stopping, factors))
     return trainer(task.training.package).fit(task, *sides, on_progress)

@@ -3,7 +3,6 @@
 A version keeps the rule of its split. The rule gives the side of any row later, without the data of the training.
 """
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -327,7 +326,9 @@ def _bounds(values: pa.ChunkedArray, validation: Validation) -> tuple[str, str, 
     stopping = _cut(counts[:validating], validation.stopping_fraction, keep=1)
 
     def text(rank: int) -> str:
-        return str(values[int(np.argmax(ranks == rank))].as_py())
+        value = values[int(np.argmax(ranks == rank))]
+        # Python's times have microseconds at most.
+        return str((value.cast(pa.string()) if pa.types.is_time(value.type) else value).as_py())
 
     return text(0), text(stopping), text(validating)
 
@@ -354,7 +355,7 @@ def _ranks(values: pa.ChunkedArray, column: str) -> NDArray[np.int64]:
 
 
 def _value(text: str, kind: pa.DataType) -> pa.Scalar:
-    """A value from the text that ``str`` made of it."""
+    """A value from the text that was made of it."""
     if pa.types.is_time(kind):
-        return pa.scalar(dt.time.fromisoformat(text), kind)
+        return pa.scalar(f"1970-01-01 {text}").cast(pa.timestamp(kind.unit)).cast(kind)
     return pa.scalar(text).cast(kind)

@@ -6,9 +6,10 @@ import numpy as np
 
 from pipeline_assets.errors import DataError, located
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
-from pipeline_assets.ml.judging import Evaluated, check_labels, judge, judged
+from pipeline_assets.ml.judging import Evaluated, attempt, check_labels, fitting_sides, judge, judged
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.prediction import HALF, Prediction
+from pipeline_assets.ml.search import Found, OnTrial, search
 from pipeline_assets.ml.split import VALIDATION, SplitRule, split_rule
 from pipeline_assets.ml.threshold import Threshold, threshold_of
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
@@ -38,6 +39,7 @@ class Trained:
         unlabelled: rows of the batch that were left out.
         label_facts: numbers of the kind that describe the labels of the training rows.
         notes: sentences of the kind that a reader of the metrics must know.
+        found: of the search; ``None`` where the task has none. ``fit`` has its parameters.
         threshold: of the version; chosen, where the task has a goal, on the stopping rows.
     """
 
@@ -58,6 +60,7 @@ class Trained:
     label_facts: dict[str, float]
     notes: list[str]
     threshold: Threshold
+    found: Found | None = None
 
 
 def train(
@@ -65,15 +68,17 @@ def train(
     frame: TrainingFrame,
     on_progress: OnProgress | None = None,
     *,
+    on_trial: OnTrial | None = None,
     batch: str = "",
     sha256: str = "",
 ) -> Trained:
-    """Splits, fits, evaluates and, where the task says so, refits on all labelled rows.
+    """Splits, fits, evaluates and, where the task says so, searches parameters before and refits on all rows after.
 
     Args:
         task: its ``training`` says how.
         frame: the batch.
         on_progress: as in :meth:`pipeline_assets.ml.trainers.base.Trainer.fit`.
+        on_trial: called after each trial of the search.
         batch: its name, which the split's rule keeps.
         sha256: of its file, which the rule keeps too.
 
@@ -92,30 +97,37 @@ def train(
     check_labels(task, rows, "labelled", "learn")
     with located({"task": task.name}):
         rule = split_rule(rows, task, kind.strata(rows), batch=batch, sha256=sha256)
-    found = judge(task, rows, rule, on_progress)
-    threshold, model = threshold_of(task, found.stopped), found.fit.model
-    prediction = replace(found.prediction, threshold=threshold.value)
+    sides = fitting_sides(task, rows, rule)
+    how = task.training.search
+    found = None
+    if how is not None:
+        found = search(task, how, len(sides[0][0]), lambda tried: attempt(tried, sides), on_trial)
+        task = found.task(task)
+    by = judge(task, rows, rule, sides, on_progress)
+    threshold, model = threshold_of(task, by.stopped), by.fit.model
+    prediction = replace(by.prediction, threshold=threshold.value)
     if task.training.refit:
         every = kind.learned(task.target, weighted(rows, class_factors(task, rows)))
-        model = trainer(task.training.package).refit(task, every, found.fit)
+        model = trainer(task.training.package).refit(task, every, by.fit)
     return Trained(
-        fit=found.fit,
-        evaluated=found.evaluated,
+        fit=by.fit,
+        evaluated=by.evaluated,
         model=model,
         refitted=task.training.refit,
         split=rule,
-        validation=found.validation,
+        validation=by.validation,
         prediction=prediction,
-        metrics=kind.evaluate(found.validation, prediction),
-        baseline=kind.evaluate(found.validation, found.baseline),
-        details=kind.details(found.validation, prediction),
-        training_rows=len(found.training),
-        stopping_rows=found.stopping_rows,
+        metrics=kind.evaluate(by.validation, prediction),
+        baseline=kind.evaluate(by.validation, by.baseline),
+        details=kind.details(by.validation, prediction),
+        training_rows=len(by.training),
+        stopping_rows=by.stopping_rows,
         labelled_rows=len(rows),
         unlabelled=frame.unlabelled,
-        label_facts=kind.label_facts(found.training),
-        notes=kind.notes(found.training, found.validation),
+        label_facts=kind.label_facts(by.training),
+        notes=kind.notes(by.training, by.validation),
         threshold=threshold,
+        found=found,
     )
 
 

@@ -1,6 +1,6 @@
 """Predictions as marts keep them beside the labels that came later, as the task's kind evaluates them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,14 +22,18 @@ _NEEDED: Mapping[str, tuple[Form, tuple[str, ...]]] = {
 }
 
 
-def form_of(task: TaskSpec) -> Form:
+def form_of(task: TaskSpec, columns: Collection[str] | None = None) -> Form:
     """What form the scores of a task have: that of a built-in kind if they have its columns, whatever the kind's name.
 
     ``other`` is a kind of a third party with score columns of its own.
+
+    Args:
+        task: its kind has an objective.
+        columns: the score columns that there are, such as those of a mart; by default those of the kind.
     """
     kind = kind_of(task)
     form, needed = _NEEDED.get(kind.objective, ("other", ()))
-    return form if set(needed) <= set(kind.score_types) else "other"
+    return form if set(needed) <= set(kind.score_types if columns is None else columns) else "other"
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,26 @@ def evaluation(task: TaskSpec, labels: Sequence[Any], scores: Mapping[str, Seque
 def _rows(
     task: TaskSpec, labels: Sequence[Any], scores: Mapping[str, Sequence[Any]]
 ) -> tuple[LabelledRows, Prediction]:
-    form = form_of(task)
-    if form == "binary":
-        return _labelled(np.array(labels, np.int8)), Prediction(np.array(scores["probability"], np.float64))
-    if form == "regression":
-        return _labelled(np.array(labels, np.float64)), Prediction(np.array(scores["prediction"], np.float64))
-    if form == "multiclass":
-        return _of_classes(labels, scores["probabilities"])
+    form = form_of(task, scores)
+    numbers = {"binary": "probability", "regression": "prediction"}
+    try:
+        if form == "multiclass":
+            return _of_classes([str(each) for each in labels], scores["probabilities"])
+        if form in numbers:
+            label = np.array(labels, np.int8 if form == "binary" else np.float64)
+            return _labelled(label), Prediction(np.array(scores[numbers[form]], np.float64))
+    except (TypeError, ValueError) as error:
+        # The marts still hold rows of the task's former kind.
+        raise DataError(
+            "the stored labels or scores are not those of the task's kind",
+            task=task.name,
+            found=str(error),
+            do="run the batches again",
+        ) from error
     raise DataError(
         "the scores of this kind cannot be compared with labels",
         task=task.name,
-        found=", ".join(kind_of(task).score_types),
+        found=", ".join(scores),
         expected="; ".join(f"{name}: {', '.join(columns)}" for name, (_, columns) in _NEEDED.items()),
     )
 

@@ -9,6 +9,16 @@ from pipeline_assets.errors import ContractError
 from pipeline_assets.task.spec import Column
 from pipeline_assets.task.types import INTEGERS, arrow_type, contract_name, duckdb_type, type_of_duckdb
 
+# What every store can keep, and calendars have: the first and the last value of a type, and what the others are.
+_YEARS = "outside of the years 1 to 9999"
+LIMITS = {
+    "date": ("DATE '0001-01-01'", "DATE '9999-12-31'", _YEARS),
+    "timestamp": ("TIMESTAMP '0001-01-01'", "TIMESTAMP '9999-12-31 23:59:59.999999'", _YEARS),
+    "timestamptz": ("TIMESTAMPTZ '0001-01-01 00:00:00Z'", "TIMESTAMPTZ '9999-12-31 23:59:59.999999Z'", _YEARS),
+    "time": ("TIME '00:00:00'", "TIME '23:59:59.999999'", "no time of day"),
+    "time_ns": ("TIME_NS '00:00:00'", "TIME_NS '23:59:59.999999999'", "no time of day"),
+}
+
 
 @dataclass(frozen=True)
 class Cast:

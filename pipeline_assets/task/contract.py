@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline_assets.errors import ContractError
 from pipeline_assets.task import sql
-from pipeline_assets.task.casts import Cast, cast
+from pipeline_assets.task.casts import LIMITS, Cast, cast
 from pipeline_assets.task.expressions import ExpressionError, read
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import Column, Stage, TaskSpec
@@ -31,15 +31,6 @@ BROKEN = "__broken_"
 KEY_HASH = "__key_hash"
 UNLABELLED = "__unlabelled"
 _CHECK = "__check_"
-# What every store can keep, and calendars have: the first and the last value of a type, and what the others are.
-_YEARS = "outside of the years 1 to 9999"
-_LIMITS = {
-    "date": ("DATE '0001-01-01'", "DATE '9999-12-31'", _YEARS),
-    "timestamp": ("TIMESTAMP '0001-01-01'", "TIMESTAMP '9999-12-31 23:59:59.999999'", _YEARS),
-    "timestamptz": ("TIMESTAMPTZ '0001-01-01 00:00:00Z'", "TIMESTAMPTZ '9999-12-31 23:59:59.999999Z'", _YEARS),
-    "time": ("TIME '00:00:00'", "TIME '23:59:59.999999'", "no time of day"),
-    "time_ns": ("TIME_NS '00:00:00'", "TIME_NS '23:59:59.999999999'", "no time of day"),
-}
 # The variable with the reasons why expressions raised, by :func:`failure_key`.
 FAILURES = "failures"
 # The reason of a row whose expression raised, if the cause was not looked up.
@@ -378,8 +369,8 @@ def _column_rules(name: str, column: Column, how: Cast, came: str) -> list[Rule]
         rules.append(
             Rule(sentence, f"coalesce(contains({came}::VARCHAR, chr(0)), false)", sql.text(sentence), quiet=True)
         )
-    if column.type in _LIMITS:
-        first, last, said = _LIMITS[column.type]
+    if column.type in LIMITS:
+        first, last, said = LIMITS[column.type]
         outside = f"coalesce({value} not between {first} and {last}, false)"
         rules.append(Rule(f"{name}: {said}", outside, _with_value(name, came, f"is {said}"), quiet=True))
     if not column.nullable:

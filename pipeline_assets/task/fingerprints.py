@@ -50,8 +50,14 @@ def feature_fingerprints(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
 
 
 def check_fingerprints(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
-    """What a check of raw rows rests on: the ``contract`` and, in train, the ``weight``, which rejects rows too."""
-    return {"contract": fingerprint(task, "contract"), **weight_fingerprint(task, stage)}
+    """What a check of raw rows rests on: the ``contract`` and, in train, ``weight`` and ``target``, which reject too.
+
+    A target that is true or false is left out: it rejects a row only where it raises, and records of checks by former
+    code do not name it.
+    """
+    plain = (task.target.kind, task.target.positive, task.target.transform) == ("binary", None, None)
+    target = {} if plain or stage == "predict" else {"target": fingerprint(task, "target")}
+    return {"contract": fingerprint(task, "contract"), **target, **weight_fingerprint(task, stage)}
 
 
 def weight_fingerprint(task: "TaskSpec", stage: "Stage") -> dict[str, str]:

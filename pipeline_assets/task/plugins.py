@@ -27,7 +27,9 @@ BUILT_IN: Mapping[Plugin, Mapping[str, str]] = {
     },
     "trainer": {
         "catboost": "pipeline_assets.ml.trainers.catboost:CatBoostTrainer",
+        "pytorch": "pipeline_assets.ml.trainers.pytorch:PytorchTrainer",
         "sklearn": "pipeline_assets.ml.trainers.sklearn:SklearnTrainer",
+        "tensorflow": "pipeline_assets.ml.trainers.tensorflow:TensorflowTrainer",
     },
 }
 

@@ -71,6 +71,7 @@ def _known_type(value: str) -> str:
     return value
 
 
+TaskName = Annotated[str, AfterValidator(_task_name)]
 ColumnName = Annotated[str, AfterValidator(_column_name)]
 Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over one row")]
 
@@ -270,6 +271,19 @@ class Validation(SpecModel):
         return self
 
 
+class Search(SpecModel):
+    """A search for the trainer's parameters, before the fit that is evaluated; those that the task gives stay.
+
+    Attributes:
+        trials: fits on the training rows, judged on the stopping rows; the first has the task's parameters alone.
+        timeout_minutes: no trial begins later. How many were done by then depends on the machine: a training with a
+            timeout may not be repeatable.
+    """
+
+    trials: int = Field(default=20, ge=1)
+    timeout_minutes: float | None = Field(default=None, gt=0)
+
+
 class Gain(SpecModel):
     """What a decision about one row is worth, by its outcome; negative numbers are costs."""
 
@@ -348,6 +362,7 @@ class Training(SpecModel):
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=2, ge=1)
     weight: Sql | None = None
+    search: Search | None = None
     class_weights: ClassWeights | None = None
     threshold: AnyThreshold | None = None
 
@@ -420,7 +435,7 @@ class TaskSpec(SpecModel):
     Each key is valid by itself; :class:`pipeline_assets.task.validation.CheckedTask` checks that they fit together.
     """
 
-    name: Annotated[str, AfterValidator(_task_name)]
+    name: TaskName
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: dict[str, str] = Field(default_factory=dict)

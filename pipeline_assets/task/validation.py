@@ -136,6 +136,8 @@ def _plugins(task: TaskSpec) -> Iterator[Problem]:
         yield Problem(("training", "metric"), f"no such metric; the kind has {', '.join(kind.metrics)}{near}")
     for name, sentence in trainer.parameter_problems(task.training.parameters, kind.objective).items():
         yield Problem(("training", "parameters", name), sentence)
+    if task.training.search is not None and not hasattr(trainer, "space"):
+        yield Problem(("training", "search"), f"the package {trainer.package} has no parameters that a search may try")
 
 
 def _unknown(error: TaskError, plugin: plugins.Plugin, name: str) -> str:
@@ -299,7 +301,7 @@ def _split(task: TaskSpec) -> Iterator[Problem]:
         near = did_you_mean(column, columns)
         path = ("training", "validation", "column")
         yield Problem(path, f"no column {column}; there are {listed(columns)}{near}")
-    elif column is not None and is_nested(duckdb_type(columns[column].type)):
+    elif column is not None and (is_nested(kind := duckdb_type(columns[column].type)) or kind == "BLOB"):
         path = ("training", "validation", "column")
         yield Problem(path, f"{column} is {columns[column].type}, which has no order; order by a column of one value")
 

@@ -1,6 +1,6 @@
 """Marts of the example task as the pipeline fills them, in a test's own schema."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -54,6 +54,18 @@ def put_output(marts: Marts, task: TaskSpec, batch: str, probabilities: Sequence
         for row, value in enumerate(probabilities)
     ]  # fmt: skip
     marts.store.replace(table, {"batch": batch}, pa.Table.from_pylist(rows, table.schema).to_reader())
+
+
+def put_scores(marts: Marts, task: TaskSpec, batch: str, scores: Mapping[str, Sequence[Any]]) -> None:
+    """Predictions of a task of any kind: its score columns, and ``decision`` where the task has a rule."""
+    table = output_mart(task)
+    count = len(next(iter(scores.values())))
+    whole = {
+        "batch": [batch] * count, "row_number": range(count), **scores, "model_version": [1] * count,
+        "run_id": ["r"] * count, "predicted_at": [START] * count,
+    }  # fmt: skip
+    rows = pa.table({field.name: pa.array(list(whole[field.name]), field.type) for field in table.schema}, table.schema)
+    marts.store.replace(table, {"batch": batch}, rows.to_reader())
 
 
 def put_input(marts: Marts, task: TaskSpec, stage: Any, batch: str, rows: pa.Table) -> None:

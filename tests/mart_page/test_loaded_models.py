@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline_assets.errors import DataError
-from pipeline_assets.mart_page.loaded_models import LoadedModels
+from pipeline_assets.mart_page.loaded_models import Inexplicable, LoadedModels
 from pipeline_assets.ml.dataset import scoring_frame
+from pipeline_assets.ml.explanation import Explanation
 from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.stores.registry.log import Provenance
 from pipeline_assets.stores.registry.registry import Registry
@@ -38,16 +39,34 @@ def missing_hour() -> int:
 @pytest.mark.parametrize("row", [0, 17, missing_hour()])
 def test_contributions_are_catboosts_own_and_sum_up_to_the_score(registry: Registry, row: int) -> None:
     found = LoadedModels(registry).explain(trainable.task(), 1, features(row))
+    assert isinstance(found, Explanation)
     fitted = trainable.trained().model
     frame = scoring_frame(features(row), trainable.task().features)
     own = fitted.contributions(frame)[0]
     names = ["hour", "distance", "carrier"]
-    assert {each.feature: each.log_odds for each in found.contributions} == dict(zip(names, own[:3], strict=True))
+    assert {each.feature: each.effect for each in found.contributions} == dict(zip(names, own[:3], strict=True))
     assert found.base == own[3]
     assert found.probability == pytest.approx(fitted.predict(frame)[0], abs=1e-12)
-    assert [abs(each.log_odds) for each in found.contributions] == sorted(map(abs, own[:3]), reverse=True)
+    assert [abs(each.effect) for each in found.contributions] == sorted(map(abs, own[:3]), reverse=True)
     values = features(row).to_pylist()[0]
     assert {each.feature: each.value for each in found.contributions} == {name: values[name] for name in names}
+
+
+def test_a_model_that_cannot_explain_is_explained_by_permutation_on_request(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(trainable.trained().model), "explains", False)
+    models = LoadedModels(registry)
+    assert models.explain(trainable.task(), 1, features(0)) == Inexplicable("catboost")
+    (sample,) = trainable.table().slice(100, 50).combine_chunks().to_batches()
+    found = models.explain(trainable.task(), 1, features(0), sample)
+    assert isinstance(found, Explanation)
+    assert found.kind == "permutation"
+    assert found.probability == pytest.approx(predicted(0))
+
+
+def predicted(row: int) -> float:
+    return float(trainable.trained().model.predict(scoring_frame(features(row), trainable.task().features))[0])
 
 
 def test_a_version_is_loaded_once_and_the_oldest_is_let_go(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from pipeline_assets.mart_page.catalog import Column, Mart
 from pipeline_assets.mart_page.database import ReadOnlyDatabase
 from pipeline_assets.mart_page.predicted import Predicted
 from pipeline_assets.mart_page.route import Route
+from pipeline_assets.mart_page.sampled import sample
+from pipeline_assets.mart_page.scored import scores
 from pipeline_assets.mart_page.views.batches.queries import truth
 from pipeline_assets.mart_page.views.drift import queries as drift
 from pipeline_assets.mart_page.views.marts import distribution, queries
@@ -73,7 +75,7 @@ def mart(marts: Marts, task: TaskSpec, which: catalog.Which) -> Mart:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_query_takes_the_name(marts: Marts, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_query_takes_the_name(marts: Marts, name: str) -> None:
     task = task_of(name)
     put_input(marts, task, "train", "50%", rows(name, label=True))
     put_input(marts, task, "predict", "50%", rows(name, label=False))
@@ -81,13 +83,12 @@ def test_every_query_takes_the_name(marts: Marts, name: str, monkeypatch: pytest
     train, inputs, output = (mart(marts, task, which) for which in ("train_input", "predict_input", "predict_output"))
     assert inputs.columns[name].key
 
-    monkeypatch.setattr(drift, "ROWS", 10)
     with cursor_of(marts) as cursor:
         compared = drift.drift(cursor, train, inputs, "50%", "50%")
-        (scores,) = drift.scores(cursor, output, [Predicted("50%", 1, "r", START)])
+        (found,) = scores(cursor, task, output, [Predicted("50%", 1, "r", START)])
     assert compared is not None
     assert name in {shift.column.name for shift in compared.columns}
-    assert scores.rows == ROWS
+    assert found.rows == ROWS
 
     filters = {"w1c": name, "w1o": "contains", "w1v": "1 100%", "sort": name, "about": name}
     asked, wrong = asked_of(Route("input", task.name, "50%", None, filters), inputs, "en")
@@ -111,8 +112,8 @@ def test_every_query_takes_the_name(marts: Marts, name: str, monkeypatch: pytest
         known = truth(cursor, "50%", output=output, inputs=inputs, trains=train)
         row = mart_rows(cursor, marts.schema, task, BatchRef(task.name, "train", "50%"), 3)
     assert known is not None
-    assert len(known.label) == ROWS
-    assert row.label is True
+    assert len(known.labels) == ROWS
+    assert row.label == 1
 
 
 def test_a_name_that_the_database_cannot_have_stays_key_and_feature(marts: Marts) -> None:
@@ -139,7 +140,7 @@ def test_a_name_that_the_database_cannot_have_stays_key_and_feature(marts: Marts
     with cursor_of(marts) as cursor:
         known = truth(cursor, "b", output=output, inputs=inputs, trains=train)
     assert known is not None
-    assert len(known.label) == ROWS
+    assert len(known.labels) == ROWS
 
 
 def test_the_pipelines_own_columns_may_have_stepped_aside(marts: Marts) -> None:
@@ -158,7 +159,7 @@ def test_the_pipelines_own_columns_may_have_stepped_aside(marts: Marts) -> None:
     with cursor_of(marts) as cursor:
         page = queries.page(cursor, asked, columns_of(Route(), found), 1)
         names = queries.batches(cursor, found)
-        taken = drift.sample(cursor, found, "b", [columns["batch"]], 5)
+        taken = sample(cursor, found, "b", [columns["batch"]], 5)
     assert page.rows == [("b", 3, "users 3", 3.0)]
     assert names == ["b"]
     assert taken is not None
@@ -183,8 +184,8 @@ def test_marts_without_a_decision_are_read(marts: Marts) -> None:
     output = mart(marts, task, "predict_output")
     assert output.named("score") == ("probability", "predicted_label")
     with cursor_of(marts) as cursor:
-        (scores,) = drift.scores(cursor, output, [Predicted("b", 1, "r", START)])
+        (found,) = scores(cursor, task, output, [Predicted("b", 1, "r", START)])
         row = mart_rows(cursor, marts.schema, task, BatchRef("shop", "predict", "b"), 7)
-    assert (scores.rows, scores.decided) == (10, None)
+    assert (found.rows, found.decided) == (10, None)
     assert row.prediction is not None
-    assert (row.prediction.predicted_label, row.prediction.decision) == (True, None)
+    assert (row.prediction.scores["predicted_label"], row.prediction.decision) == (True, None)

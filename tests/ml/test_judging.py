@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.comparison import Contestant, compare
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
-from pipeline_assets.ml.judging import FoldModels, judge, judged
+from pipeline_assets.ml.judging import FoldModels, Judgement, fitting_sides, judge, judged
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.split import SplitRule, split_rule
 from pipeline_assets.ml.trainers.base import trainer
@@ -34,6 +34,10 @@ def frame_of(kind: str = "binary") -> TrainingFrame:
 
 def rule_of(task: TaskSpec, rows: LabelledRows) -> SplitRule:
     return split_rule(rows, task, kind_of(task).strata(rows), batch="b", sha256="b")
+
+
+def judgement(task: TaskSpec, rows: LabelledRows, rule: SplitRule) -> Judgement:
+    return judge(task, rows, rule, fitting_sides(task, rows, rule))
 
 
 def made(task: TaskSpec, frame: TrainingFrame | None = None, batch: str = "b") -> Trained:
@@ -65,12 +69,12 @@ def test_every_labelled_row_is_judged_and_the_refit_learns_from_all(kind: str) -
 def test_the_labels_of_a_fold_reach_only_the_models_that_do_not_judge_it(kind: str) -> None:
     task, rows = task_of(kind), frame_of(kind).rows
     rule, fold = rule_of(task, rows), folds_of(task, rows)
-    first = judge(task, rows, rule)
+    first = judgement(task, rows, rule)
     # Turned around within the fold: its share of each label, and so every cut, stays.
     label = rows.label.copy()
     label[fold == 1] = label[fold == 1][::-1]
-    other = judge(task, replace(rows, label=label), replace(rule, cuts=dict.fromkeys(rule.cuts, rule.even)))
-    same = judge(task, rows, replace(rule, cuts=dict.fromkeys(rule.cuts, rule.even)))
+    other = judgement(task, replace(rows, label=label), replace(rule, cuts=dict.fromkeys(rule.cuts, rule.even)))
+    same = judgement(task, rows, replace(rule, cuts=dict.fromkeys(rule.cuts, rule.even)))
     even = replace(rule, cuts={}).fold_of(rows, kind_of(task).strata(rows))
     turned = label != rows.label
     whole = [number for number in range(FOLDS) if not turned[even != number].any()]
@@ -93,7 +97,7 @@ def test_no_model_judges_a_row_that_it_learned_from_or_that_stopped_it() -> None
 
     watched = pytest.MonkeyPatch()
     watched.setattr("pipeline_assets.ml.judging.trainer", lambda _: Watched())
-    found = judge(task, rows, rule_of(task, rows))
+    found = judgement(task, rows, rule_of(task, rows))
     watched.undo()
     fold = folds_of(task, rows)
     assert len(seen) == FOLDS
@@ -189,6 +193,6 @@ def test_the_threshold_is_chosen_on_the_rows_that_stopped_the_folds() -> None:
     found = made(task_of(threshold={"goal": "f1"}))
     assert isinstance(found.evaluated, FoldModels)
     task, rows = task_of(threshold={"goal": "f1"}), frame_of().rows
-    stopping = sum(len(stopped) for _, stopped in judge(task, rows, rule_of(task, rows)).stopped)
+    stopping = sum(len(stopped) for _, stopped in judgement(task, rows, rule_of(task, rows)).stopped)
     assert f"chosen on {stopping} stopping rows" in found.threshold.sentence
     assert found.prediction.threshold == judged(task, found.evaluated, rows, found.threshold.value).threshold

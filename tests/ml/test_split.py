@@ -83,6 +83,22 @@ def test_by_time_the_latest_evaluate_the_next_stop_and_equal_values_stay_togethe
     assert abs(len(evaluates) - wanted) <= min(abs(count - wanted) for count in possible) + 1e-9
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.time64("ns"), pa.time64("us"), pa.timestamp("ns"), pa.timestamp("ns", "UTC"), pa.timestamp("us", "UTC"),
+        pa.uint64(), pa.int8(), pa.float32(),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_by_time_each_cut_is_exact_to_the_last_digit_of_the_type(kind: pa.DataType) -> None:
+    most = 2**64 - 1 if kind == pa.uint64() else 86_399_999_999
+    last = {pa.int8(): 127, pa.float32(): 2**24}.get(kind, most)
+    counted = {pa.float32(): pa.float64(), pa.uint64(): pa.uint64()}.get(kind, pa.int64())
+    values = pa.array(range(last - 9, last + 1), counted).cast(kind)
+    assert sides(rows(10, values=values), by_time()).tolist() == [TRAINING] * 7 + [STOPPING] + [VALIDATION] * 2
+
+
 @pytest.mark.parametrize("days", [1, 2])
 def test_by_time_fewer_than_three_values_are_refused(days: int) -> None:
     values = [dt.date(2013, 1, 1 + place % days) for place in range(6)]

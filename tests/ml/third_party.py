@@ -11,7 +11,7 @@ from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.kinds.binary import Binary
 from pipeline_assets.ml.prediction import Prediction
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Range, Space
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ class LogisticTrainer:
 
     def refit(self, task: TaskSpec, rows: LabelledRows, fit: Fit) -> Logistic:
         return list(self._steps(task, rows, fit.best_iteration + 1))[-1]
+
+    def space(self, task: TaskSpec, rows: int) -> Space:
+        space = {"learning_rate": Range(0.01, 2.0, log=True), "iterations": Range(5, 5 + min(rows, 50))}
+        return {name: values for name, values in space.items() if name not in task.training.parameters}
 
     def restore(self, native: Any, classes: tuple[str, ...] = ()) -> Logistic:
         return Logistic(native, classes=classes)

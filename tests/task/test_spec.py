@@ -113,6 +113,11 @@ def test_all_problems_come_at_once() -> None:
             "which has no order",
         ),
         (
+            {"columns": columns(ordered_on={"type": "binary"})},
+            ("training", "validation", "column"),
+            "which has no order",
+        ),
+        (
             {
                 "columns": columns(tags={"type": "map<string, float64>"}),
                 "features": {"categorical": {"tags": "tags"}},

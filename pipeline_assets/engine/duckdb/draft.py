@@ -5,17 +5,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from pipeline_assets.engine.base import Inputs
-from pipeline_assets.engine.duckdb.profile import Profiler, wanted
+from pipeline_assets.engine.duckdb.profile import Profiler
 from pipeline_assets.engine.duckdb.scan import scan
-from pipeline_assets.errors import located
+from pipeline_assets.engine.duckdb.wanted import wanted
+from pipeline_assets.errors import TaskError, located
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.contract import of_file
 from pipeline_assets.task.drafting.draft import draft, text
 from pipeline_assets.task.drafting.profile import FileProfile
 from pipeline_assets.task.drafting.target import guess_target
 from pipeline_assets.task.loading import parsed, tasks_of
-from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.spec import TaskName, TaskSpec
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def draft_task(wish: Wish, train: Source, predict: Source | None, spill: Path) -
         ContractError: a file cannot be read.
         TaskError: there is no such target, it cannot be learned, or nothing is left to learn from.
     """
+    _refuse_bad_name(wish.name)
     other = None if predict is None else _looked_at(wish, predict, spill)
     with _opened(wish, "train", train, spill) as profiler:
         want = wanted(profiler.view, wish.target)
@@ -87,6 +91,14 @@ def draft_task(wish: Wish, train: Source, predict: Source | None, spill: Path) -
         found = profiler.sampled(columns, want, target, guess)
         written = text(draft(wish.name, found, other, target, guess, command=wish.command))
         return Drafted(wish.name, written, profiler.view.columns, None if other is None else other.types)
+
+
+def _refuse_bad_name(name: str) -> None:
+    try:
+        TypeAdapter(TaskName).validate_python(name)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise TaskError(why, found=name) from error
 
 
 def _looked_at(wish: Wish, source: Source, spill: Path) -> FileProfile:

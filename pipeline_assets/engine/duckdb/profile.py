@@ -15,7 +15,7 @@ from pipeline_assets.engine.duckdb.failures import computable, space_in, values_
 from pipeline_assets.engine.duckdb.key_spill import key_spill
 from pipeline_assets.engine.duckdb.sampled import facts_of, to_codes
 from pipeline_assets.engine.duckdb.scan import Scan, readable
-from pipeline_assets.errors import TaskError
+from pipeline_assets.engine.duckdb.wanted import TARGET, Wanted
 from pipeline_assets.task import sql
 from pipeline_assets.task.contract import ROW, raw
 from pipeline_assets.task.drafting import signal
@@ -30,8 +30,6 @@ from pipeline_assets.task.drafting.profile import (
 )
 from pipeline_assets.task.drafting.rows import may_be_key
 from pipeline_assets.task.drafting.target import TargetGuess
-from pipeline_assets.task.expressions import ExpressionError, read
-from pipeline_assets.task.names import did_you_mean, listed
 from pipeline_assets.task.types import contract_type_of
 
 # The whole process stays below a gigabyte; Python, Arrow and the sample need the rest.
@@ -45,55 +43,13 @@ _SPREAD, _RANGE = 2_654_435_761, 2**32
 _COUNTED = 200  # texts with about so many values have them counted
 _COUNTED_TARGET = 2_000
 _SKETCH_ERRS = 1.2
-_TEXT = 300  # characters of a text that the sample keeps
+_TEXT = 100  # characters of a text that the sample keeps
+_TEXTS_AT_ONCE = 10
 _ORDER_ROWS, _ORDER_COLUMNS = 20_000, 30
 _KEYS = 3  # columns that are looked at for repeated values
-_TARGET = "__target"
 # Types of nanoseconds, and those that more functions take.
 _MICROSECONDS = {"TIMESTAMP_NS": "TIMESTAMP", "TIMESTAMPTZ_NS": "TIMESTAMP WITH TIME ZONE", "TIME_NS": "TIME"}
 _Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The target in a file: an expression, the columns that it uses, and how it is computed from the view ``raw``.
-
-    Attributes:
-        source: SQL of the view with the column ``__target``; null where the target cannot be computed.
-        found: the target's DuckDB type.
-    """
-
-    expression: str
-    columns: tuple[str, ...]
-    source: str
-    found: str
-
-
-def wanted(view: Scan, target: str) -> Wanted:
-    """The target as a column of the file, or else as an expression over its columns.
-
-    Raises:
-        TaskError: it is neither; the error names what is near.
-    """
-    places = {name: place for place, name in enumerate(view.columns)}
-    if target in places:
-        source = f"(select *, {raw(places[target])} as {_TARGET} from raw)"
-        return Wanted(sql.name(target), (target,), source, view.columns[target])
-    known = {name: found for name, found in view.columns.items() if family(found) != "other"}
-    try:
-        found = read(target, known)
-    except ExpressionError as error:
-        raise TaskError(
-            f"the file has no such target{did_you_mean(target, view.columns)}",
-            found=target,
-            expected=f"a column, or an expression over columns ({error})",
-            available=listed(view.columns),
-        ) from error
-    if not found.columns:
-        raise TaskError("the target uses no column of the file", found=target, available=listed(view.columns))
-    named = ", ".join(f"{raw(places[name])} as {sql.name(name)}" for name in found.columns)
-    source = f"(select *, try((\n{target}\n)) as {_TARGET} from (select *, {named} from raw))"
-    return Wanted(target, found.columns, source, found.type)
 
 
 @dataclass
@@ -135,11 +91,11 @@ class Profiler:
 
     def target(self, want: Wanted) -> TargetProfile:
         """Facts of the target."""
-        profile = self._flat({want.expression: (_TARGET, want.found)}, want.source)[want.expression]
+        profile = self._flat({want.expression: (TARGET, want.found)}, want.source)[want.expression]
         counts: tuple[tuple[Any, int], ...] = ()
         if 0 < (profile.distinct or 0) <= _COUNTED_TARGET:
             rows = self._ask(
-                f"select {_TARGET}, count(*) from {want.source} where {_labelled(profile)} group by all order by all"
+                f"select {TARGET}, count(*) from {want.source} where {_labelled(profile)} group by all order by all"
             )
             counts = _most_first(rows)
             profile = replace(profile, distinct=len(counts), exact=True)
@@ -173,7 +129,7 @@ class Profiler:
         return found
 
     def _target_sample(self, want: Wanted, profile: ColumnProfile) -> Sample:
-        batch = self._sample({_TARGET: (_TARGET, want.found)}, want, profile, SAMPLED_ROWS)
+        batch = self._sample({TARGET: (TARGET, want.found)}, want, profile, SAMPLED_ROWS)
         return facts_of(batch.column(0), want.found, None)
 
     def _shape(self, want: Wanted, profile: ColumnProfile) -> dict[str, Any]:
@@ -185,7 +141,7 @@ class Profiler:
             if name not in want.columns and family(kind) in NUMBERS and family(kind) != "bool"
         ][:_ORDER_COLUMNS]
         few = (profile.distinct or 0) <= _COUNTED
-        asked = {_TARGET: (_TARGET, want.found)} | {
+        asked = {TARGET: (TARGET, want.found)} | {
             name: (raw(places[name]), self.view.columns[name]) for name in (others if few else ())
         }
         table = self._sample(asked, want, profile, _ORDER_ROWS)
@@ -211,8 +167,10 @@ class Profiler:
         }
         most = min(SAMPLED_ROWS, max(_FEWEST_SAMPLED, _SAMPLED_CELLS // max(len(asked), 1)))
         found, rows = dict(columns), 0
-        for some in _parts(asked.items()):
-            table = self._sample({**dict(some), _TARGET: (_TARGET, want.found)}, want, target.profile, most)
+        texts = {name: each for name, each in asked.items() if family(each[1]) == "text"}
+        others = {name: each for name, each in asked.items() if name not in texts}
+        for some in (*_parts(others.items()), *_parts(texts.items(), _TEXTS_AT_ONCE)):
+            table = self._sample({**dict(some), TARGET: (TARGET, want.found)}, want, target.profile, most)
             rows = table.num_rows
             labels = _labels(table.column(table.num_columns - 1), want, guess)
             for (name, (_, kind)), column in zip(some, table.columns, strict=False):
@@ -295,7 +253,9 @@ def _with_sample(profile: ColumnProfile, sample: Sample) -> ColumnProfile:
 
     Long texts are cut and large numbers rounded there; then the sketch counts clearly more.
     """
-    whole = sample.rows == profile.filled and (profile.distinct or 0) <= _SKETCH_ERRS * sample.distinct
+    whole = _at_most({"low": profile.low, "high": profile.high}, profile.found) == sample.distinct or (
+        sample.rows == profile.filled and (profile.distinct or 0) <= _SKETCH_ERRS * sample.distinct
+    )
     if not profile.exact and whole:
         return replace(profile, sample=sample, distinct=sample.distinct, exact=True)
     return replace(profile, sample=sample)
@@ -322,8 +282,8 @@ def _facts(column: str, kind: str) -> dict[str, str]:
 
 
 def _labelled(target: ColumnProfile) -> str:
-    finite = f" and isfinite({_TARGET})" if target.family == "float" else ""
-    return f"{_TARGET} is not null{finite}"
+    finite = f" and isfinite({TARGET})" if target.family == "float" else ""
+    return f"{TARGET} is not null{finite}"
 
 
 def _as_sampled(column: str, kind: str) -> str:

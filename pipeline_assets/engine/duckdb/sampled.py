@@ -1,6 +1,7 @@
 """Facts of one column in a sample: what its texts spell, whether its numbers are whole, what it tells of the target."""
 
 import re
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline_assets.task.drafting.profile import MOMENTS, Sample, Signal, family
-from pipeline_assets.task.drafting.signal import of_codes, of_numbers
+from pipeline_assets.task.drafting.signal import of_codes, of_nulls, of_numbers
 
 Spelled = Literal["number", "date", "timestamp", "timestamptz"]
 
@@ -39,7 +40,11 @@ def facts_of(column: pa.Array, found: str, labels: npt.NDArray[np.float64] | Non
         found: its DuckDB type in the file.
         labels: of the same rows, shape (rows, outputs); ``None`` to leave out what the column tells of them.
     """
-    return _text(column, labels) if family(found) == "text" else _number(column, found, labels)
+    sample = _text(column, labels) if family(found) == "text" else _number(column, found, labels)
+    if labels is None or not column.null_count:
+        return sample
+    missing = of_nulls(column.is_null().to_numpy(zero_copy_only=False), labels)
+    return replace(sample, signal=replace(sample.signal, missing=missing))
 
 
 def _text(column: pa.Array, labels: npt.NDArray[np.float64] | None) -> Sample:

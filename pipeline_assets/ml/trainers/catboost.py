@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
 from pipeline_assets.ml.trainers.catboost_parameters import (
     EXPONENTIAL,
     ITERATIONS,
@@ -19,6 +19,7 @@ from pipeline_assets.ml.trainers.catboost_parameters import (
     LOSSES,
     loss_of,
     problems,
+    space,
 )
 from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from catboost import CatBoostClassifier, CatBoostRegressor, Pool
 
-# CatBoost chooses its learning rate by rows and iterations. With 1000 iterations, a fit of a million rows and its refit
-# take an hour on two cores; fewer with a higher rate cost less than a hundredth of the log loss (docs/decisions.md).
-_MOST_ITERATIONS, _LEAST_ITERATIONS = 1000, 200
-_ROWS_OF_MOST_ITERATIONS = 50_000
+# CatBoost chooses its learning rate by rows and iterations, and has 1000 iterations by default. Of many rows that would
+# take most of an hour on two cores, with the refit; docs/decisions.md has the numbers.
+_MOST_ITERATIONS, _LEAST_ITERATIONS = 1000, 100
+_ROWS_OF_MOST_ITERATIONS = 300_000
+_FEWER = 0.7  # the number falls as this power of the rows
 _REPORTS = 20  # progress reports per fit, approximately
 
 # The metric that stops the fit early, by the kind's name for it; the loss for those that CatBoost does not have.
@@ -119,6 +121,7 @@ class CatBoostTrainer:
         import catboost
 
         self.check(task)
+        _check_labels(task, training)
         parameters = _parameters(task, len(training))
         planned = next(int(parameters[name]) for name in ITERATIONS if name in parameters)
         reports = None if on_progress is None else _Reports(on_progress, planned)
@@ -162,6 +165,10 @@ class CatBoostTrainer:
         except catboost.CatBoostError as error:
             raise _cannot_learn(task, error) from error
 
+    def space(self, task: TaskSpec, rows: int) -> Space:  # noqa: ARG002 - every trainer's signature
+        """See :func:`pipeline_assets.ml.trainers.catboost_parameters.space`."""
+        return space(task.training.parameters)
+
     def restore(self, native: Any, classes: tuple[str, ...] = ()) -> CatBoostModel:
         """The model around what MLflow loaded."""
         return CatBoostModel(native, classes=classes)
@@ -198,10 +205,10 @@ def _objective(task: TaskSpec) -> str:
 def default_iterations(rows: int) -> int:
     """The most iterations of a fit where the task says nothing: the fewer, the more rows it learns from.
 
-    >>> default_iterations(10_000), default_iterations(200_000), default_iterations(10_000_000)
-    (1000, 500, 200)
+    >>> default_iterations(10_000), default_iterations(700_000), default_iterations(10_000_000)
+    (1000, 552, 100)
     """
-    share = float(_ROWS_OF_MOST_ITERATIONS / max(rows, 1)) ** 0.5
+    share = float(_ROWS_OF_MOST_ITERATIONS / max(rows, 1)) ** _FEWER
     return int(min(max(_MOST_ITERATIONS * share, _LEAST_ITERATIONS), _MOST_ITERATIONS))
 
 
@@ -241,6 +248,15 @@ def _fitted(task: TaskSpec, parameters: Mapping[str, Any], rows: LabelledRows, *
     native.fit(_pool_of(rows, task), **how)
     classes = tuple(str(name) for name in native.classes_) if objective == "multiclass" else ()
     return CatBoostModel(native, classes=classes)
+
+
+def _check_labels(task: TaskSpec, rows: LabelledRows) -> None:
+    """Refuses labels without a logarithm where the loss takes one, which CatBoost itself does not."""
+    loss = loss_of(task.training.parameters, _objective(task)).partition(":")[0]
+    if loss in EXPONENTIAL and float(np.min(rows.label)) < 0:
+        raise DataError(
+            f"the loss {loss} needs labels from 0 up", task=task.name, found=f"a label of {np.min(rows.label):g}"
+        )
 
 
 def _of_known_classes(task: TaskSpec, stopping: LabelledRows, training: LabelledRows) -> LabelledRows:

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline_assets.ml.trainers.base import Range, Space
+
 ITERATIONS = ("iterations", "n_estimators", "num_boost_round", "num_trees")
 LEARNING_RATES = ("learning_rate", "eta")
 LOSS_NAMES = ("loss_function", "objective")
@@ -125,3 +127,18 @@ def _value_problem(name: str, value: Any, objective: str) -> str | None:
     if name in LOSS_NAMES and str(value).partition(":")[0] not in LOSSES[objective]:
         return f"{name} does not fit a target of kind {objective}; there are {', '.join(LOSSES[objective])}"
     return None
+
+
+# Parameters worth trying, with their other names: a task that gives one of them has chosen.
+_SEARCHED: Mapping[tuple[str, ...], Range] = {
+    ("depth", "max_depth"): Range(3, 10),
+    LEARNING_RATES: Range(0.02, 0.3, log=True),
+    ("l2_leaf_reg", "reg_lambda"): Range(1.0, 30.0, log=True),
+    ("random_strength",): Range(0.1, 10.0, log=True),
+    ("rsm", "colsample_bylevel"): Range(0.4, 1.0),
+}
+
+
+def space(given: Mapping[str, Any]) -> Space:
+    """The parameters that a search may try beside those that the task gives."""
+    return {names[0]: values for names, values in _SEARCHED.items() if not set(names) & set(given)}

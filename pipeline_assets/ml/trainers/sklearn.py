@@ -9,7 +9,7 @@ from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
 from pipeline_assets.ml.trainers.sklearn_boosting import Curves, with_iterations
 from pipeline_assets.ml.trainers.sklearn_estimators import ESTIMATOR, problems
-from pipeline_assets.ml.trainers.sklearn_fitting import Fitting, Plan, objective_of, refusals, toy_rows
+from pipeline_assets.ml.trainers.sklearn_fitting import Fitting, Plan, objective_of, refusals, toy_rows, words
 from pipeline_assets.ml.trainers.sklearn_model import SklearnModel
 from pipeline_assets.ml.trainers.sklearn_spaces import space_of
 from pipeline_assets.task.spec import TaskSpec
@@ -47,7 +47,7 @@ class SklearnTrainer:
                 f"{plan.path} refuses the training parameters",
                 task=task.name,
                 found=", ".join(f"{name}: {value}" for name, value in task.training.parameters.items()) or "none",
-                expected=str(error).strip(),
+                expected=words(error),
             ) from error
 
     def fit(
@@ -110,7 +110,9 @@ class _Reports:
         if self._on_progress is None or done < self._next:
             return
         self._next = done + self._every
-        scores = {f"{side}/{name}": values[-1] for side, all_of in curves.items() for name, values in all_of.items()}
+        scores = {
+            f"{side}/{name}": float(values[-1]) for side, all_of in curves.items() for name, values in all_of.items()
+        }
         try:
             self._on_progress(Progress(done, self._iterations, scores))
         except BaseException as error:
@@ -119,7 +121,7 @@ class _Reports:
 
 
 def _cannot_learn(task: TaskSpec, plan: Plan, error: Exception) -> DataError:
-    return DataError(f"{plan.path} cannot learn from these rows", task=task.name, found=str(error).strip())
+    return DataError(f"{plan.path} cannot learn from these rows", task=task.name, found=words(error))
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _HISTOGRAM = {
 }
 _LIGHTGBM = {"roc_auc": "auc", "average_precision": "average_precision", "mae": "l1", "rmse": "rmse"}
 _XGBOOST = {"roc_auc": "auc", "average_precision": "aucpr", "mae": "mae", "rmse": "rmse"}
-_XGBOOST_LOSS = {"binary": "logloss", "multiclass": "mlogloss", "regression": "rmse"}
+_TWO = 2
 _GREATER_IS_BETTER = ("roc_auc", "average_precision", "auc", "aucpr")
 _SIDES = ("training", "stopping")
 
@@ -147,9 +147,6 @@ class Boosting:
 
         curves: Curves = {}
 
-        def reported(environment: Any) -> None:
-            report(environment.iteration + 1, curves)
-
         with warnings.catch_warnings():
             # LightGBM 4.7 deprecates eval_set, but encodes no text labels in what takes its place.
             warnings.filterwarnings("ignore", "The argument 'eval_set' is deprecated", FutureWarning)
@@ -164,12 +161,16 @@ class Boosting:
                 categorical_feature=self.categorical,
                 callbacks=[
                     lightgbm.record_evaluation(curves),
-                    reported,
+                    _Reported(report, curves),
                     lightgbm.early_stopping(self.patience, first_metric_only=True, verbose=False),
                 ],
             )
         iterations = _length(curves)
-        return Boosted(estimator, curves, iterations, (estimator.best_iteration_ or iterations) - 1)
+        plain = {
+            side: {name: [float(value) for value in values] for name, values in all_of.items()}
+            for side, all_of in curves.items()
+        }
+        return Boosted(estimator, plain, iterations, (estimator.best_iteration_ or iterations) - 1)
 
     def _xgboost(self, estimator: Any, training: Rows, stopping: Rows, report: Report) -> Boosted:
         import xgboost
@@ -181,7 +182,8 @@ class Boosting:
                 report(epoch + 1, {names[side]: values for side, values in evals_log.items()})
                 return False
 
-        loss = _XGBOOST_LOSS[self.objective]
+        several = self.objective == "multiclass" and len(np.unique(training.label)) > _TWO
+        loss = {"regression": "rmse"}.get(self.objective, "mlogloss" if several else "logloss")
         metric = loss if self.objective == "multiclass" else _XGBOOST.get(self.metric, loss)
         stop = xgboost.callback.EarlyStopping(
             rounds=self.patience, metric_name=metric, data_name="validation_1", save_best=True
@@ -201,6 +203,18 @@ class Boosting:
         best = int(estimator.best_iteration)
         estimator.set_params(n_estimators=best + 1)
         return Boosted(estimator, curves, _length(curves), best)
+
+
+class _Reported:
+    """A callback of LightGBM, called between those that record an iteration (20) and that stop the fit (30)."""
+
+    def __init__(self, report: Report, curves: Curves) -> None:
+        self.order = 25
+        self._report = report
+        self._curves = curves
+
+    def __call__(self, environment: Any) -> None:
+        self._report(environment.iteration + 1, self._curves)
 
 
 def with_iterations(family: Family, parameters: dict[str, Any], iterations: int) -> dict[str, Any]:

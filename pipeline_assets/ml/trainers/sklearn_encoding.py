@@ -4,6 +4,7 @@ They are scikit-learn's own, so that whoever loads the model needs nothing of th
 of numbers for trees; linear models and the rest get scaled numbers and one column per category.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sklearn.compose import ColumnTransformer
 
 NUMERIC = "numeric"
+EMPTY = "empty"
 CATEGORICAL = "categorical"
 
 _HISTOGRAM_CATEGORIES = 255  # limit of HistGradientBoosting; rarer categories share one code
@@ -24,19 +26,21 @@ _RARE = 5  # a category of fewer rows shares its column with the other rare ones
 _LARGEST = 1e30  # infinite numbers count as very large ones: float32, which trees use, holds it
 
 
-def encoder(family: Family, estimator: Any, features: Features) -> "ColumnTransformer":
+def encoder(family: Family, estimator: Any, features: Features, empty: Collection[str] = ()) -> "ColumnTransformer":
     """The unfitted encoder of an estimator's input.
 
     Args:
         family: of the estimator.
         estimator: its tags say whether it takes missing numbers and sparse matrices.
         features: of the task; the frame has a column for each.
+        empty: numeric features that are missing in all rows of the fit: HistGradientBoosting cannot take them.
 
     Returns:
         It gives float64 columns, first those of the numeric features, then those of the categorical ones. Categories
         that the fit has not seen become missing, the code -1, or the column of rare categories.
     """
     from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
 
     tags = estimator.__sklearn_tags__().input_tags
     if family in ("linear", "other"):
@@ -45,25 +49,27 @@ def encoder(family: Family, estimator: Any, features: Features) -> "ColumnTransf
     else:
         missing = family != "trees" or bool(tags.allow_nan)
         numeric, categorical = _bounded(missing=missing), _codes(family, estimator, missing=missing)
-    groups = ((NUMERIC, numeric, list(features.numeric)), (CATEGORICAL, categorical, list(features.categorical)))
+    filled = [name for name in features.numeric if family == "histogram" and name in empty]
+    groups = (
+        (NUMERIC, numeric, [name for name in features.numeric if name not in filled]),
+        (EMPTY, SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True), filled),
+        (CATEGORICAL, categorical, list(features.categorical)),
+    )
     return ColumnTransformer([group for group in groups if group[2]], sparse_threshold=1.0)
 
 
 def sources(fitted: "ColumnTransformer") -> NDArray[np.int64]:
     """The position in ``features.names`` of the feature that each encoded column comes from."""
-    found: list[NDArray[np.int64]] = []
-    numbers = 0
-    for name, transformer, columns in fitted.transformers_:
-        if name == NUMERIC:
-            numbers = len(columns)
-            found.append(np.arange(numbers))
-            indicator = _indicator(transformer)
-            if indicator is not None:
-                found.append(np.asarray(indicator.features_))
-        elif name == CATEGORICAL:
-            width = _widths(transformer)
-            found.append(np.repeat(np.arange(len(width)) + numbers, width))
-    return np.concatenate(found).astype(np.int64)
+    position = {name: place for place, name in enumerate(fitted.feature_names_in_)}
+    found: list[int] = []
+    for group, transformer, names in fitted.transformers_:
+        places = [position[name] for name in names] if group in (NUMERIC, EMPTY, CATEGORICAL) else []
+        width = _widths(transformer) if group == CATEGORICAL else [1] * len(places)
+        found += np.repeat(places, width).astype(int).tolist()
+        indicator = _indicator(transformer) if group == NUMERIC else None
+        if indicator is not None:
+            found += [places[column] for column in indicator.features_]
+    return np.array(found, dtype=np.int64)
 
 
 def categorical_columns(features: Features) -> list[int]:

@@ -1,5 +1,6 @@
 """One fit of an estimator with its encoder: what the task says of it, the rows as it takes them, and the pipeline."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,9 +96,11 @@ class Fitting:
     def __init__(self, plan: Plan, parameters: dict[str, Any], rows: LabelledRows) -> None:
         if plan.objective != "regression" and len(np.unique(rows.label)) < _LABELS:
             raise DataError("a classifier needs rows of at least two labels", found=f"{len(rows)} rows of one label")
+        _check_weights(plan.path, rows)
         self._plan = plan
         self._estimator = estimator_class(plan.path)(**parameters)
-        self._encoder: ColumnTransformer = encoder(plan.family, self._estimator, plan.features)
+        empty = [name for name in plan.features.numeric if rows.features[name].isna().all()]
+        self._encoder: ColumnTransformer = encoder(plan.family, self._estimator, plan.features, empty)
         self._rows = rows
         # The classes of these rows as positions in all classes of the batch.
         self._present = np.unique(rows.label) if plan.objective == "multiclass" else np.empty(0, np.int32)
@@ -194,6 +197,11 @@ def refusals(family: Family) -> tuple[type[Exception], ...]:
     return (*common, LightGBMError)
 
 
+def words(error: Exception) -> str:
+    """An estimator's message, without the place in XGBoost's source code and the calls that led to it."""
+    return re.sub(r"^\[[\d:]+\] \S+:\d+: ", "", str(error).partition("\nStack trace:")[0]).strip()
+
+
 def toy_rows(task: TaskSpec) -> LabelledRows:
     """Artificial rows with the task's columns, enough for an estimator to check its parameters."""
     import pandas as pd
@@ -212,6 +220,17 @@ def toy_rows(task: TaskSpec) -> LabelledRows:
         split_hash=order,
         classes=("a", "b", "c") if objective == "multiclass" else (),
     )
+
+
+def _check_weights(path: str, rows: LabelledRows) -> None:
+    from sklearn.utils.validation import has_fit_parameter
+
+    if rows.weight is not None and not has_fit_parameter(estimator_class(path), "sample_weight"):
+        raise DataError(
+            "the estimator takes no weights of rows",
+            found=path,
+            do="remove the task's weights, or take another estimator",
+        )
 
 
 def _usual(family: Family, path: str, numbers: int, categories: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 MEANS = "encoded_means_"  # an attribute of a linear model's pipeline: the means of the columns that it learned from
 _TWO = 2
+_KNOWN = {"sklearn": "scikit-learn", "lightgbm": "lightgbm", "xgboost": "xgboost"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,11 @@ class SklearnModel:
     @property
     def save_options(self) -> Mapping[str, Any]:
         """Pickle: of the formats that MLflow has for scikit-learn, the one that takes every estimator."""
-        return {"serialization_format": "pickle"}
+        packages = ("mlflow", "numpy", "pandas", "scikit-learn", *_distributions(type(self._estimator)))
+        return {
+            "serialization_format": "pickle",
+            "pip_requirements": [f"{name}=={version(name)}" for name in dict.fromkeys(packages)],
+        }
 
     def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
         """Probability of label 1; of every class; or a regressor's numbers."""
@@ -68,3 +74,9 @@ class SklearnModel:
         """The estimator itself, without the voter that gives XGBoost's classes their names."""
         last = self.native[-1]
         return last.estimators_[0] if hasattr(last, "le_") and hasattr(last, "estimators_") else last
+
+
+def _distributions(estimator: type[Any]) -> list[str]:
+    """The installed distributions that an estimator comes from: none for code that lies beside the task."""
+    module = estimator.__module__.partition(".")[0]
+    return [_KNOWN[module]] if module in _KNOWN else packages_distributions().get(module, [])

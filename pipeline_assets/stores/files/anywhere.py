@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline_assets.errors import ContractError
-from pipeline_assets.settings import S3Settings
 from pipeline_assets.stores.files.base import Fetched, sha256_of
 from pipeline_assets.stores.files.listing import SUFFIX, Entry, Found, batch_at, check_readable, locations
 from pipeline_assets.stores.files.s3_bucket import Bucket, Object
@@ -20,14 +19,14 @@ class FileAnywhere:
 
     Args:
         uri: of the file or folder.
-        s3: the endpoint, for an ``s3://`` address.
+        bucket: that of an ``s3://`` address; ``None`` for a path.
         scratch: folder for the copy of what is on S3, removed after use.
     """
 
-    def __init__(self, uri: str, s3: S3Settings | None, scratch: Path) -> None:
+    def __init__(self, uri: str, bucket: Bucket | None, scratch: Path) -> None:
         self.uri = uri.rstrip("/")
         self.name = self.uri.rpartition("/")[2]
-        self._s3, self._scratch = s3, scratch
+        self._bucket, self._scratch = bucket, scratch
 
     @property
     def batch(self) -> str:
@@ -41,7 +40,7 @@ class FileAnywhere:
             ContractError: there is none, or it is not one batch of parquet.
         """
         folder = self.uri.removesuffix(self.name).rstrip("/") or ("/" if self.uri.startswith("/") else ".")
-        entries = list(self._on_s3() if self._s3 is not None else self._local())
+        entries = list(self._local() if self._bucket is None else self._below(self._bucket))
         alone = [entry.part for entry in entries if entry.name == self.name and entry.part is not None]
         if alone:  # a file may have any name
             return Found(self.uri, (alone[0],))
@@ -54,16 +53,16 @@ class FileAnywhere:
     @contextmanager
     def fetch(self, found: Found) -> Iterator[Fetched]:
         """The files on this machine; those of S3 are copied."""
-        if self._s3 is None:
+        if self._bucket is None:
             paths = tuple(Path(part.uri) for part in found.parts)
             yield Fetched(paths, sha256_of(found, paths))
             return
         self._scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
             paths = tuple(Path(folder, part.uri.rpartition("/")[2]) for part in found.parts)
-            bucket = self._bucket(self._s3)
-            objects = [Object(part.uri.removeprefix(bucket.uri("")), part.size, part.stamp) for part in found.parts]
-            download(bucket, objects, paths)
+            start = self._bucket.uri("")
+            objects = [Object(part.uri.removeprefix(start), part.size, part.stamp) for part in found.parts]
+            download(self._bucket, objects, paths)
             yield Fetched(paths, sha256_of(found, paths))
 
     def _local(self) -> Iterator[Entry]:
@@ -77,10 +76,8 @@ class FileAnywhere:
                 path = Path(parent, name)
                 yield Entry(str(path.relative_to(root)), _part(path))
 
-    def _on_s3(self) -> Iterator[Entry]:
-        if self._s3 is None:
-            return
-        bucket = self._bucket(self._s3)
+    def _below(self, bucket: Bucket) -> Iterator[Entry]:
+        """The same of what is in a bucket."""
         key = self.uri.removeprefix(bucket.uri(""))
         for known in bucket.objects(key):
             part = Part(bucket.uri(known.key), known.size, known.etag)
@@ -88,9 +85,6 @@ class FileAnywhere:
                 yield Entry(self.name, part)
             elif known.key.startswith(f"{key}/") and not known.key.endswith("/"):
                 yield Entry(known.key.removeprefix(f"{key}/"), part)
-
-    def _bucket(self, settings: S3Settings) -> Bucket:
-        return Bucket(settings, self.uri.removeprefix("s3://").partition("/")[0])
 
 
 def _part(path: Path) -> Part:

@@ -20,7 +20,7 @@ from pipeline_assets.stores.marts.json_text import plain
 
 _ROWS_WRITTEN_AT_ONCE = 65_536
 # In Arrow; as text they may take several times as much.
-_BYTES_WRITTEN_AT_ONCE = 64 << 20
+_BYTES_WRITTEN_AT_ONCE = 16 << 20
 # The server refuses a bad row only when its COPY ends; so a new COPY begins after so many rows.
 _ROWS_OF_A_COPY = 1_000_000
 

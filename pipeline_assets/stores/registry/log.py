@@ -45,6 +45,7 @@ CLASSES = "classes"  # in the metadata of a model of the objective multiclass: t
 # What a version rests on.
 _SLICES: tuple[Slice, ...] = ("features", "target", "training")
 _MODELS_OF_A_RUN = "mlflow.log-model.history"  # a system tag: MLflow's page of a run lists the models from it
+_OF_TENSORS = "tensorflow"  # the flavor whose signature names tensors, not columns
 _EXAMPLE_ROWS = 5
 _PARAMETERS_A_CALL = 100  # limits of MLflow's API
 _METRICS_A_CALL = 1000
@@ -210,8 +211,9 @@ def _fingerprints(task: TaskSpec) -> str:
 
 
 def _parameters(task: TaskSpec, trained: Trained) -> dict[str, str]:
-    """The task's own parameters under their names, and all parameters in effect with the prefix ``effective.``."""
-    training = task.training
+    """The task's own parameters and those of its search under their names, and all in effect with ``effective.``."""
+    training, found = task.training, trained.found
+    searched = {} if found is None else {"search.trials": len(found.trials), "search.best_trial": found.best.number}
     parameters = {
         "package": training.package,
         "seed": training.seed,
@@ -221,6 +223,8 @@ def _parameters(task: TaskSpec, trained: Trained) -> dict[str, str]:
         **{f"validation.{key}": value for key, value in training.validation.model_dump(exclude_none=True).items()},
         **training.model_dump(include={"weight", "class_weights", "threshold"}, exclude_none=True),
         **training.parameters,
+        **({} if found is None else found.best.parameters),
+        **searched,
         **{f"effective.{key}": value for key, value in trained.fit.parameters.items()},
     }
     return {key: value if isinstance(value, str) else _json(value) for key, value in parameters.items()}
@@ -290,7 +294,7 @@ def _save(model: FittedModel, path: Path, run_id: str, task: TaskSpec, trained: 
     saved = Model(artifact_path=path.name, run_id=run_id, metadata=classes)
     flavor = importlib.import_module(f"mlflow.{model.flavor}")
     options = {
-        "signature": _signature(task),
+        "signature": _tensors(task, model) if model.flavor == _OF_TENSORS else _signature(task),
         "input_example": _example(task, trained),
         # Given here, because MLflow would otherwise start a second Python to find them.
         "pip_requirements": [*_requirements("mlflow", "numpy", "pandas"), *flavor.get_default_pip_requirements()],
@@ -311,6 +315,19 @@ def _signature(task: TaskSpec) -> "ModelSignature":
     given = {"regression": DataType.double, "multiclass": DataType.string}
     output = given.get(plugins.kind(task.target.kind).objective, DataType.long)
     return ModelSignature(inputs=Schema([*numeric, *categorical]), outputs=Schema([ColSpec(output)]))
+
+
+def _tensors(task: TaskSpec, model: FittedModel) -> "ModelSignature":
+    """The signature of a flavor that takes tensors alone: one per feature, by name."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    numeric = [TensorSpec(np.dtype(np.float64), (-1,), name) for name in task.features.numeric]
+    categorical = [TensorSpec(np.dtype(np.str_), (-1,), name) for name in task.features.categorical]
+    shape = (-1, len(model.classes)) if model.classes else (-1,)
+    outputs = Schema([TensorSpec(np.dtype(np.float64), shape)])
+    return ModelSignature(inputs=Schema([*numeric, *categorical]), outputs=outputs)
 
 
 def _example(task: TaskSpec, trained: Trained) -> "pd.DataFrame":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pipeline_assets.errors import StoreError
 from pipeline_assets.ml.judging import Evaluated, FoldModels
+from pipeline_assets.ml.search import Trial
 from pipeline_assets.ml.selection import Candidate, Choice
 from pipeline_assets.ml.trainers.base import FittedModel, trainer
 from pipeline_assets.ml.training import Trained
@@ -26,6 +27,7 @@ from pipeline_assets.stores.registry.log import (
     register,
 )
 from pipeline_assets.stores.registry.training import Training, curves_of, training_of
+from pipeline_assets.stores.registry.trials import log_trial
 from pipeline_assets.stores.registry.version_tags import (
     CHAMPION_RECORD,
     CHOSEN,
@@ -145,6 +147,11 @@ class Registry:
             log_training(self.client, run_id, task, trained, provenance, plots=plots)
         with self._answers(f"register a version of {task.name}"):
             return register(self.client, run_id, task, trained, provenance)
+
+    def log_trial(self, run_id: str, trial: Trial) -> None:
+        """Stores a trial of a search as a run below the run of its training, once."""
+        with self._answers("keep a trial of the search"):
+            log_trial(self.client, run_id, trial)
 
     def log_choice(self, run_id: str, choice: Choice) -> None:
         """Stores a record of choice with the run that made it; a second one of the same stage replaces the first."""

@@ -54,8 +54,25 @@ class DraftedColumn:
         return scalar(self.name), flow(pairs), self.comment
 
 
-def unusable(column: ColumnProfile) -> str:
-    """Why a column cannot be in a contract; empty if it can."""
+def unusable(columns: Iterable[ColumnProfile], first: Iterable[str] = ()) -> dict[str, str]:
+    """Why columns cannot be in a contract, by their names; those that can are not there.
+
+    Args:
+        columns: of a file.
+        first: of columns whose names differ by case alone, these are in the contract; else the one that comes first.
+    """
+    taken = {name.lower(): name for name in first}
+    found = {}
+    for column in columns:
+        reason = _unusable(column)
+        other = taken.setdefault(column.name.lower(), column.name) if not reason else column.name
+        if reason or other != column.name:
+            found[column.name] = reason or f"differs from {other} by case alone, which SQL does not tell apart"
+    return found
+
+
+def _unusable(column: ColumnProfile) -> str:
+    """Why a column alone cannot be in a contract; empty if it can."""
     name, low = column.name, column.name.lower()
     if column.type is None:
         return column.refused
@@ -76,10 +93,12 @@ def contract_columns(
     Args:
         bare: each column as SQL, without quotes where it needs none.
     """
-    drafted = [_column(one, predict, target, bare) for one in train.columns.values() if not unusable(one)]
+    bad = unusable(train.columns.values(), target.columns)
+    drafted = [_column(one, predict, target, bare) for name, one in train.columns.items() if name not in bad]
     if predict is not None:
-        rest = (one for name, one in predict.columns.items() if name not in train.columns and not unusable(one))
-        drafted += [_only_predict(one, bare) for one in rest]
+        rest = [one for name, one in predict.columns.items() if name not in train.columns]
+        bad = unusable(rest, train.columns)
+        drafted += [_only_predict(one, bare) for one in rest if one.name not in bad]
     return tuple(drafted)
 
 

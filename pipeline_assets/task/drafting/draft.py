@@ -75,9 +75,8 @@ def draft(
     setting = Setting(guess.classes, shown(target.expression), key.columns, split.column, train.sampled)
     features: list[tuple[str, DraftedFeature]] = []
     left_out = {
-        name: f"{reason}; not in the contract either, the output has it all the same"
-        for name, column in train.columns.items()
-        if (reason := unusable(column))
+        name: f"not in the contract: {reason}; the output has it all the same"
+        for name, reason in unusable(train.columns.values(), target.columns).items()
     }
     names = Names(frozenset(column.name.lower() for column in columns))
     for column in columns:
@@ -126,10 +125,11 @@ def _bare(*files: FileProfile | None) -> dict[str, str]:
     """Each column as SQL: without quotes where DuckDB then reads the column and nothing else."""
     columns = (column for file in files if file is not None for column in file.columns.values())
     types = {column.name: duckdb_type(column.type) for column in columns if column.type is not None}
-    found = read_all(list(types), types)
+    plain = [name for name in types if name.isidentifier()]
+    read = dict(zip(plain, read_all(plain, types), strict=True))
     return {
-        name: name if name.isidentifier() and isinstance(one, Expression) and one.columns == (name,) else sql.name(name)
-        for name, one in zip(types, found, strict=True)
+        name: name if isinstance(one := read.get(name), Expression) and one.columns == (name,) else sql.name(name)
+        for name in types
     }
 
 

@@ -40,12 +40,14 @@ class Signal:
         by_value: by the mean of the target of each value.
         ordered: by the mean of the target of neighbouring values together; nothing of it is left where the order of
             the values means nothing. 0 for text.
-        finely: as ``ordered``, with fewer values together.
+        finely: as ``ordered``, with fewer values together, or by how both rise together.
+        missing: by whether it is null alone.
     """
 
     by_value: float = 0.0
     ordered: float = 0.0
     finely: float = 0.0
+    missing: float = 0.0
 
     @property
     def best(self) -> float:

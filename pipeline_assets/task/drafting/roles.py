@@ -11,11 +11,15 @@ from pipeline_assets.task.drafting.words import has_word, percent, shown
 Group = Literal["numeric", "categorical"]
 
 # A column that alone tells so much of the target is known only once the target is.
-LEAKS = {True: 0.97, False: 0.999}  # by whether the target is of classes
+# A number may well tell nearly all of the next one in a series, so only what tells everything is left out there.
+LEAKS = {True: 0.97, False: 0.9999}  # by whether the target is of classes
+# One of which being null tells so much is filled in only afterwards.
+_FILLED_AFTERWARDS = 0.5
 # One that tells so much is worth a look.
 _STRONG = {True: 0.8, False: 0.9}
 # Values in whose order less than this share of what they tell is left are names.
 _NAMES = 0.7
+_NAMES_TELL = 0.02
 # What a column tells must be more than chance: at least this, and more than 1 / square root of the sample.
 _TOLD = 0.005
 _FEWEST_CODES = 6
@@ -99,13 +103,8 @@ def guess_role(column: ColumnProfile, setting: Setting) -> Role:
     if reason:
         return Role(left_out=reason)
     sample = column.sample
-    if sample is not None and sample.signal.best >= LEAKS[setting.classes]:
-        told = percent(sample.signal.best)
-        why = (
-            f"tells {told} of {setting.target} alone, as what is known only afterwards does; or a feature, if it is"
-            " known beforehand"
-        )
-        return Role(left_out=why, leaks=True)
+    if leak := _leak(sample or Sample(0, 0), setting):
+        return Role(left_out=f"{leak}; or a feature, if it is known beforehand", leaks=True)
     by_family: Mapping[str, Callable[[ColumnProfile, Sample, Setting], Role]] = {
         **dict.fromkeys(NUMBERS, _number),
         **dict.fromkeys(MOMENTS, _moment),
@@ -113,6 +112,16 @@ def guess_role(column: ColumnProfile, setting: Setting) -> Role:
         "time": _time,
     }
     return by_family[column.family](column, sample or Sample(0, 0), setting)
+
+
+def _leak(sample: Sample, setting: Setting) -> str:
+    """Why a column is taken for known only afterwards; empty if it is not."""
+    signal = sample.signal
+    if signal.missing >= _FILLED_AFTERWARDS:
+        return f"that it is null tells {percent(signal.missing)} of {setting.target}: it is filled in only afterwards"
+    if signal.best >= LEAKS[setting.classes]:
+        return f"tells {percent(signal.best)} of {setting.target} alone, as what is known only afterwards does"
+    return ""
 
 
 def _useless(column: ColumnProfile, setting: Setting) -> str:
@@ -171,7 +180,8 @@ def _are_names(column: ColumnProfile, sample: Sample, setting: Setting) -> str:
     """Why whole numbers are taken for names; empty if they are not."""
     signal, many = sample.signal, column.distinct or 0
     told = signal.by_value - signal.ordered
-    if sample.distinct >= _FEWEST_CODES and told > setting.chance and signal.ordered < _NAMES * signal.by_value:
+    clear = told > setting.chance and signal.by_value > _NAMES_TELL and signal.ordered < _NAMES * signal.by_value
+    if sample.distinct >= _FEWEST_CODES and clear:
         return (
             f"{column.many} whole numbers that are names: they tell {percent(signal.by_value)} of {setting.target},"
             f" their order only {percent(signal.ordered)}"

@@ -68,6 +68,11 @@ def of_codes(codes: Codes, target: Floats) -> Signal:
     return Signal(by_value=explained(codes, target))
 
 
+def of_nulls(missing: npt.NDArray[np.bool_], target: Floats) -> float:
+    """Of being null."""
+    return explained(missing.astype(np.int64), target) if missing.any() and not missing.all() else 0.0
+
+
 def of_numbers(values: Floats, target: Floats) -> Signal:
     """Of numbers; those that are null are NaN."""
     missing = np.isnan(values)
@@ -81,7 +86,15 @@ def of_numbers(values: Floats, target: Floats) -> Signal:
         explained(_with_missing(_quantiles(values[~missing], many), missing, many + 1), target)
         for many in (_QUANTILES, _FINE_QUANTILES)
     )
-    return Signal(by_value, ordered, finely)
+    return Signal(by_value, ordered, max(finely, _together(values[~missing], target[~missing]) * (~missing).mean()))
+
+
+def _together(values: Floats, target: Floats) -> float:
+    """The squared correlation of ranks with a target of one column; 0 for several."""
+    if target.shape[1] > 1 or len(values) < _FEW:
+        return 0.0
+    ranks = labels(values, classes=False)[:, 0]
+    return float(np.corrcoef(ranks, target[:, 0])[0, 1] ** 2) if target.var() > 0 else 0.0
 
 
 def _quantiles(values: Floats, many: int) -> Codes:

@@ -86,3 +86,14 @@ def test_nothing_is_left_in_the_spill_folder(tmp_path: Path) -> None:
     with scan(paths, tmp_path / "spill") as view:
         view.stream("select * from raw").read_all()
     assert list((tmp_path / "spill").iterdir()) == []
+
+
+def test_rows_of_many_columns_come_in_smaller_batches(tmp_path: Path) -> None:
+    zeros = pa.array(np.zeros(50_000, np.int8))
+    paths = written(tmp_path, a=pa.table({f"c{place}": zeros for place in range(600)}))
+    with scan(paths, tmp_path / "spill") as view:
+        rows = [batch.num_rows for batch in view.stream("select * from raw")]
+        few = [batch.num_rows for batch in view.stream(f"select {ROW} from raw")]
+    assert sum(rows) == sum(few) == 50_000
+    assert max(rows) <= ROWS_PER_BATCH // 3
+    assert len(few) == 1

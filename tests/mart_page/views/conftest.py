@@ -18,6 +18,7 @@ from pipeline_assets.stores.marts import embedded_postgres
 from pipeline_assets.task.spec import TaskSpec
 from tests.examples import orders, shop, with_column
 from tests.fixtures.tarantool import tarantool_server, tarantool_settings
+from tests.mart_page.kinds_of_orders import fated, tasks
 from tests.mart_page.site import served
 from tests.workbench import Workbench
 
@@ -26,6 +27,7 @@ __all__ = ["tarantool_server", "tarantool_settings"]
 SCRIPT = "<script>alert(1)</script>"
 TRAIN, PREDICT = "2026-01", "a'; drop table x; --"
 REJECTED = 7
+KIND_BATCHES = {"2026-02": 1.0, "2026-03": 1.5}  # of the tasks of every kind, with the factor of their prices
 _PATIENCE = 30_000  # milliseconds; the first page of a process imports much, and machines are shared
 _CHROMIUM = "/usr/bin/chromium"
 # As root it has no sandbox; and it is to ask nobody for anything.
@@ -63,6 +65,45 @@ def tarantool_site(tmp_path_factory: pytest.TempPathFactory, tarantool_settings:
         "TARANTOOL_PASSWORD": tarantool_settings.password,
     }
     yield from _site(tmp_path_factory.mktemp("shop_tarantool"), "shop_tarantool", env)
+
+
+@dataclass(frozen=True)
+class KindsSite:
+    """A page over tasks of every kind."""
+
+    url: str
+    places: dict[str, Workbench]
+
+    def at(self, task: str, view: str, **more: object) -> str:
+        """The address of a place on the page."""
+        return f"{self.url}/?{urlencode({'view': view, 'task': task, **more})}"
+
+
+@pytest.fixture(scope="session")
+def kinds_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KindsSite]:
+    """Tasks of several classes, of numbers, and of a third party's kind, run through the pipeline."""
+    root = tmp_path_factory.mktemp("kinds")
+    with ThreadPoolExecutor(1) as alone:  # as in _site
+        places = {name: alone.submit(_of_kind, root, task).result() for name, task in tasks().items()}
+    defs = [_defs(place) for place in places.values()]
+    settings = places["fates"].settings
+    try:
+        # The third party's kind is in the tests.
+        with served(root, {"PYTHONPATH": str(Path(__file__).parents[3])}, f"--defs={defs[0]}") as url:
+            yield KindsSite(url, places)
+    finally:
+        embedded_postgres.stop(settings.state / "postgres")
+
+
+def _of_kind(root: Path, task: TaskSpec) -> Workbench:
+    with dg.DagsterInstance.ephemeral() as instance:
+        place = Workbench(root, task, instance)
+        place.put("train", TRAIN, fated(400))
+        place.succeed("train", TRAIN)
+        for batch, factor in KIND_BATCHES.items():
+            place.put("predict", batch, fated(60, stage="predict", factor=factor))
+            place.succeed("predict", batch)
+        return place
 
 
 @pytest.fixture(params=["shop_site", "tarantool_site"])

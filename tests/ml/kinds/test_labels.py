@@ -29,7 +29,8 @@ def labels(kind: str, column: str, values: list[Any], **target: Any) -> list[Any
     task = task_of(kind, column, **target)
     rows = pa.table({"y": pa.array(values, pa_type(column))})  # noqa: F841 - DuckDB reads it by its name
     found = sql.connect().sql(f"select {label_sql(task)} from rows").to_arrow_table()
-    return found.column(0).to_pylist()
+    computed: list[Any] = found.column(0).to_pylist()
+    return computed
 
 
 def pa_type(column: str) -> pa.DataType:

@@ -1,6 +1,7 @@
 import inspect
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,17 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline_assets.errors import DataError, TaskError
-from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
 from pipeline_assets.ml.trainers.base import Progress
 from pipeline_assets.ml.trainers.catboost import CatBoostTrainer
-from pipeline_assets.ml.trainers.catboost_parameters import KNOWN, REFUSED
+from pipeline_assets.ml.trainers.catboost_parameters import CLASSES_ONLY, KNOWN, REFUSED
 from pipeline_assets.ml.training import train
 from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
 
 
-def given(**parameters: Any) -> TaskSpec:
-    return trainable.task(training=trainable.training(parameters=parameters))
+def given(kind: str = "binary", /, **parameters: Any) -> TaskSpec:
+    return trainable.task(kind=kind, training=trainable.training(parameters=parameters))
 
 
 def test_a_fit_has_curves_importance_and_every_parameter() -> None:
@@ -186,3 +187,98 @@ def test_a_refit_keeps_the_learning_rate_that_catboost_chose_for_the_fit() -> No
     chosen = made.fit.parameters["learning_rate"]
     assert made.model.native.get_all_params()["learning_rate"] == chosen
     assert made.model.native.tree_count_ == made.fit.best_iteration + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "curve", "best"),
+    [
+        ("multiclass", "log_loss", "MultiClass", min),
+        ("multiclass", "accuracy", "Accuracy", max),
+        ("multiclass", "f1_macro", "TotalF1:average=Macro", max),
+        ("multiclass", "roc_auc_ovr", "MultiClass", min),
+        ("regression", "rmse", "RMSE", min),
+        ("regression", "mae", "MAE", min),
+        ("regression", "r2", "R2", max),
+        ("regression", "median_absolute_error", "MedianAbsoluteError", min),
+    ],
+)
+def test_the_metric_of_any_kind_stops_the_fit(kind: str, metric: str, curve: str, best: Any) -> None:
+    task = trainable.task(kind=kind, training=trainable.training(metric=metric))
+    fit = train(task, trainable.frame(kind=kind)).fit
+    values = fit.curves["stopping"][curve]
+    assert values[fit.best_iteration] == pytest.approx(best(values), abs=1e-9)
+
+
+def counts() -> TrainingFrame:
+    """Rows whose labels are counts."""
+    frame = trainable.frame(kind="regression")
+    label = np.random.default_rng(0).poisson(np.exp(np.clip(frame.rows.label, -2, 2)))
+    return replace(frame, rows=replace(frame.rows, label=label.astype(np.float64)))
+
+
+@pytest.mark.parametrize(
+    "loss", ["Poisson", "Tweedie:variance_power=1.5", "MAE", "Quantile:alpha=0.5", "Huber:delta=1"]
+)
+def test_any_loss_predicts_in_the_targets_unit_and_stops_by_itself(loss: str) -> None:
+    made = train(given("regression", iterations=60, learning_rate=0.3, loss_function=loss), counts())
+    assert made.metrics["mae"] < 0.9 * made.baseline["mae"]
+    assert made.model.explains == (loss.partition(":")[0] not in ("Poisson", "Tweedie"))
+    assert set(made.fit.curves["stopping"]) == {"RMSE" if loss == "MAE" else loss, *(["MAE"] if loss == "MAE" else [])}
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "says"),
+    [
+        ("regression", {"loss_function": "Logloss"}, "loss_function does not fit a target of kind regression"),
+        ("regression", {"objective": "MultiQuantile:alpha=0.1,0.9"}, "does not fit a target of kind regression"),
+        ("multiclass", {"loss_function": "RMSE"}, "does not fit a target of kind multiclass; there are MultiClass"),
+        ("regression", {"auto_class_weights": "Balanced"}, "a target of kind regression has no classes"),
+    ],
+)
+def test_parameters_of_another_objective_are_refused(kind: str, parameters: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        given(kind, **parameters)
+
+
+def test_what_a_regressor_does_not_have_is_known() -> None:
+    import catboost
+
+    regressor = inspect.signature(catboost.CatBoostRegressor.__init__).parameters
+    assert (KNOWN - set(REFUSED)) - set(regressor) == CLASSES_ONLY
+
+
+def test_labels_below_what_a_loss_allows_are_the_datas_fault() -> None:
+    with pytest.raises(DataError, match="the loss Poisson needs labels from 0 up"):
+        train(given("regression", iterations=5, loss_function="Poisson"), trainable.frame(kind="regression"))
+
+
+def test_classes_that_look_like_numbers_keep_their_names() -> None:
+    frame = trainable.frame(kind="multiclass")
+    rows = replace(frame.rows, classes=("1", "10", "2"))
+    made = train(trainable.task(kind="multiclass"), replace(frame, rows=rows))
+    assert set(made.model.classes) == {"1", "10", "2"}
+    assert made.model.native.predict(rows.features.head(1)).item() in rows.classes
+    assert made.metrics["accuracy"] > made.baseline["accuracy"] + 0.2
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_predictions_are_those_of_the_package_used_directly_to_the_bit(kind: str) -> None:
+    import catboost
+
+    rows, fit = trainable.frame(kind=kind).rows, trainable.trained(kind).fit
+    make = catboost.CatBoostRegressor if kind == "regression" else catboost.CatBoostClassifier
+    native = make(
+        iterations=fit.best_iteration + 1,
+        depth=3,
+        learning_rate=0.3,
+        random_seed=0,
+        thread_count=2,
+        allow_writing_files=False,
+        logging_level="Silent",
+        cat_features=["carrier"],
+    )
+    label = np.array(rows.classes, dtype=object)[rows.label] if rows.classes else rows.label
+    native.fit(rows.features, label)
+    expected = native.predict(rows.features) if kind == "regression" else native.predict_proba(rows.features)
+    found = trainable.trained(kind).model.predict(rows.features)
+    np.testing.assert_array_equal(found, expected[:, 1] if kind == "binary" else expected)

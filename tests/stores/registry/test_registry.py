@@ -1,5 +1,6 @@
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def test_a_published_version_is_a_candidate_with_all_that_a_choice_needs(registr
     assert (candidate.version, candidate.run_id, candidate.ready) == (version, run_id, True)
     assert candidate.features == feature_columns(task.features)
     assert candidate.metrics == trainable.trained().metrics
+    assert candidate.package == "catboost"
     assert not candidate.champion
     assert choose(task, [candidate]).winner == version
 
@@ -91,7 +93,13 @@ def test_a_training_is_told_by_its_run(registry: Registry, task: TaskSpec) -> No
     assert list(training.importance.items()) == list(made.fit.importance.items())
     assert training.metrics["training_rows"] == made.training_rows
     assert training.parameters["depth"] == "3"
+    sides = made.fit.curves
+    assert registry.curves(run_id) == {
+        name: {side: values[name] for side, values in sides.items() if name in values}
+        for name in {name for values in sides.values() for name in values}
+    }
     nothing = open_run(registry, task)
+    assert registry.curves(nothing) == {}
     inputs = registry.input_sha256(task.name)
     assert (inputs[run_id], nothing in inputs) == ("ab" * 32, False)
 
@@ -114,6 +122,45 @@ def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Regi
     np.testing.assert_array_equal(evaluated.predict(rows), made.prediction.output)
     assert evaluate(task, evaluated, made.validation) == made.metrics
     assert not np.array_equal(model.predict(rows), evaluated.predict(rows))
+
+
+def test_a_version_knows_its_classes_and_what_its_metrics_do_not_say(embedded: Registry) -> None:
+    task = trainable.task("by_class", kind="multiclass")
+    made = replace(trainable.trained("multiclass"), notes=["one class has no validation row"])
+    version = embedded.publish(open_run(embedded, task), task, made, MADE_FROM, {})
+    rows = made.validation.features
+    for model, saved in (
+        (embedded.load(task.name, version), made.model),
+        (embedded.load_evaluated(task.name, version), made.fit.model),
+    ):
+        assert model.classes == saved.classes == ("late", "on time", "рано")
+        np.testing.assert_array_equal(model.predict(rows), saved.predict(rows))
+    assert evaluate(task, embedded.load_evaluated(task.name, version), made.validation) == made.metrics
+    described = embedded.client.get_model_version(task.name, str(version)).description
+    assert str(described).endswith("one class has no validation row.")
+    signature = Model.load(model_folder(embedded, task, version)).signature
+    assert [str(each) for each in signature.outputs.input_types()] == ["DataType.string"]
+
+
+@pytest.mark.parametrize("package", ["pytorch", "tensorflow"])
+def test_a_network_comes_back_and_predicts_from_plain_columns(package: str, embedded: Registry) -> None:
+    pytest.importorskip({"pytorch": "torch"}.get(package, package), reason=f"{package} is not installed")
+    how = trainable.training(package=package, parameters={"epochs": 3, "learning_rate": 0.01})
+    task = trainable.task(f"net_{package}", kind="multiclass", training=how)
+    made = train(task, trainable.frame(kind="multiclass"))
+    version = embedded.publish(open_run(embedded, task), task, made, MADE_FROM, {})
+    rows, model = made.validation.features, embedded.load(task.name, version)
+    assert (model.package, model.classes) == (package, ("late", "on time", "рано"))
+    np.testing.assert_array_equal(model.predict(rows), made.model.predict(rows))
+    folder = model_folder(embedded, task, version)
+    saved = Model.load(folder)
+    assert saved.signature is not None
+    assert saved.signature.inputs.input_names() == ["hour", "distance", "carrier"]
+    example = saved.load_input_example(folder)
+    native = getattr(mlflow, package).load_model(folder)
+    np.testing.assert_array_equal(native.predict(example), made.model.predict(rows.head(len(example))))
+    if package == "tensorflow":  # MLflow's common interface gives plain PyTorch modules numbers alone
+        np.testing.assert_array_equal(mlflow.pyfunc.load_model(folder).predict(example), native.predict(example))
 
 
 def test_a_version_of_the_former_code_is_loaded(registry: Registry, task: TaskSpec) -> None:

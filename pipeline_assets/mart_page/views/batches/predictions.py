@@ -61,7 +61,7 @@ def quality(
     task: TaskSpec, truth: Truth, evaluated: Evaluation | Problem | None, says: ViewTexts, formats: Formats
 ) -> TagChild:
     """The metrics of the kind, and what people ask of each kind beside them."""
-    form = form_of(task)
+    form = form_of(task, truth.scores)
     facts: dict[str, TagChild] = {
         says("truth_rows"): formats.number(len(truth.labels)),
         says("truth_from"): ", ".join(truth.batches),
@@ -73,7 +73,7 @@ def quality(
         }
     if form == "binary":
         facts |= _decided(truth, says, formats)
-    if form == "regression":
+    if form == "regression" and isinstance(evaluated, Evaluation):
         facts |= _means(truth, says, formats)
     return TagList(
         p(says("partly")) if truth.partly else None,

@@ -14,8 +14,6 @@ from pipeline_assets.task.spec import STAGES, Stage
 
 Side = Literal["input", "output"]
 
-_HIDDEN_AT_FIRST = ("feature",)
-
 
 @dataclass(frozen=True)
 class Request:
@@ -66,4 +64,9 @@ def columns_of(route: Route, mart: Mart) -> tuple[str, ...]:
     chosen = tuple(name for name in mart.columns if name in wanted or name in mart.address)
     if len(chosen) > len(mart.address):
         return chosen
-    return tuple(name for name, column in mart.columns.items() if column.role not in _HIDDEN_AT_FIRST)
+    return tuple(name for name, column in mart.columns.items() if not _hidden(column))
+
+
+def _hidden(column: Column) -> bool:
+    """Features, and the one object of all columns that have no room of their own: a cell of it may be very long."""
+    return column.role == "feature" or (column.role == "technical" and column.json)

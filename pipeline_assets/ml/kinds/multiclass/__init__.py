@@ -13,10 +13,11 @@ from pipeline_assets.ml.kinds.multiclass import metrics
 from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.split import Strata
 from pipeline_assets.ml.trainers.base import Fit
-from pipeline_assets.task.names import listed
 from pipeline_assets.task.spec import Target
 
 _CLASSES = 2  # without two there is nothing to tell apart
+_MOST_CLASSES = 1000  # more are values of a number or of a key, and every row would have a probability of each
+_NAMED, _LONGEST = 20, 40  # of a note: names, and characters of one
 
 
 class Multiclass:
@@ -53,8 +54,10 @@ class Multiclass:
         return f"cast({labels.value(target, duckdb_type)} as {self.label_type})"
 
     def label_problem(self, rows: LabelledRows, purpose: Purpose) -> str | None:
-        """Two classes are needed to learn and to evaluate."""
+        """Two classes are needed to learn and to evaluate; very many are no classes."""
         present = np.unique(rows.label)
+        if len(present) > _MOST_CLASSES:
+            return f"{len(rows)} rows of {len(present)} classes; there can be at most {_MOST_CLASSES}"
         if len(present) >= (1 if purpose == "stop" else _CLASSES):
             return None
         if not len(present):
@@ -136,5 +139,7 @@ class Multiclass:
 
 
 def _classes(rows: LabelledRows, codes: Sequence[int]) -> str:
-    named = listed(rows.classes[code] for code in codes)
-    return f"{len(codes)} of {len(rows.classes)} classes ({named})"
+    names = [rows.classes[code] for code in codes[:_NAMED]]
+    shown = ", ".join(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in names)
+    more = f" and {len(codes) - _NAMED} more" if len(codes) > _NAMED else ""
+    return f"{len(codes)} of {len(rows.classes)} classes ({shown}{more})"

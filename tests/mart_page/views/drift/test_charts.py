@@ -6,11 +6,9 @@ import pytest
 
 from pipeline_assets.mart_page.catalog import Column
 from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts
-from pipeline_assets.mart_page.predicted import Predicted
 from pipeline_assets.mart_page.views.drift import charts as drift
-from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Scores
+from pipeline_assets.mart_page.views.drift.queries import ColumnShift
 from pipeline_assets.monitoring.drift import compare
-from tests.mart_page.filled import START
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -57,13 +55,3 @@ def test_bins_are_named_in_the_readers_language() -> None:
     assert names[-1] == "пропуск"
     numbers = compare(pa.array([0.5 * number for number in range(20)]), pa.array([1.0])).bins
     assert drift.bin_name(numbers[1], Texts("ru")("drift"), Formats("ru")) == "0,5 … 1,5"
-
-
-def test_scores_are_a_box_a_batch() -> None:
-    made = [Predicted(batch, 1, "run", START) for batch in ("2026-01", SCRIPT)]
-    found = [Scores(each, 10, 10, (0.1, 0.2, 0.3, 0.4, 0.5), 0.1, (0.05,) * 20) for each in made]
-    picture = drift.scores(found, Texts("en")("drift"), Formats("en"))
-    (boxes,) = picture.figure.data
-    assert (list(boxes.lowerfence), list(boxes.median), list(boxes.upperfence)) == ([0.1] * 2, [0.3] * 2, [0.5] * 2)
-    assert not any("<" in text for text in picture.figure.layout.xaxis.ticktext)
-    assert "30% in 2026-01" in picture.says

@@ -5,13 +5,12 @@ import pyarrow as pa
 import pytest
 
 from pipeline_assets.mart_page import catalog
-from pipeline_assets.mart_page.predicted import Predicted
 from pipeline_assets.mart_page.views.drift import queries as drift
 from pipeline_assets.monitoring import drift as psi
 from pipeline_assets.task.spec import Stage
 from tests.examples import shop
 from tests.fixtures.postgres import Marts
-from tests.mart_page.filled import START, cursor_of, put_input, put_output
+from tests.mart_page.filled import cursor_of, put_input
 
 TASK = shop()
 FIRST = date(2026, 1, 1)
@@ -91,48 +90,8 @@ def test_a_large_batch_is_sampled_evenly_the_same_each_time_and_gives_the_same_a
     assert price == pytest.approx(whole, rel=0.1)
 
 
-def test_what_a_sample_costs_does_not_grow_with_the_batch(marts: Marts) -> None:
-    """The server finds each row by its address; it does not read the batch."""
-    put_input(marts, TASK, "train", "old", rows(60_000, 1))
-    mart = mart_of(marts, "train")
-    with cursor_of(marts) as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")  # what a planner does of itself once a batch is large
-        taken = drift.sample(cursor, mart, "old", [mart.columns["price"]], 100)
-        assert taken is not None
-        assert taken.rows == 100
-        assert cursor.query is not None
-        cursor.execute(b"EXPLAIN " + cursor.query)
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "row_number = " in plan.partition("Index Cond")[2]
-    assert "Seq Scan" not in plan
-
-
 @pytest.mark.parametrize(("train_batch", "predict_batch"), [("old", "none"), ("none", "new"), ("a'; --", "<b>")])
 def test_a_batch_without_rows_cannot_be_compared(marts: Marts, train_batch: str, predict_batch: str) -> None:
     put_input(marts, TASK, "train", "old", rows(10, 1))
     put_input(marts, TASK, "predict", "new", rows(10, 1))
     assert compared(marts, train_batch, predict_batch) is None
-
-
-def test_scores_lie_as_numpy_says(marts: Marts) -> None:
-    values = np.random.default_rng(0).beta(2, 5, 3_000)
-    put_output(marts, TASK, "new", values.tolist(), run="r", day=1)
-    made = [Predicted(batch, 1, "r", START) for batch in ("new", "gone")]
-    with cursor_of(marts) as cursor:
-        mart = catalog.mart(cursor, marts.schema, TASK, "predict_output")
-        assert mart is not None
-        (found,) = drift.scores(cursor, mart, made)
-    assert (found.rows, found.of, found.made.batch) == (3_000, 3_000, "new")
-    assert found.quantiles == pytest.approx(np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]))
-    assert found.decided == np.mean(values >= 0.5)
-    assert sum(found.shares) == pytest.approx(1)
-
-
-@pytest.mark.parametrize(("count", "size"), [(0, 5), (5, 5), (6, 5), (7, 5), (10_000_000, 20_000), (20_001, 20_000)])
-def test_numbers_are_distinct_rising_and_one_of_each_stretch(count: int, size: int) -> None:
-    found = drift.numbers(count, size)
-    assert len(found) == min(count, size)
-    assert found == sorted(set(found))
-    assert all(place * count // size <= number < (place + 1) * count // size for place, number in enumerate(found)) or (
-        count <= size
-    )

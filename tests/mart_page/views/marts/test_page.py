@@ -46,7 +46,6 @@ def test_task_batch_filter_sort_and_page(flights_site: FlightsSite, reader: Page
     section.locator("select[name=batch]").select_option("2013-10")
     expect(reader).to_have_url(re.compile("batch=2013-10"))
     told = section.locator("[role=status]").first
-    # The form for a filter is drawn again with the batch's rows: what was chosen in the former one would be lost.
     expect(told).to_have_text(re.compile(count_shown(reader, expected.num_rows)))
     add_filter(reader, "carrier", "is", "UA")
     expect(reader.locator("table.mart tbody")).not_to_contain_text("AA ")
@@ -158,3 +157,24 @@ def test_hostile_names_and_values_are_text(shop_site: Site, reader: Page) -> Non
 def test_no_row_is_told(flights_site: FlightsSite, reader: Page) -> None:
     reader.goto(flights_site.at("output", w1c="probability", w1o="at_least", w1v="2"))
     expect(reader.locator("main > section:visible .notice-empty")).to_be_visible()
+
+
+def test_a_filter_that_was_begun_stays_when_the_rows_of_another_batch_come(
+    flights_site: FlightsSite, reader: Page
+) -> None:
+    reader.goto(flights_site.at("input"))
+    expect(rows(reader)).to_have_count(50)
+    section = reader.locator("main > section:visible")
+    form = section.locator(".filters form")
+    form.locator("select").nth(0).select_option("carrier")
+    form.locator("input[type=text]").fill("UA")
+    section.locator("select[name=batch]").select_option("2013-10")
+    number = flights_site.flights.file("predict", "2013-10").num_rows
+    expect(section.locator("[role=status]").first).to_have_text(re.compile(count_shown(reader, number)))
+    expect(form.locator("input[type=text]")).to_have_value("UA")
+    form.locator("button").click()
+    expect(section.locator(".chip", has_text="UA")).to_be_visible()
+    expect(form.locator("input[type=text]")).to_have_value("")
+    # A second one takes the next free number, and the first stays.
+    add_filter(reader, "origin", "is", "JFK")
+    expect(section.locator(".chip")).to_have_count(2)

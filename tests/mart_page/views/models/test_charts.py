@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts
-from pipeline_assets.mart_page.views.models.charts import importance, metric_by_version
+from pipeline_assets.mart_page.views.models.charts import curves, importance, metric_by_version
 from pipeline_assets.ml.selection import Candidate
 from tests.mart_page.filled import START
 
@@ -22,6 +22,20 @@ def test_the_champion_is_told_by_its_shape_and_in_words(language: str) -> None:
 
 def test_without_a_champion_the_words_say_so() -> None:
     assert "none is champion" in metric_by_version([FIRST], "roc_auc", Texts("en")("models"), Formats("en")).says
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_curves_have_a_panel_a_metric_and_end_where_they_ended(language: str) -> None:
+    values = [1 / (1 + step) for step in range(1501)]
+    found = {"Logloss": {"training": values, "stopping": values[::-1]}, "<b>AUC</b>": {"stopping": values}}
+    picture = curves(found, 1500.0, Texts(language)("models"), Formats(language))
+    lines = picture.figure.data
+    assert len(lines) == 3
+    assert (lines[0].x[-1], lines[0].y[-1]) == (1500, values[-1])
+    assert len(lines[0].x) < 600
+    assert not any("<" in each.text for each in picture.figure.layout.annotations)
+    assert Formats(language).number(1.0) in picture.says
+    assert len({each.line.dash for each in lines[:2]}) == 2
 
 
 def test_importance_is_drawn_from_the_first_feature_down_and_its_names_are_text() -> None:

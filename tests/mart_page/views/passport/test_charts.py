@@ -59,3 +59,36 @@ def test_the_words_say_what_one_sees(language: str) -> None:
     for part in (formats.share(probability(-1.0)), formats.share(probability(-0.25)), "feature 0 = 0"):
         assert part in says
     assert ("+1,25" if language == "ru" else "+1.25") in says
+
+
+def test_values_of_the_target_are_labelled_in_its_unit() -> None:
+    found = Explanation(1, 100.0, (Contribution("a", 1.0, 25.0), Contribution("b", "x", -5.0)), unit="target")
+    picture = drawn(found)
+    (bars,) = picture.figure.data
+    assert list(bars.text) == ["100", "+25", "−5", "120"]
+    assert picture.figure.layout.xaxis.title.text == "predicted value"
+    assert "120" in picture.says
+
+
+def test_logarithms_of_the_target_are_labelled_with_the_values_they_stand_for() -> None:
+    found = Explanation(1, log(11), (Contribution("a", 1.0, log(101) - log(11)),), unit="log_target")
+    picture = drawn(found)
+    (bars,) = picture.figure.data
+    assert (bars.text[0], bars.text[-1]) == ("10", "100")
+    ticks = [float(text.replace(",", "")) for text in picture.figure.layout.xaxis.ticktext]
+    assert ticks == sorted(ticks)
+    assert ticks[0] < 10
+    assert ticks[-1] > 100
+
+
+def test_effects_by_permutation_are_bars_from_zero() -> None:
+    parts = tuple(Contribution(f"f{place}", 1.0, value) for place, value in enumerate((0.5, -0.25)))
+    picture = drawn(Explanation(1, 0.0, parts, kind="permutation", of="kept", scored=1.0))
+    (bars,) = picture.figure.data
+    assert bars.type == "bar"
+    assert (list(bars.x), list(bars.text)) == ([0.5, -0.25], ["+0.5", "−0.25"])
+    assert formats_share(probability(1.0)) in picture.says
+
+
+def formats_share(value: float) -> str:
+    return Formats("en").share(value)

@@ -32,11 +32,8 @@ def test_a_prediction_comes_with_the_choice_of_its_run_and_with_what_made_the_ve
     )
     found = ask(marts, BATCH, 1)
     assert found.prediction is not None
-    assert (found.prediction.probability, found.prediction.decision, found.prediction.run_id) == (
-        0.9,
-        True,
-        "predicting",
-    )
+    assert found.prediction.scores == {"probability": 0.9, "predicted_label": True}
+    assert (found.prediction.decision, found.prediction.run_id) == (True, "predicting")
     assert found.choice is not None
     assert (found.choice.run_id, found.choice.stage) == ("predicting", "predict")
     (looked,) = found.choice.candidates
@@ -59,4 +56,4 @@ def test_before_the_first_run_there_is_nothing_to_tell(marts: Marts) -> None:
 def test_a_training_row_has_its_label(marts: Marts) -> None:
     rows = pa.table({"order_id": [0, 1, 2], "country": ["<script>alert(1)</script>"] * 3, "label": [1, 0, None]})
     put_input(marts, TASK, "train", BATCH, rows)
-    assert [ask(marts, BATCH, row, "train").label for row in range(4)] == [True, False, None, None]
+    assert [ask(marts, BATCH, row, "train").label for row in range(4)] == [1, 0, None, None]

@@ -85,6 +85,15 @@ def test_what_the_metrics_cannot_say_is_noted() -> None:
     assert Multiclass().notes(training, training) == []
 
 
+def test_very_many_classes_are_none() -> None:
+    names = tuple(f"{place:05}" for place in range(1001))
+    problem = Multiclass().label_problem(rows(list(range(1001)), names), "learn")
+    assert problem == "1001 rows of 1001 classes; there can be at most 1000"
+    (note,) = Multiclass().notes(rows(list(range(100)), names[:100]), rows([0, 1], names[:100]))
+    assert "98 of 100 classes (00002, " in note
+    assert "and 78 more)" in note
+
+
 @pytest.mark.parametrize("classes", [2, 23, 200])
 def test_plots_of_many_classes_stay_small_and_readable(classes: int) -> None:
     of, prediction = random(600, classes)

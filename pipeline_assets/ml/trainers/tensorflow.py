@@ -1,0 +1,287 @@
+"""The trainer for TensorFlow (Keras 3): a tabular network by default, or the user's own; repeatable on the CPU."""
+
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline_assets.errors import SettingsError, TaskError, needs_extra
+from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.ml.trainers import network_parameters as parameters
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
+from pipeline_assets.ml.trainers.networks import (
+    LOSSES,
+    Encoded,
+    Encoding,
+    Goal,
+    Watch,
+    build,
+    builder_of,
+    goal_of,
+    importance,
+    learn_encoding,
+    sizes_of,
+    weights_of,
+)
+from pipeline_assets.task import plugins
+from pipeline_assets.task.spec import TaskSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipeline_assets.ml.trainers.tensorflow_network import TabularModel
+
+# TensorFlow and Keras read these when they are imported, by whomever: MLflow imports them to load a model. oneDNN's
+# kernels round in another way from one number of threads to the next.
+_ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}
+for _name, _value in _ENVIRONMENT.items():
+    os.environ.setdefault(_name, _value)
+
+_OWN = "builder"
+_AVERAGED = 0.999  # weight of the former mean in the mean of the weights over the steps
+_LONGEST_STEP = 1.0  # norm of a gradient
+
+
+@dataclass(frozen=True)
+class TensorflowModel:
+    """A fitted network."""
+
+    native: "TabularModel"
+    package: str = "tensorflow"
+    flavor: str = "tensorflow"
+    save_options: Mapping[str, Any] = field(default_factory=dict)
+    explains: bool = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """For ``multiclass``, the name of each column of a prediction."""
+        return self.native.goal.classes
+
+    def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
+        """See :class:`pipeline_assets.ml.trainers.base.FittedModel`."""
+        return self.native.predict(frame)
+
+    def contributions(self, frame: "pd.DataFrame", of: int = 0) -> NDArray[np.float64]:
+        """A network cannot say what a feature adds."""
+        raise NotImplementedError
+
+
+class TensorflowTrainer:
+    """Fits networks with Keras on TensorFlow; see :class:`pipeline_assets.ml.trainers.base.Trainer`."""
+
+    package: str = "tensorflow"
+    flavor: str = "tensorflow"
+    objectives: frozenset[str] = frozenset({"binary", "multiclass", "regression"})
+    stops_early: bool = True
+
+    def parameter_problems(self, given: Mapping[str, Any], objective: str = "") -> dict[str, str]:  # noqa: ARG002 - every trainer's signature
+        """By name; see :func:`pipeline_assets.ml.trainers.network_parameters.problems`."""
+        return parameters.problems(given, _OWN)
+
+    def check(self, task: TaskSpec) -> None:
+        """Refuses parameters that have no meaning, a device that is not there and a builder that cannot be imported."""
+        given = task.training.parameters
+        for name, sentence in parameters.problems(given, _OWN).items():
+            raise TaskError(sentence, task=task.name, found=f"{name}: {given[name]}")
+        with needs_extra("tensorflow", f"training.package: {self.package}"):
+            import keras
+            import tensorflow as tf
+        if keras.backend.backend() != "tensorflow":
+            raise SettingsError(
+                "training.package: tensorflow needs Keras to run on TensorFlow",
+                found=f"the backend {keras.backend.backend()}",
+                do="unset KERAS_BACKEND, or set it to tensorflow",
+            )
+        if given.get("device") == "cuda" and not tf.config.list_physical_devices("GPU"):
+            raise TaskError(
+                "there is no GPU that TensorFlow can use",
+                task=task.name,
+                found="device: cuda",
+                do="leave training.parameters.device out to fit on the CPU",
+            )
+        if _OWN in given:
+            builder_of(task, given[_OWN], parameters.own_arguments(given, _OWN))
+
+    def fit(
+        self,
+        task: TaskSpec,
+        training: LabelledRows,
+        stopping: LabelledRows,
+        on_progress: OnProgress | None = None,
+    ) -> Fit:
+        """Fits with early stopping on the stopping rows and keeps the best epoch."""
+        self.check(task)
+        sizes = parameters.sizes(task.training.parameters, len(training))
+        goal = goal_of(task, training, plugins.kind(task.target.kind).objective)
+        stopping = goal.known(stopping)
+        weight = stopping.weight
+        watch = Watch(task.training.early_stopping_rounds, LOSSES[goal.objective])
+        with _repeatable(task, sizes.device):
+            model, epochs = _epochs(task, training, goal, sizes)
+            judged, labels = model.encoding.encode(stopping.features), goal.labels(stopping)
+            best: list[Any] = []
+            for loss in epochs:
+                if watch.add(goal.shown(loss), goal.loss(model.raw(judged), labels, weight)):
+                    best = model.get_weights()
+                if on_progress is not None and watch.due(sizes.epochs):
+                    on_progress(Progress(watch.done, sizes.epochs, watch.scores()))
+                if watch.over:
+                    break
+            model.set_weights(best)
+
+            def loss_of(encoded: Encoded, rows: NDArray[np.int64]) -> float:
+                return goal.loss(model.raw(encoded), labels[rows], None if weight is None else weight[rows])
+
+            shares = importance(model.encoding, judged, loss_of, task.training.seed)
+        return Fit(
+            model=TensorflowModel(model),
+            parameters={**task.training.parameters, **sizes.shown()},
+            curves=watch.curves,
+            importance=shares,
+            iterations=watch.done,
+            best_iteration=watch.best,
+        )
+
+    def refit(self, task: TaskSpec, rows: LabelledRows, fit: Fit) -> TensorflowModel:
+        """Fits all the rows for as many epochs as were best, with the sizes that the fit chose for its rows."""
+        sizes = replace(parameters.sizes(fit.parameters, len(rows)), epochs=fit.best_iteration + 1)
+        goal = goal_of(task, rows, plugins.kind(task.target.kind).objective)
+        with _repeatable(task, sizes.device):
+            model, epochs = _epochs(task, rows, goal, sizes)
+            for _ in epochs:
+                pass
+        return TensorflowModel(model)
+
+    def restore(self, native: Any, classes: tuple[str, ...] = ()) -> TensorflowModel:  # noqa: ARG002 - the network knows its classes
+        """The model around a network that MLflow loaded."""
+        return TensorflowModel(native)
+
+
+def _epochs(
+    task: TaskSpec, rows: LabelledRows, goal: Goal, sizes: parameters.Sizes
+) -> "tuple[TabularModel, Iterator[float]]":
+    """A model, and an iterator that fits it: an epoch a step, each with the mean loss of its batches.
+
+    Between two epochs the model's weights are a mean over the steps of the fit (Polyak and Juditsky 1992): without it
+    the last steps would decide, and the learning rate would have to fall towards an epoch that is not known beforehand.
+    """
+    import tensorflow as tf
+
+    from pipeline_assets.ml.trainers.tensorflow_network import TabularModel
+
+    encoding = learn_encoding(rows, task, sizes.bins, sizes.rare)
+    encoded = encoding.encode(rows.features)
+    columns = (encoded.numbers, encoded.codes, goal.labels(rows), weights_of(rows))
+    network = _network(task, encoding, goal, sizes)
+    learned = network.trainable_variables
+    averaged = [tf.Variable(each) for each in learned]
+    step = _step(network, goal, sizes, averaged)
+    order = np.random.default_rng(task.training.seed)
+
+    def epochs() -> Iterator[float]:
+        steps, former = 0, [each.numpy() for each in learned]
+        for _ in range(sizes.epochs):
+            _assign(learned, former)
+            total, places = 0.0, order.permutation(len(rows))
+            for start in range(0, len(places), sizes.batch_size):
+                chosen = places[start : start + sizes.batch_size]
+                new = max(1 - _AVERAGED, 9 / (10 + steps))
+                loss = step(*(tf.constant(each[chosen]) for each in columns), tf.constant(new, tf.float32))
+                total, steps = total + float(loss) * len(chosen), steps + 1
+            former = [each.numpy() for each in learned]
+            _assign(learned, averaged)
+            yield total / len(places)
+
+    return TabularModel(encoding, goal, network), epochs()
+
+
+def _network(task: TaskSpec, encoding: Encoding, goal: Goal, sizes: parameters.Sizes) -> Any:
+    import keras
+
+    from pipeline_assets.ml.trainers.tensorflow_network import TabularNetwork
+
+    given = task.training.parameters
+    if _OWN not in given:
+        network = TabularNetwork(**sizes_of(encoding, sizes), start=goal.start, seed=task.training.seed)
+        network.build()
+        return network
+    made = build(task, given[_OWN], encoding, goal.outputs, parameters.own_arguments(given, _OWN))
+    if not isinstance(made, keras.Model):
+        raise TaskError(
+            "the task's own network is no model of Keras", task=task.name, found=type(made), expected=keras.Model
+        )
+    return made
+
+
+def _step(network: Any, goal: Goal, sizes: parameters.Sizes, averaged: list[Any]) -> Callable[..., Any]:
+    """One step of the fit: a function of numbers, codes, labels, weights and the new weights' part in the mean."""
+    import keras
+    import tensorflow as tf
+
+    optimiser = keras.optimizers.AdamW(
+        sizes.learning_rate, weight_decay=sizes.weight_decay, epsilon=1e-8, global_clipnorm=_LONGEST_STEP
+    )
+    learned = network.trainable_variables
+    optimiser.build(learned)
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # tensorflow has no types here
+    def step(numbers: Any, codes: Any, labels: Any, weights: Any, new: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = _loss(network, goal, (numbers, codes), labels, weights)
+        gradients = [tf.convert_to_tensor(each) for each in tape.gradient(loss, [each.value for each in learned])]
+        optimiser.apply(gradients, learned)
+        for mean, current in zip(averaged, learned, strict=True):
+            mean.assign_add(new * (current.value - mean))
+        return loss
+
+    return step
+
+
+def _loss(network: Any, goal: Goal, inputs: tuple[Any, Any], labels: Any, weights: Any) -> Any:
+    """The mean loss of a batch; each member of the default network has its own."""
+    import tensorflow as tf
+
+    from pipeline_assets.ml.trainers.tensorflow_network import TabularNetwork
+
+    if isinstance(network, TabularNetwork):
+        scores = network.members(list(inputs), training=True)
+    else:
+        scores = network(list(inputs), training=True)[None]
+    labels = tf.broadcast_to(labels[None], tf.shape(scores)[:2])
+    if goal.objective == "binary":
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, scores[..., 0])
+    elif goal.objective == "regression":
+        losses = tf.math.squared_difference(labels, scores[..., 0])
+    else:
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
+    return tf.reduce_mean(losses * weights[None])
+
+
+def _assign(variables: list[Any], values: list[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+@contextmanager
+def _repeatable(task: TaskSpec, device: str) -> Iterator[None]:
+    """Seeds of the task, and algorithms that give the same result each time; afterwards the seeds are as before.
+
+    TensorFlow keeps to such algorithms, and to its number of threads, until the process ends.
+    """
+    import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - Keras seeds this generator as well
+    keras.utils.set_random_seed(task.training.seed)
+    try:
+        with tf.device("/GPU:0" if device == "cuda" else "/CPU:0"):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002 - as above

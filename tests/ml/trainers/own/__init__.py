@@ -1,0 +1,1 @@
+"""Networks as users bring them: the worked examples of the trainers pytorch and tensorflow."""
