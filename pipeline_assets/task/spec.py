@@ -256,25 +256,34 @@ class Features(SpecModel):
         return {**self.numeric, **self.categorical}
 
 
+DEFAULT_FOLDS = 5
+
+
 class Validation(SpecModel):
     """Which labelled rows evaluate a model and which stop its fit; the rest fit it.
 
     Attributes:
         split: ``time``: rows with the latest values of ``column`` evaluate, the latest of the rest stop; ``share``: a
-            share of the rows by a hash of their key, so that a key is on the same side in every batch.
+            share of the rows by a hash of their key, so that a key is on the same side in every batch; ``folds``: for
+            small data, every row evaluates one of several models, which has not learned from it; ``fraction`` has no
+            meaning then.
         fraction: share of the rows that evaluate.
         stopping_fraction: share of the others that stop the fit.
+        folds: how many models are fitted and judged; 5 by default.
     """
 
-    split: Literal["time", "share"] = "share"
+    split: Literal["time", "share", "folds"] = "share"
     column: str | None = None
     fraction: float = Field(default=0.2, gt=0, lt=1)
     stopping_fraction: float = Field(default=0.15, gt=0, lt=1)
+    folds: int | None = Field(default=None, ge=2, le=20)
 
     @model_validator(mode="after")
     def _column_goes_with_time(self) -> Self:
         if (self.split == "time") != (self.column is not None):
-            raise ValueError("split: time needs column, the raw column to order by; split: share takes none")
+            raise ValueError("split: time needs column, the raw column to order by; the others take none")
+        if self.folds is not None and self.split != "folds":
+            raise ValueError("folds: N goes with split: folds")
         return self
 
 
@@ -372,6 +381,12 @@ class Training(SpecModel):
     search: Search | None = None
     class_weights: ClassWeights | None = None
     threshold: AnyThreshold | None = None
+
+    @model_validator(mode="after")
+    def _folds_are_refitted(self) -> Self:
+        if self.validation.split == "folds" and not self.refit:
+            raise ValueError("split: folds needs refit: true, as none of the judged models has learned from every row")
+        return self
 
 
 class Selection(SpecModel):
