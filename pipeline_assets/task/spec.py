@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-from pipeline_assets.task import plugins
+from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.fingerprints import Slice, fingerprint
 from pipeline_assets.task.names import did_you_mean
 from pipeline_assets.task.types import arrow_type
@@ -175,6 +175,11 @@ class Target(SpecModel):
     transform: Literal["log1p"] | None = None
     description: str = ""
 
+    @property
+    def shown(self) -> str:
+        """What a label says, for people: the expression and, where there is one, the value that is label 1."""
+        return self.expression if self.positive is None else f"{self.expression} = {sql.literal(self.positive)}"
+
 
 # What class weights call the two labels of the kind ``binary``, beside the target's positive value.
 _BINARY_LABELS = {"0": 0, "false": 0, "negative": 0, "1": 1, "true": 1, "positive": 1}
@@ -251,25 +256,34 @@ class Features(SpecModel):
         return {**self.numeric, **self.categorical}
 
 
+DEFAULT_FOLDS = 5
+
+
 class Validation(SpecModel):
     """Which labelled rows evaluate a model and which stop its fit; the rest fit it.
 
     Attributes:
         split: ``time``: rows with the latest values of ``column`` evaluate, the latest of the rest stop; ``share``: a
-            share of the rows by a hash of their key, so that a key is on the same side in every batch.
+            share of the rows by a hash of their key, so that a key is on the same side in every batch; ``folds``: for
+            small data, every row evaluates one of several models, which has not learned from it; ``fraction`` has no
+            meaning then.
         fraction: share of the rows that evaluate.
         stopping_fraction: share of the others that stop the fit.
+        folds: how many models are fitted and judged; 5 by default.
     """
 
-    split: Literal["time", "share"] = "share"
+    split: Literal["time", "share", "folds"] = "share"
     column: str | None = None
     fraction: float = Field(default=0.2, gt=0, lt=1)
     stopping_fraction: float = Field(default=0.15, gt=0, lt=1)
+    folds: int | None = Field(default=None, ge=2, le=20)
 
     @model_validator(mode="after")
     def _column_goes_with_time(self) -> Self:
         if (self.split == "time") != (self.column is not None):
-            raise ValueError("split: time needs column, the raw column to order by; split: share takes none")
+            raise ValueError("split: time needs column, the raw column to order by; the others take none")
+        if self.folds is not None and self.split != "folds":
+            raise ValueError("folds: N goes with split: folds")
         return self
 
 
@@ -367,6 +381,12 @@ class Training(SpecModel):
     search: Search | None = None
     class_weights: ClassWeights | None = None
     threshold: AnyThreshold | None = None
+
+    @model_validator(mode="after")
+    def _folds_are_refitted(self) -> Self:
+        if self.validation.split == "folds" and not self.refit:
+            raise ValueError("split: folds needs refit: true, as none of the judged models has learned from every row")
+        return self
 
 
 class Selection(SpecModel):
