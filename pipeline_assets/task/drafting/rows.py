@@ -10,7 +10,7 @@ from pipeline_assets.task.drafting.words import has_word, words
 
 # Below so many labelled rows one part of them judges badly, and each row should judge once.
 FOLDS_BELOW = 3_000
-SMALL_SPLIT: Literal["share", "folds"] = "share"
+SMALL_SPLIT: Literal["share", "folds"] = "folds"
 
 _TIMES = 20  # different moments that a split by time needs
 _TIME_WORDS = (
