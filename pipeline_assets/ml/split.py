@@ -218,7 +218,7 @@ def _cuts(mixed: NDArray[np.float64], strata: Strata, rule: SplitRule) -> dict[s
         elif count and strata.on_every_side:
             raise DataError(
                 "too few labelled rows to fit, to stop the fit and to evaluate",
-                found=f"{count} rows of label {name}",
+                found=f"{count} rows of label {name}" if len(strata.names) > 1 else f"{count} rows",
                 expected="at least one row of every label to fit, one to stop the fit and one to evaluate",
                 do="take a larger batch, or another target",
             )
