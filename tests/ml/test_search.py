@@ -1,10 +1,11 @@
+import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from pipeline_assets.errors import DataError, TaskError
+from pipeline_assets.errors import DataError, SettingsError, TaskError
 from pipeline_assets.ml.dataset import TrainingFrame
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.search import Found, Trial, search
@@ -101,6 +102,12 @@ def test_a_trainer_that_cannot_be_searched_is_named_when_the_task_is_loaded(monk
     monkeypatch.delattr(type(plugins.trainer(TRAINER)), "space")
     with pytest.raises(ValidationError, match=r"training\.search\n.*has no parameters that a search may try"):
         task_of()
+
+
+def test_without_optuna_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(SettingsError, match=r"pipeline-assets\[search\]"):
+        found(minimised())
 
 
 def test_a_training_takes_the_found_parameters_for_the_fit_and_the_refit() -> None:

@@ -1,5 +1,6 @@
 """The trainer for PyTorch: a tabular network by default, or the user's own module; repeatable on the CPU."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -248,6 +249,10 @@ def _repeatable(task: TaskSpec, device: str, rows: int) -> Iterator[None]:
     """Seed, threads and algorithms of the task; afterwards as they were."""
     import torch
 
+    if "tensorflow" in sys.modules:
+        # PyTorch would load its compiler, which a network of this kind does not need. Both contain LLVM, and the
+        # process ends where it is loaded after TensorFlow.
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type] # what stands for "cannot be imported"
     wanted = task.training.threads if rows >= _ROWS_FOR_THREADS else 1
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     devices = [torch.cuda.current_device()] if device == "cuda" else []
