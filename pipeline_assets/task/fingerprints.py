@@ -75,7 +75,8 @@ def weight_fingerprint(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
 
 def _given(training: dict[str, Any]) -> dict[str, Any]:
     """Without the keys that are null by default: tasks that do not use a new key keep their fingerprints."""
-    return {key: value for key, value in training.items() if value is not None}
+    validation = {key: value for key, value in training["validation"].items() if value is not None or key != "folds"}
+    return {key: value for key, value in {**training, "validation": validation}.items() if value is not None}
 
 
 def _hashed(content: Any) -> str:

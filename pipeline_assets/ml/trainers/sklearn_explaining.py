@@ -83,7 +83,7 @@ def importance(
         columns = np.abs(np.atleast_2d(estimator.coef_)).mean(axis=0) * spread
     else:
         return None
-    return np.bincount(sources, weights=np.nan_to_num(columns), minlength=features)
+    return np.bincount(sources, weights=np.nan_to_num(columns), minlength=features).astype(np.float64)
 
 
 def permutation_importance(

@@ -7,8 +7,6 @@ from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pipeline_assets.task import sql
 from pipeline_assets.task.drafting.profile import (
     MOMENTS,
@@ -19,14 +17,13 @@ from pipeline_assets.task.drafting.profile import (
 )
 from pipeline_assets.task.drafting.scalars import flow, listed, scalar
 from pipeline_assets.task.drafting.words import percent, shown
-from pipeline_assets.task.spec import READERS_OWN, ColumnName, Stage
+from pipeline_assets.task.spec import READERS_OWN, Stage, column_name_problem
 from pipeline_assets.task.types import INTEGERS
 
 _ALLOWED = 12  # so many values can be listed on a line
 _EXAMPLES = 3
 _DIGITS = 4  # of the bounds of numbers with decimals
 _EXACT_IN_FLOAT64 = 2**53
-_NAME = TypeAdapter(ColumnName)
 
 
 @dataclass(frozen=True)
@@ -78,11 +75,7 @@ def _unusable(column: ColumnProfile) -> str:
         return column.refused
     if low in READERS_OWN or low == "predicted_at" or low.startswith("choice_"):
         return "the pipeline has a column of this name itself"
-    try:
-        _NAME.validate_python(name)
-    except ValidationError as error:
-        return error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-    return ""
+    return column_name_problem(name) or ""
 
 
 def contract_columns(
