@@ -137,8 +137,10 @@ def _catboost(table: Table, train: pd.DataFrame, test: pd.DataFrame) -> tuple[ND
     from catboost import CatBoostClassifier, CatBoostRegressor, Pool
 
     given = [_plain(part, table.target) for part in (train, test)]
-    names = [name for name in given[0] if given[0][name].dtype == object]
-    given = [part.assign(**{name: part[name].fillna("").astype(str) for name in names}) for part in given]
+    names = [str(name) for name in given[0] if given[0][name].dtype == object]
+    for part in given:
+        for name in names:
+            part[name] = part[name].fillna("").astype(str)
     made = CatBoostRegressor if table.kind == "regression" else CatBoostClassifier
     model = made(random_seed=0, thread_count=2, logging_level="Silent", allow_writing_files=False)
     model.fit(Pool(given[0], train[table.target], cat_features=names))
@@ -149,9 +151,10 @@ def _lightgbm(table: Table, train: pd.DataFrame, test: pd.DataFrame) -> tuple[ND
     from lightgbm import LGBMClassifier, LGBMRegressor
 
     given = [_plain(part, table.target) for part in (train, test)]
-    for name in [name for name in given[0] if given[0][name].dtype == object]:
-        kind = pd.CategoricalDtype(given[0][name].dropna().unique())
-        given = [part.assign(**{name: part[name].astype(kind)}) for part in given]
+    for name in [str(name) for name in given[0] if given[0][name].dtype == object]:
+        kind = pd.CategoricalDtype(list(given[0][name].dropna().unique()))
+        for part in given:
+            part[name] = part[name].astype(kind)
     made = LGBMRegressor if table.kind == "regression" else LGBMClassifier
     model = made(random_state=0, n_jobs=2, verbose=-1)
     model.fit(given[0], train[table.target])

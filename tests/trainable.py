@@ -11,6 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import TrainingFrame, training_frame
+from pipeline_assets.ml.judging import Evaluated, FoldModels
+from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.ml.training import Trained, train
 from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
@@ -117,3 +119,9 @@ def trained(kind: str = "binary") -> Trained:
 def log_odds(probability: float) -> float:
     """The score that a probability stands for."""
     return math.log(probability / (1 - probability))
+
+
+def single(evaluated: Evaluated) -> FittedModel:
+    """What a version was evaluated by, of one that was not evaluated by folds."""
+    assert not isinstance(evaluated, FoldModels)
+    return evaluated

@@ -17,6 +17,7 @@ from pipeline_assets.monitoring.batch_status import predictions_made_from
 from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
 from pipeline_assets.stores.registry.registry import Registry
+from tests import trainable
 from tests.examples import SHOP, orders, shop, with_column
 from tests.workbench import Workbench
 
@@ -115,7 +116,7 @@ def test_the_registered_model_is_the_refit_and_its_metrics_are_of_the_fit_before
     shown = place.metadata(place.succeed("train", "2026-01"), "model")
     assert shown["refitted_on_rows"] == 300
     registry: Registry = place.stores["registry"]
-    registered, evaluated = registry.load("shop", 1), registry.load_evaluated("shop", 1)
+    registered, evaluated = registry.load("shop", 1), trainable.single(registry.load_evaluated("shop", 1))
     assert registered.native.tree_count_ == evaluated.native.tree_count_ == shown["best_iteration"] + 1
     text = registry.client.get_model_version("shop", "1").description or ""
     assert "the metrics are those of the fit before" in text

@@ -114,7 +114,7 @@ def test_a_run_that_holds_no_training_says_nothing(registry: Registry, task: Tas
 def test_a_loaded_model_predicts_as_the_fitted_one_did_to_the_bit(registry: Registry, task: TaskSpec) -> None:
     made = trainable.trained()
     version = publish(registry, task)
-    model, evaluated = registry.load(task.name, version), registry.load_evaluated(task.name, version)
+    model, evaluated = registry.load(task.name, version), trainable.single(registry.load_evaluated(task.name, version))
     rows = made.validation.features
     np.testing.assert_array_equal(model.predict(rows), made.model.predict(rows))
     np.testing.assert_array_equal(model.contributions(rows.head(20)), made.model.contributions(rows.head(20)))
@@ -131,7 +131,7 @@ def test_a_version_knows_its_classes_and_what_its_metrics_do_not_say(embedded: R
     rows = made.validation.features
     for model, saved in (
         (embedded.load(task.name, version), made.model),
-        (embedded.load_evaluated(task.name, version), made.fit.model),
+        (trainable.single(embedded.load_evaluated(task.name, version)), made.fit.model),
     ):
         assert model.classes == saved.classes == ("late", "on time", "рано")
         np.testing.assert_array_equal(model.predict(rows), saved.predict(rows))
@@ -157,6 +157,7 @@ def test_a_network_comes_back_and_predicts_from_plain_columns(package: str, embe
     assert saved.signature is not None
     assert saved.signature.inputs.input_names() == ["hour", "distance", "carrier"]
     example = saved.load_input_example(folder)
+    assert example is not None
     native = getattr(mlflow, package).load_model(folder)
     np.testing.assert_array_equal(native.predict(example), made.model.predict(rows.head(len(example))))
     if package == "tensorflow":  # MLflow's common interface gives plain PyTorch modules numbers alone
@@ -169,7 +170,7 @@ def test_a_version_of_the_former_code_is_loaded(registry: Registry, task: TaskSp
     source = client.get_model_version(task.name, str(publish(registry, task))).source
     assert source is not None
     former = client.create_model_version(task.name, source, tags={"ready": "true"})
-    model = registry.load_evaluated(task.name, int(former.version))
+    model = trainable.single(registry.load_evaluated(task.name, int(former.version)))
     rows = made.validation.features
     np.testing.assert_array_equal(model.predict(rows), made.model.predict(rows))
 
@@ -177,7 +178,7 @@ def test_a_version_of_the_former_code_is_loaded(registry: Registry, task: TaskSp
 def test_a_version_without_a_refit_is_the_one_that_was_evaluated(registry: Registry, task: TaskSpec) -> None:
     made = train(trainable.task(training=trainable.training(refit=False)), trainable.frame())
     version = registry.publish(open_run(registry, task), task, made, MADE_FROM, {})
-    for model in (registry.load(task.name, version), registry.load_evaluated(task.name, version)):
+    for model in (registry.load(task.name, version), trainable.single(registry.load_evaluated(task.name, version))):
         np.testing.assert_array_equal(model.predict(made.validation.features), made.prediction.output)
 
 
@@ -185,7 +186,7 @@ def test_a_version_judged_by_folds_keeps_the_models_of_its_folds(embedded: Regis
     folds = trainable.task(task.name, training=trainable.training(validation={"split": "folds", "folds": 2}))
     made = train(folds, trainable.frame(), batch="2013-01", sha256="ab" * 32)
     version = embedded.publish(open_run(embedded, folds), folds, made, MADE_FROM, {})
-    evaluated = embedded.load_evaluated(task.name, version)
+    evaluated = trainable.single(embedded.load_evaluated(task.name, version))
     assert isinstance(evaluated, FoldModels)
     assert evaluated.split == made.split
     assert evaluate(folds, evaluated, made.validation) == made.metrics
