@@ -31,7 +31,7 @@ export DAGSTER_HOME
 export MPLCONFIGDIR ?= $(CURDIR)/.pipeline/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup trainers demo ui sql mlflow-ui task run stack airflow stack-demo stack-down check test bench lint format lock clean
+.PHONY: help setup trainers demo ui sql mlflow-ui task run stack airflow stack-demo stack-down check test bench quality lint format lock clean
 
 help: ## Explain every verb
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -111,8 +111,11 @@ test: $(HOME_READY) $(TRAINERS_READY) $(AIRFLOW_READY) $(AIRFLOW2_READY) $(MLFLO
 	$(AIRFLOW_BIN)/python $(AIRFLOW_TEST)
 	$(AIRFLOW2_BIN)/python $(AIRFLOW_TEST)
 
-bench: $(HOME_READY) ## Measure each step beside its limit and its peers, in one run: make bench BENCH="--rounds 5"
+bench: $(HOME_READY) $(TRAINERS_READY) ## Measure each step beside its limit and its peers, in one run: make bench BENCH="--rounds 5"
 	$(BIN)/python -m benchmarks $(BENCH)
+
+quality: $(HOME_READY) $(TRAINERS_READY) ## Measure drafted tasks beside CatBoost and LightGBM used by hand: make quality QUALITY="--rows 5000"
+	$(BIN)/python -m benchmarks.quality $(QUALITY)
 
 lint: $(READY) $(AIRFLOW_READY) ## Ruff, the type checker, the import rules, and the tasks themselves
 	$(BIN)/ruff check
