@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-from pipeline_assets.task import plugins
+from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.fingerprints import Slice, fingerprint
 from pipeline_assets.task.names import did_you_mean
 from pipeline_assets.task.own_code import OwnFunction, own_function
@@ -48,24 +48,36 @@ FEATURE_PREFIX = "feature_"
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
+def task_name_problem(value: str) -> str | None:
+    """Why a text cannot be a task's name; ``None`` if it can."""
+    if _TASK_NAME.fullmatch(value):
+        return None
+    return "a task's name is 1 to 40 of a-z, 0-9 and _, a letter first: it names tables, jobs and folders"
+
+
 def _task_name(value: str) -> str:
-    if not _TASK_NAME.fullmatch(value):
-        raise ValueError(
-            "a task's name is 1 to 40 of a-z, 0-9 and _, a letter first: it names tables, jobs and folders",
-        )
+    if problem := task_name_problem(value):
+        raise ValueError(problem)
     return value
 
 
-def _column_name(value: str) -> str:
+def column_name_problem(value: str) -> str | None:
+    """Why a text cannot be a column's name; ``None`` if it can."""
     if not value:
-        raise ValueError("a column's name has one character at least")
+        return "a column's name has one character at least"
     if value.startswith("__"):
-        raise ValueError(f"names that start with __ are the pipeline's own; call {value!r} otherwise")
+        return f"names that start with __ are the pipeline's own; call {value!r} otherwise"
     if any(unicodedata.category(character) == "Cc" for character in value):
-        raise ValueError(
+        return (
             f"{value!r} has a line break, a tab or another control character in it, which not every store can keep;"
             " use a name without"
         )
+    return None
+
+
+def _column_name(value: str) -> str:
+    if problem := column_name_problem(value):
+        raise ValueError(problem)
     return value
 
 
@@ -74,7 +86,6 @@ def _known_type(value: str) -> str:
     return value
 
 
-TaskName = Annotated[str, AfterValidator(_task_name)]
 ColumnName = Annotated[str, AfterValidator(_column_name)]
 Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over one row")]
 
@@ -166,6 +177,11 @@ class Target(SpecModel):
     positive: Any = None
     transform: Literal["log1p"] | None = None
     description: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What a label says, for people: the expression and, where there is one, the value that is label 1."""
+        return self.expression if self.positive is None else f"{self.expression} = {sql.literal(self.positive)}"
 
 
 # What class weights call the two labels of the kind ``binary``, beside the target's positive value.
@@ -454,7 +470,7 @@ class TaskSpec(SpecModel):
     Each key is valid by itself; :class:`pipeline_assets.task.validation.CheckedTask` checks that they fit together.
     """
 
-    name: TaskName
+    name: Annotated[str, AfterValidator(_task_name)]
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: dict[str, str] = Field(default_factory=dict)

@@ -47,7 +47,7 @@ def registry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(scope="session")
 def images() -> dict[str, bytes]:
     made = trainable.trained()
-    return plots(made.validation.label, made.prediction.output, made.fit, "delays")
+    return plots(made.validation, made.prediction, made.fit, "delays")
 
 
 @pytest.fixture

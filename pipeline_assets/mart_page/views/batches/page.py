@@ -23,6 +23,7 @@ from pipeline_assets.mart_page.views.batches.queries import Truth, truth
 from pipeline_assets.monitoring.batch_status import SHOWN, BatchRecord, MadeFrom, Outcome, State, batch_records
 from pipeline_assets.monitoring.truth import Evaluation, evaluation
 from pipeline_assets.stores.registry.registry import Registry
+from pipeline_assets.task import plugins
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import STAGES, TaskSpec
 
@@ -248,7 +249,9 @@ def _summary(there: Sequence[BatchRecord], now: datetime, says: ViewTexts, forma
 
 def _table(route: Route, task: TaskSpec, there: Sequence[BatchRecord], says: ViewTexts, formats: Formats) -> Tag:
     stage = there[0].ref.stage
-    quality = says("metric_of", metric=task.training.metric) if stage == "train" else says("written")
+    ways = plugins.kind(task.target.kind).metrics
+    metric = parts.metric(task.training.metric, greater=ways[task.training.metric])
+    quality = says("metric_of", metric=metric) if stage == "train" else says("written")
     head = [says(name) for name in ("batch", "state", "rows", "rejected", "version")]
 
     def row(one: BatchRecord) -> list[TagChild]:

@@ -48,3 +48,15 @@ def test_a_task_without_a_rule_has_no_decision_to_draw() -> None:
     picture = lineage(columns(shop(output=None)), None, Texts("en")("lineage"))
     keys = [key for trace in picture.figure.data for key in trace.customdata or ()]
     assert "score:decision" not in keys
+
+
+def test_a_hundred_columns_have_room_for_their_names() -> None:
+    names = [f"{'a long name ' * 4}{place}" for place in range(100)]
+    columns_ = {**shop().model_dump()["columns"], **{name: {"type": "float64"} for name in names}}
+    task = shop(columns=columns_, features={"numeric": {name: f'"{name}"' for name in names}})
+    picture = lineage(columns(task), None, Texts("en")("lineage"))
+    assert picture.figure.layout.height >= 100 * 15
+    assert lineage(columns(shop()), None, Texts("en")("lineage")).figure.layout.height < 800
+    texts = [text for trace in picture.figure.data for text in trace.text or ()]
+    assert max(map(len, texts)) <= 30
+    assert "(probability)" in picture.says
