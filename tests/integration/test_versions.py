@@ -14,6 +14,7 @@ import pytest
 from pipeline_assets.cli.run import failures
 from pipeline_assets.errors import TransientError
 from pipeline_assets.io_managers.predictions import MADE_UNDER
+from pipeline_assets.ml.judging import FoldModels
 from pipeline_assets.monitoring.batch_status import predictions_made_from
 from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
@@ -118,6 +119,7 @@ def test_the_registered_model_is_the_refit_and_its_metrics_are_of_the_fit_before
     assert shown["refitted_on_rows"] == 300
     registry: Registry = place.stores["registry"]
     registered, evaluated = registry.load("shop", 1), registry.load_evaluated("shop", 1)
+    assert not isinstance(evaluated, FoldModels)
     assert registered.native.tree_count_ == evaluated.native.tree_count_ == shown["best_iteration"] + 1
     text = registry.client.get_model_version("shop", "1").description or ""
     assert "the metrics are those of the fit before" in text
