@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,6 +19,7 @@ from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable
 from pipeline_assets.stores.registry.registry import Registry
 from tests import trainable
+from tests.engine.duckdb.test_own_columns import PREPARE, written
 from tests.examples import SHOP, orders, shop, with_column
 from tests.workbench import Workbench
 
@@ -211,3 +213,17 @@ def test_versions_judged_by_folds_are_compared_on_rows_that_neither_learned(plac
     assert shown["validation_rows"] == shown["refitted_on_rows"] == 300
     assert shown["choice"]["judged_on"]["learned"] == 0
     assert shown["choice"]["judged_on"]["rows"] == 300
+
+
+def test_a_tasks_own_function_prepares_both_stages_and_its_source_is_part_of_the_version(
+    place: Workbench, tmp_path: Path
+) -> None:
+    place.use(written(tmp_path / "tasks" / "shop"))
+    place.put("train", "2026-01", orders(400))
+    place.put("predict", "2026-02", orders(30, stage="predict"))
+    place.succeed("train", "2026-01")
+    place.succeed("predict", "2026-02")
+    words = [len((note or "").split()) + 1.0 for note in orders(30, stage="predict")["note"].to_pylist()]
+    assert [row["feature_words"] for row in place.mart("predict_input")] == words
+    place.use(written(tmp_path / "edited" / "shop", PREPARE.replace("split()", "split(',')")))
+    assert "version 1: it was made under other features" in place.fail("predict", "2026-02")

@@ -259,3 +259,9 @@ def test_rows_checked_under_another_weight_are_checked_again(tmp_path: Path) -> 
         with pytest.raises(DataError, match="another weight than the task has now") as refused:
             load(files, shop(training={"weight": now}), REF, tmp_path / "scratch")
         assert refused.value.facts["do"] == "materialise shop/train_raw for this batch again"
+
+
+def test_a_check_between_bounds_that_raises_rejects_its_row_alone(tmp_path: Path) -> None:
+    task = shop(checks={"few": "100 // (order_id - 1) between -100 and 1000"})
+    _, found = checked_batch(tmp_path, task, REF, orders(6))
+    assert found.manifest.reasons == {"few: check 100 // (order_id - 1) between -100 and 1000 fails": 1}
