@@ -251,7 +251,7 @@ def _cuts(mixed: NDArray[np.float64], strata: Strata, rule: SplitRule) -> dict[s
         elif count >= len(SIDES):
             cuts[name] = _counted(np.sort(mixed[strata.code == code]), plain)
         elif count and strata.on_every_side:
-            raise _too_few(count, name)
+            raise _too_few(count, name, strata)
         elif count:
             cuts[name] = (0.0, 0.0)
     return cuts
@@ -264,7 +264,7 @@ def _fold_cuts(mixed: NDArray[np.float64], strata: Strata, rule: SplitRule) -> d
     for code, name in enumerate(strata.names):
         own = np.sort(mixed[strata.code == code])
         if 0 < len(own) < len(SIDES) and strata.on_every_side:
-            raise _too_few(len(own), name)
+            raise _too_few(len(own), name, strata)
         if len(own) and len(own) < _FEW * folds:
             places = [-(-number * len(own) // folds) for number in range(1, folds)]
             cuts[name] = tuple(float(own[place]) if place < len(own) else 1.0 for place in places)
@@ -294,10 +294,10 @@ def stopping_rows(rows: LabelledRows, strata: Strata, fold: NDArray[np.int64], r
     return stops
 
 
-def _too_few(count: int, label: str) -> DataError:
+def _too_few(count: int, label: str, strata: Strata) -> DataError:
     return DataError(
         "too few labelled rows to fit, to stop the fit and to evaluate",
-        found=f"{count} rows of label {label}",
+        found=f"{count} rows of label {label}" if len(strata.names) > 1 else f"{count} rows",
         expected="at least one row of every label to fit, one to stop the fit and one to evaluate",
         do="take a larger batch, or another target",
     )

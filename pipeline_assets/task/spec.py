@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PrivateAttr,
     Tag,
     ValidationError,
     WithJsonSchema,
@@ -22,6 +24,7 @@ from pydantic_core import InitErrorDetails
 from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.fingerprints import Slice, fingerprint
 from pipeline_assets.task.names import did_you_mean
+from pipeline_assets.task.own_code import OwnFunction, own_function
 from pipeline_assets.task.types import arrow_type
 
 Stage = Literal["train", "predict"]
@@ -259,6 +262,22 @@ class Features(SpecModel):
 DEFAULT_FOLDS = 5
 
 
+class Preparation(SpecModel):
+    """A Python function that adds columns to the accepted rows, for the expressions of features.
+
+    It gets an iterator of Arrow record batches: ``row_number`` and the raw columns that both stages have, typed by the
+    contract. It yields record batches with ``row_number`` and the declared columns: every row, in the same order. It
+    must depend on nothing but the rows.
+
+    Attributes:
+        function: ``file.py:function`` in the task's folder, or ``package.module:function``.
+        columns: that it adds, with their contract types.
+    """
+
+    function: Annotated[str, Field(pattern=r"^[^:]+:\w+$")]
+    columns: dict[ColumnName, Annotated[str, AfterValidator(_known_type)]] = Field(min_length=1)
+
+
 class Validation(SpecModel):
     """Which labelled rows evaluate a model and which stop its fit; the rest fit it.
 
@@ -460,12 +479,35 @@ class TaskSpec(SpecModel):
     unexpected_columns: Literal["allow", "error"] = "allow"
     checks: dict[str, Sql] = Field(default_factory=dict, description="Row rules over several columns, by name")
     target: Target
+    preparation: Preparation | None = None
     features: Features
     training: Training = Training()
     selection: Selection = Selection()
     output: Output = Output()
     limits: Limits = Limits()
     feature_store: FeatureStore = FeatureStore()
+
+    # Where a function that is named by its file is looked for; no part of the description.
+    _folder: Path | None = PrivateAttr(default=None)
+
+    def in_folder(self, folder: Path) -> Self:
+        """The task as read from a folder.
+
+        Raises:
+            TaskError: its own function is not there, or cannot be loaded.
+        """
+        located = self.model_copy()
+        located._folder = folder  # noqa: SLF001 - of its own class
+        located.own_function()
+        return located
+
+    def own_function(self) -> OwnFunction | None:
+        """The function of ``preparation``; ``None`` for a task without one.
+
+        Raises:
+            TaskError: there is none of this name.
+        """
+        return None if self.preparation is None else own_function(self.preparation.function, self._folder)
 
     @model_validator(mode="after")
     def _metric_of_the_kind(self) -> Self:

@@ -1,6 +1,7 @@
 """Tasks of every kind over the example's orders: what becomes of an order, how much is paid back."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ _TARGETS = {
 _COLUMNS = {**{name: each for name, each in SHOP["columns"].items() if name != "returned"}, **_TARGETS}
 
 
+@dataclass(frozen=True)
 class Silent(Logistic):
     """A model whose package cannot say what each feature adds."""
 

@@ -182,7 +182,8 @@ def _epochs(
     network = _network(task, encoding, goal, sizes)
     learned = network.trainable_variables
     averaged = [tf.Variable(each) for each in learned]
-    step = _step(network, goal, sizes, averaged)
+    batches = [tf.TensorSpec((None, *each.shape[1:]), tf.as_dtype(each.dtype)) for each in columns]
+    step = tf.function(_step(network, goal, sizes, averaged), input_signature=[*batches, tf.TensorSpec((), tf.float32)])
     order = np.random.default_rng(task.training.seed)
 
     def epochs() -> Iterator[float]:
@@ -231,7 +232,6 @@ def _step(network: Any, goal: Goal, sizes: parameters.Sizes, averaged: list[Any]
     learned = network.trainable_variables
     optimiser.build(learned)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # tensorflow has no types here
     def step(numbers: Any, codes: Any, labels: Any, weights: Any, new: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = _loss(network, goal, (numbers, codes), labels, weights)
@@ -241,8 +241,7 @@ def _step(network: Any, goal: Goal, sizes: parameters.Sizes, averaged: list[Any]
             mean.assign_add(new * (current.value - mean))
         return loss
 
-    made: Callable[..., Any] = step
-    return made
+    return step
 
 
 def _loss(network: Any, goal: Goal, inputs: tuple[Any, Any], labels: Any, weights: Any) -> Any:

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 OWN = "tests.ml.trainers.own.torch_nets:Wide"
 
 
+@pytest.mark.server
 def test_another_process_makes_the_same_model_to_the_bit_without_tensorflow() -> None:
     mine = fitted("pytorch").model.predict(rows().features)
     assert in_another_process("pytorch", absent="tensorflow") == mine.tobytes().hex()

@@ -13,6 +13,7 @@ trainer("tensorflow")  # sets the environment that TensorFlow and Keras read
 tensorflow = pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
 
 
+@pytest.mark.server
 def test_another_process_makes_the_same_model_to_the_bit_without_torch() -> None:
     mine = fitted("tensorflow").model.predict(rows().features)
     assert in_another_process("tensorflow", absent="torch") == mine.tobytes().hex()

@@ -57,3 +57,9 @@ def test_rows_are_divided_by_a_clear_time_or_by_share(columns: list[ColumnProfil
     guess = guess_split({one.name: one for one in columns}, ROWS)
     assert (guess.split, guess.column) == (("time", by) if by else ("share", None))
     assert "; or " in guess.reason
+
+
+def test_few_rows_are_judged_by_folds() -> None:
+    assert guess_split({}, 2_999).split == "folds"
+    assert guess_split({}, 3_000).split == "share"
+    assert guess_split({"created_at": column("created_at", "TIMESTAMP")}, 2_999).split == "time"

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from htmltools import Tag, TagChild, TagList, div, h3, p, span, tags
+from htmltools import Tag, TagChild, TagList, div, h3, p, span
 
 from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page import training_facts as records_of
@@ -127,7 +127,7 @@ def _by_class(truth: Truth, says: ViewTexts, formats: Formats) -> Tag:
     head = [says(name) for name in ("class", "rows_of_class", "predicted_class", "class_precision", "class_recall")]
     more = len(names) - _LABELS
     return div(
-        tags.h4(says("by_class")),
+        h3(says("by_class")),
         parts.table(head, rows, says("by_class"), numbers=(1, 2)),
         p(says("more_classes", n=more), class_="hint") if more > 0 else None,
     )

@@ -80,7 +80,6 @@ def _stacked(found: Sequence[Scores], says: ViewTexts, formats: Formats) -> Pict
                 name=plain(_short(name)),
                 x=places,
                 y=shares,
-                text=[plain(_short(name)) if share >= 0.08 else "" for share in shares],  # noqa: PLR2004 - room for a word
                 marker={"pattern": {"shape": _PATTERNS[place % len(_PATTERNS)]}},
                 customdata=[f"{plain(name)}: {formats.share(share)}" for share in shares],
                 hovertemplate="%{customdata}<extra></extra>",
@@ -143,8 +142,8 @@ def _steps(
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, _BINS + 1)
     shares = [(np.histogram(np.clip(each, low, high), bins=edges)[0] / max(len(each), 1)).tolist() for each in numbers]
-    said = formats.share if form == "binary" else formats.number
-    return [f"{said(one)} – {said(other)}" for one, other in pairwise(edges.tolist())], shares
+    said = [formats.share(edge) if form == "binary" else formats.number(float(f"{edge:.3g}")) for edge in edges]
+    return [f"{one} – {other}" for one, other in pairwise(said)], shares
 
 
 def _labels(both: Sequence[Scores], formats: Formats) -> tuple[list[str], list[list[float]]]:
