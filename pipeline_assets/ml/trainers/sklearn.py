@@ -80,7 +80,7 @@ class SklearnTrainer:
             model=model,
             parameters={ESTIMATOR: plan.path, **_plain(done.estimator.get_params(deep=False))},
             curves=done.curves,
-            importance=fitting.importance(model, stopping),
+            importance=fitting.importance(stopping),
             iterations=done.iterations,
             best_iteration=done.best_iteration,
         )

@@ -1,15 +1,12 @@
 """What a feature does in a fitted pipeline of scikit-learn: its contribution to a score, and its importance."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_assets.ml.trainers.sklearn_estimators import Family, family_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SAMPLE = 5000
 _REPEATS, _MANY_FEATURES = 3, 100  # of many features each is shuffled once: a wide table would take minutes
@@ -86,26 +83,32 @@ def importance(
     return np.bincount(sources, weights=np.nan_to_num(columns), minlength=features).astype(np.float64)
 
 
+def sampled(rows: int) -> NDArray[np.int64]:
+    """Positions of the rows of which :func:`permutation_importance` is: all, or some at equal distances."""
+    return np.unique(np.linspace(0, rows - 1, min(_SAMPLE, rows)).astype(np.int64))
+
+
 def permutation_importance(
-    loss: Callable[["pd.DataFrame", NDArray[np.int64]], float], frame: "pd.DataFrame", seed: int
+    loss: Callable[[Any], float], matrix: Any, sources: NDArray[np.int64], features: int, seed: int
 ) -> NDArray[np.float64]:
-    """By how much the loss grows where one feature is shuffled, not below 0; on a sample of the rows.
+    """By how much the loss grows where the columns of one feature are shuffled among the rows, not below 0.
 
     Args:
-        loss: of some rows of the frame, which come with their positions.
-        frame: rows that the model has not learned from.
+        loss: of such a matrix.
+        matrix: encoded rows that the model has not learned from.
+        sources: for each encoded column, the position of its feature.
+        features: how many there are.
         seed: of the shuffles.
     """
-    positions = np.unique(np.linspace(0, len(frame) - 1, min(_SAMPLE, len(frame))).astype(np.int64))
-    sample = frame.iloc[positions]
+    dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix
     rng = np.random.default_rng(seed)
-    plain = loss(sample, positions)
-    grown = []
-    for name in frame.columns:
-        losses = []
-        for _ in range(_REPEATS if frame.shape[1] < _MANY_FEATURES else 1):
-            shuffled = sample[name].take(rng.permutation(len(sample))).set_axis(sample.index)
-            losses.append(loss(sample.assign(**{name: shuffled}), positions))
+    plain, grown = loss(dense), []
+    for feature in range(features):
+        own, losses = np.flatnonzero(sources == feature), []
+        for _ in range(_REPEATS if features < _MANY_FEATURES else 1):
+            shuffled = dense.copy()
+            shuffled[:, own] = dense[np.ix_(rng.permutation(len(dense)), own)]
+            losses.append(loss(shuffled))
         grown.append(max(0.0, float(np.mean(losses)) - plain))
     return np.array(grown)
 

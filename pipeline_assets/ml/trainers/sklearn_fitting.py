@@ -29,7 +29,6 @@ from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import Features, TaskSpec
 
 if TYPE_CHECKING:
-    import pandas as pd
     from sklearn.compose import ColumnTransformer
 
 _LOSS = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
@@ -139,21 +138,23 @@ class Fitting:
             setattr(pipeline, MEANS, np.asarray(self._training.matrix.mean(axis=0)).ravel())
         return SklearnModel(pipeline, self._classes)
 
-    def importance(self, model: SklearnModel, stopping: LabelledRows) -> dict[str, float]:
+    def importance(self, stopping: LabelledRows) -> dict[str, float]:
         """Of each feature, in percent: the estimator's own, or by shuffling features of the stopping rows."""
-        names = self._plan.features.names
-        values, origin = self._training.matrix, sources(self._encoder)
-        found = explaining.importance(self._plan.family, self._estimator, values, origin, len(names))
+        names, origin = self._plan.features.names, sources(self._encoder)
+        found = explaining.importance(self._plan.family, self._estimator, self._training.matrix, origin, len(names))
         if found is None:
             known = self._known(stopping)
-
-            def loss(frame: "pd.DataFrame", positions: NDArray[np.int64]) -> float:
-                label, weight = self._positions(known)[positions], known.weight
-                part = None if weight is None else weight[positions]
-                return explaining.loss_of(label, model.predict(frame), part)
-
+            known = known.take(explaining.sampled(len(known)))
+            label, bare = self._positions(known), SklearnModel(self._estimator, self._classes)
+            matrix = self._encoder.transform(known.features)
             with _threads(self._plan.threads):
-                found = explaining.permutation_importance(loss, known.features, self._plan.seed)
+                found = explaining.permutation_importance(
+                    lambda values: explaining.loss_of(label, bare.predict(values), known.weight),
+                    matrix,
+                    origin,
+                    len(names),
+                    self._plan.seed,
+                )
         return explaining.shares(names, found)
 
     @property
