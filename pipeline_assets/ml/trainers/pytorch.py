@@ -164,7 +164,7 @@ def _epochs(
     import torch
     from torch.optim.swa_utils import AveragedModel
 
-    from pipeline_assets.ml.trainers.pytorch_network import TabularModel
+    from pipeline_assets.ml.trainers.pytorch_network import AdamW, TabularModel
 
     encoding = learn_encoding(rows, task, sizes.bins, sizes.rare)
     encoded = encoding.encode(rows.features)
@@ -173,9 +173,7 @@ def _epochs(
     weights = torch.from_numpy(weights_of(rows))
     network = _network(task, encoding, goal, sizes).to(sizes.device)
     averaged = AveragedModel(network, multi_avg_fn=_mean)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=sizes.learning_rate, weight_decay=sizes.weight_decay, fused=False
-    )
+    optimiser = AdamW(network, sizes.learning_rate, sizes.weight_decay)
 
     def epochs() -> Iterator[float]:
         for _ in range(sizes.epochs):
@@ -186,7 +184,7 @@ def _epochs(
                 chosen = order[start : start + sizes.batch_size]
                 part = [each[chosen].to(sizes.device) for each in (numbers, codes, labels, weights)]
                 loss = _loss(network, goal, (part[0], part[1].long()), part[2], part[3])
-                optimiser.zero_grad()
+                network.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_STEP)
                 optimiser.step()
@@ -254,14 +252,15 @@ def _repeatable(task: TaskSpec, device: str, rows: int) -> Iterator[None]:
         # process ends where it is loaded after TensorFlow.
         sys.modules.setdefault("triton", None)  # type: ignore[arg-type] # what stands for "cannot be imported"
     wanted = task.training.threads if rows >= _ROWS_FOR_THREADS else 1
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, strict = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     devices = [torch.cuda.current_device()] if device == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(task.training.seed)
         torch.set_num_threads(wanted)
-        torch.use_deterministic_algorithms(mode=device == "cpu")
+        # use_deterministic_algorithms does the same, but it imports PyTorch's compiler.
+        torch.set_deterministic_debug_mode("error" if device == "cpu" else "default")
         try:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(mode=strict)
+            torch.set_deterministic_debug_mode(strict)

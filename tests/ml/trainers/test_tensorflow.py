@@ -16,7 +16,7 @@ tensorflow = pytest.importorskip("tensorflow", reason="the extra tensorflow is n
 @pytest.mark.server
 def test_another_process_makes_the_same_model_to_the_bit_without_torch() -> None:
     mine = fitted("tensorflow").model.predict(rows().features)
-    assert in_another_process("tensorflow", absent="torch") == mine.tobytes().hex()
+    assert in_another_process("tensorflow", absent={"torch"}) == mine.tobytes().hex()
 
 
 def test_a_row_is_scored_alike_whatever_rows_it_is_read_with() -> None:
