@@ -80,8 +80,8 @@ sql: $(HOME_READY) ## The marts in psql, wherever they are
 mlflow-ui: $(HOME_READY) ## MLflow on 127.0.0.1:5000, over the embedded registry
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/.pipeline/mlflow/mlflow.db --host 127.0.0.1 --port 5000
 
-task: $(READY) ## Draft a task from a labelled file: make task NAME=bank FROM=bank.parquet TARGET=y, PREDICT=june.parquet if there is one
-	@$(PIPELINE) task new "$(NAME)" --from "$(FROM)" --target '$(TARGET)' $(if $(PREDICT),--predict "$(PREDICT)") $(TASK_OPTIONS)
+task: $(READY) ## Draft a task from a labelled file: make task NAME=bank FROM=bank.parquet TARGET=y, PREDICT=june.parquet
+	@$(PIPELINE) task new "$$NAME" --from "$$FROM" --target "$$TARGET" $(if $(PREDICT),--predict "$$PREDICT")
 
 run: $(HOME_READY) ## Run batches: make run TASK=flight_delays STAGE=predict BATCH="2013-10 2013-11", or BATCH=--all
 	@$(PIPELINE) run $(TASK) $(STAGE) $(BATCH)

@@ -52,7 +52,7 @@ def file_at(uri: str, settings: Settings) -> FileAnywhere:
     if uri.startswith("s3://"):
         endpoint = settings.s3 or Settings.from_env({**os.environ, "DATA_URI": uri}).s3
         bucket = None if endpoint is None else Bucket(endpoint, uri.removeprefix("s3://").partition("/")[0])
-    return FileAnywhere(uri, bucket, settings.state / "scratch")
+    return FileAnywhere(uri, bucket, settings.state / "downloads")
 
 
 def resources(settings: Settings) -> Resources:

@@ -1,12 +1,20 @@
-"""What CONTRIBUTING, CHANGELOG and SECURITY name is there."""
+"""What the documents name is there, in both languages; the keys and examples are those of the code."""
 
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import BaseModel
+
+from pipeline_assets.task.spec import TaskSpec
+from tests import trainable
 
 ROOT = Path(__file__).parents[1]
+TASKS = (ROOT / "docs/tasks.md").read_text()
+PAIRS = [("README.md", "README.ru.md"), ("docs/tasks.md", "docs/tasks.ru.md")]
+FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATHS = re.compile(r"`((?:pipeline_assets|tests|docs|deploy|benchmarks)/[\w./-]+|[\w-]+\.(?:toml|md|lock|yaml))`")
 
 
@@ -37,3 +45,44 @@ def test_the_changelog_has_the_version_of_the_project() -> None:
 
 def test_those_who_import_the_package_get_its_types() -> None:
     assert (ROOT / "pipeline_assets" / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("name", [name for pair in PAIRS for name in pair])
+def test_links_and_paths_of_a_page_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text()
+    links = {link for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text) if "://" not in link}
+    assert {link for link in links if not (ROOT / name).parent.joinpath(link).exists()} == set()
+    paths = {path.rstrip("/") for path in re.findall(r"`((?:pipeline_assets|tests|docs|deploy)/[\w./-]+)`", text)}
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
+
+
+@pytest.mark.parametrize(("english", "russian"), PAIRS)
+def test_both_languages_have_the_same_sections_tables_and_code(english: str, russian: str) -> None:
+    def outline(name: str) -> dict[str, object]:
+        text = (ROOT / name).read_text()
+        code = [re.sub(r"\s*#.*", "", body) for kind, body in FENCES.findall(text) if kind != "mermaid"]
+        outside = FENCES.sub("", text)
+        return {
+            "headings": re.findall(r"^(#+) ", outside, re.MULTILINE),
+            "code": code,
+            "rows of tables": [row.count("|") for row in re.findall(r"^\|.*$", outside, re.MULTILINE)],
+        }
+
+    assert outline(english) == outline(russian)
+
+
+def test_the_table_of_keys_has_every_key_of_a_task() -> None:
+    text = (ROOT / "docs/tasks.md").read_text()
+    table = text[text.index("| `name` |") : text.index("Expressions and checks")]
+    for name, field in TaskSpec.model_fields.items():
+        assert f"`{name}" in table
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            missing = {key for key in field.annotation.model_fields if key not in table}
+            assert (name, missing) == (name, set())
+
+
+@pytest.mark.parametrize("yaml_text", [body for kind, body in FENCES.findall(TASKS) if kind == "yaml"])
+def test_the_yaml_of_the_page_is_that_of_a_task(yaml_text: str) -> None:
+    given = yaml.safe_load(yaml_text)
+    whole = trainable.task().model_dump(exclude_none=True, mode="json")
+    TaskSpec.model_validate({**whole, **given.get("attributes", given)})

@@ -68,7 +68,7 @@ def features_schema(task: TaskSpec, stage: Stage) -> dict[str, Any]:
     features = task.features.all
     more = {
         own_name("row_number", features): "Place of the row in its batch, from 0",
-        own_name(LABEL, features): f"{task.target.description} ({task.target.expression})".strip(),
+        own_name(LABEL, features): f"{task.target.description} ({task.target.shown})".strip(),
         SPLIT_HASH: "Hash of the key, or of the row address, that a split by share goes by",
         own_name(SPLIT_BY, features): f"Orders the split by time ({task.training.validation.column})",
         own_name(WEIGHT, features): f"Weight of the row in the fit ({task.training.weight})",

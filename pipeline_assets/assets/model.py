@@ -16,11 +16,12 @@ from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.comparison import Contestant, compare
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame, training_frame
+from pipeline_assets.ml.judging import Evaluated
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.search import Found, Trial
 from pipeline_assets.ml.selection import Candidate, Choice, Comparison, choose, fitting_champion
 from pipeline_assets.ml.split import SplitRule
-from pipeline_assets.ml.trainers.base import FittedModel, Progress
+from pipeline_assets.ml.trainers.base import Progress
 from pipeline_assets.ml.training import Trained, evaluate, train, validation_rows
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.marts.greenplum import MartStore
@@ -43,7 +44,7 @@ class _Made:
     """
 
     version: int
-    model: FittedModel
+    model: Evaluated
     split: SplitRule
     validation: LabelledRows
     threshold: float
@@ -148,7 +149,7 @@ def _published(
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
     version = registry.publish(run_id, task, trained, made_of, plots)
     shown = _metadata(task, trained, plots)
-    return _Made(version, trained.fit.model, trained.split, trained.validation, trained.threshold.value, shown)
+    return _Made(version, trained.evaluated, trained.split, trained.validation, trained.threshold.value, shown)
 
 
 def _tried(context: dg.AssetExecutionContext, registry: Registry, run_id: str, trial: Trial) -> None:

@@ -10,6 +10,8 @@ from pipeline_assets.settings import PACKAGED_TASKS, Settings
 from pipeline_assets.task.loading import FILE, load_tasks
 from pipeline_assets.task.spec import TaskSpec
 
+_SHOWN = 10  # columns that are left out
+
 
 @dataclass(frozen=True)
 class Request:
@@ -48,7 +50,7 @@ def write_task(request: Request) -> list[str]:
     task = drafted.task()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(drafted.text, encoding="utf-8")
-    return [*_summary(task, folder), *_next(task, folder, settings, source.batch)]
+    return [*_summary(task, folder, drafted.left_out), *_next(task, folder, settings, source.batch)]
 
 
 def _folder(request: Request, settings: Settings) -> Path:
@@ -73,14 +75,16 @@ def _refuse_taken(request: Request, settings: Settings, folder: Path) -> None:
         raise TaskError("another folder describes a task of this name", task=request.name, available=sorted(known))
 
 
-def _summary(task: TaskSpec, folder: Path) -> list[str]:
+def _summary(task: TaskSpec, folder: Path, left_out: tuple[str, ...]) -> list[str]:
     split = task.training.validation
+    more = f" and {len(left_out) - _SHOWN:,} more" if len(left_out) > _SHOWN else ""
     counts = f"{len(task.features.numeric):,} numeric, {len(task.features.categorical):,} categorical"
     return [
         f"{folder / FILE}",
         f"  target    {task.target.expression}, {task.target.kind}",
         f"  key       {', '.join(task.key) or 'none'}",
         f"  features  {counts}, from {len(task.columns):,} columns",
+        f"  left out  {', '.join(left_out[:_SHOWN]) or 'none'}{more}",
         f"  split     {split.split}{f' by {split.column}' if split.column else ''}",
     ]
 

@@ -36,7 +36,8 @@ class MLTask(dg.Component):
         """The component of a ``defs.yaml`` that Dagster has read; errors name its lines."""
         if attributes is None:
             raise dg.DagsterInvalidDefinitionError("the task has no attributes; see TaskSpec for what they are")
-        return cls(attributes, (Path(context.path) / "defs.yaml").read_text(encoding="utf-8"))
+        folder = Path(context.path)
+        return cls(attributes.in_folder(folder), (folder / "defs.yaml").read_text(encoding="utf-8"))
 
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:

@@ -88,7 +88,7 @@ window recent as (
 )
 """
 
-_DEPARTURES = f"""
+DEPARTURES = f"""
 select
     make_date(flights.year, flights.month, flights.day) as flight_date,
     sched_dep_time,
@@ -146,7 +146,7 @@ def write(folder: Path) -> list[Written]:
         StoreError: a file cannot be written.
     """
     with source() as connection, tempfile.TemporaryDirectory() as aside:
-        connection.execute(f"create temp table departures as {_DEPARTURES}")
+        connection.execute(f"create temp table departures as {DEPARTURES}")
         known = f"* exclude ({', '.join(OUTCOME)})"
         queries: list[tuple[Stage, str, str]] = [
             ("train", TRAIN, "select * from departures where month(flight_date) <= 9"),

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.ml.judging import Evaluated
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.prediction import HALF
 from pipeline_assets.ml.selection import Comparison, JudgedOn
 from pipeline_assets.ml.split import SplitRule
-from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.ml.training import evaluate
 from pipeline_assets.task.spec import TaskSpec
 
@@ -22,13 +22,13 @@ class Contestant:
     """A version in a comparison, with its evaluated model: a refit has learned from every row of its batch.
 
     Attributes:
-        model: the evaluated fit.
+        model: the evaluated fit, or those of the folds.
         split: its rule; ``None`` if unknown.
         threshold: of the version.
     """
 
     version: int
-    model: FittedModel
+    model: Evaluated
     split: SplitRule | None
     threshold: float = HALF
 

@@ -99,6 +99,7 @@ class EvaluatedCandidate:
         reason: why it cannot predict; ``None`` if it can.
         same_rows: its metric on the rows of the comparison; ``None`` if it was not compared.
         threshold: of a binary version.
+        package: the trainer's name; ``None`` if unknown.
     """
 
     version: int
@@ -108,6 +109,7 @@ class EvaluatedCandidate:
     reason: Reason | None
     same_rows: float | None = None
     threshold: float = HALF
+    package: str | None = None
 
     @property
     def eligible(self) -> bool:
@@ -123,6 +125,7 @@ class EvaluatedCandidate:
         """As plain values."""
         return {
             "version": self.version,
+            "package": self.package,
             "run_id": self.run_id,
             "created": self.created,
             "metrics": self.metrics,
@@ -216,6 +219,7 @@ def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparis
             reason=_why_not(task, each),
             same_rows=comparison.scores.get(each.version, {}).get(metric) if comparison else None,
             threshold=each.threshold,
+            package=each.package,
         )
         for each in ordered
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.task.spec import SPLIT_BY, TaskSpec, Validation
+from pipeline_assets.task.spec import DEFAULT_FOLDS, SPLIT_BY, TaskSpec, Validation
 
 TRAINING, STOPPING, VALIDATION = 0, 1, 2
 SIDES = ("training", "stopping", "validation")
@@ -23,6 +23,7 @@ _SPAN = float(2**53)  # hashes are below it
 # If a group has fewer rows than this on its smallest side, its rows are divided by count: chance might leave a side
 # empty.
 _FEW = 30
+_SECOND = 0x5EED  # added to the seed where rows are divided a second time
 _VALUES = 3  # a split by time needs one value per side
 
 Side = NDArray[np.int8]
@@ -49,7 +50,8 @@ class SplitRule:
     """How the rows of one batch were divided into sides.
 
     Attributes:
-        by: ``share``: by a hash of the key or row address; ``time``: by the values of a column.
+        by: ``share``: by a hash of the key or row address; ``time``: by the values of a column; ``folds``: every row
+            is a validation row, of the model that has not learned from the row's fold, which its hash gives.
         batch: that had the rows.
         sha256: of that batch's file.
         key: the task's key columns; empty if rows are identified by their address.
@@ -57,9 +59,11 @@ class SplitRule:
         fraction: wanted share of validation rows.
         stopping_fraction: wanted share of stopping rows among the others.
         cuts: by the name of a group of labels: rows whose mixed hash, in [0, 1), is below the first number are
-            validation rows, below the second stopping rows, the others training rows. Empty in a split by time.
+            validation rows, below the second stopping rows, the others training rows. Empty in a split by time. With
+            folds, the mixed hash from which on each fold but the first begins.
         low: in a split by share, the mixed hashes of the rows that the model learned from although their hash is low
             enough for the validation side: those of groups with few rows. ``None`` if unknown.
+        folds: how many there are; 0 without.
         column: by which a split by time orders rows.
         column_type: its Arrow type.
         first: the smallest value of that column in the batch, as text like the next two.
@@ -67,15 +71,16 @@ class SplitRule:
         validation_from: the first value of the validation rows.
     """
 
-    by: Literal["share", "time"]
+    by: Literal["share", "time", "folds"]
     batch: str
     sha256: str
     key: tuple[str, ...]
     seed: int
     fraction: float
     stopping_fraction: float
-    cuts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    cuts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     low: tuple[float, ...] | None = None
+    folds: int = 0
     column: str | None = None
     column_type: str | None = None
     first: str | None = None
@@ -93,7 +98,7 @@ class SplitRule:
         Raises:
             TypeError, ValueError, KeyError: the data is not from :meth:`to_json`.
         """
-        cuts = {str(name): (float(first), float(second)) for name, (first, second) in data["cuts"].items()}
+        cuts = {str(name): tuple(float(each) for each in cut) for name, cut in data["cuts"].items()}
         low = data.get("low")
         return cls(**{**data, "key": tuple(data["key"]), "cuts": cuts, "low": None if low is None else tuple(low)})
 
@@ -104,6 +109,8 @@ class SplitRule:
             rows: in a split by time, with ``split_by``.
             strata: their groups, from the kind; a group that the batch did not have is divided by the fractions.
         """
+        if self.by == "folds":
+            return np.full(len(rows), VALIDATION, dtype=np.int8)
         side = np.full(len(rows), TRAINING, dtype=np.int8)
         if self.by == "time":
             side[self._at_least(rows, self.stopping_from)] = STOPPING
@@ -115,8 +122,25 @@ class SplitRule:
         side[mixed < cuts[strata.code, 0]] = VALIDATION
         return side
 
+    def fold_of(self, rows: LabelledRows, strata: Strata) -> NDArray[np.int64]:
+        """The fold of each row, from 0, as if it were in this rule's batch; of a rule by folds.
+
+        Args:
+            strata: their groups; rows of a group that the batch did not have are divided evenly by their hash.
+        """
+        cuts = np.array([self.cuts.get(name, self.even) for name in strata.names]).reshape(-1, self.folds - 1)
+        mixed = _mixed(rows.split_hash, self.seed)
+        return np.asarray((mixed[:, np.newaxis] >= cuts[strata.code]).sum(axis=1))
+
+    @property
+    def even(self) -> tuple[float, ...]:
+        """The cuts of a group that has enough rows to divide them into folds by hash."""
+        return tuple(number / self.folds for number in range(1, self.folds))
+
     def may_have_learned(self, rows: LabelledRows, strata: Strata, of: "SplitRule") -> NDArray[np.bool_]:
         """Which rows of another version's batch this version learned from, or may have: true if unsure.
+
+        A version that was judged by folds predicts a row by the model of the row's fold; only that model counts here.
 
         Args:
             rows: of the other version's batch.
@@ -136,10 +160,17 @@ class SplitRule:
         if not self.key:
             # Rows are identified by their address: rows of another batch count as other rows.
             return everything if same_batch or self.sha256 == of.sha256 else ~everything
-        # The same key may have had another label in that batch.
+        return self._may_have_learned_keys(rows)
+
+    def _may_have_learned_keys(self, rows: LabelledRows) -> NDArray[np.bool_]:
+        """The same for rows of another file, by their keys: a key may have had another label in this rule's batch."""
         mixed, cut = _mixed(rows.split_hash, self.seed), self.plain_cut[0]
+        if self.by == "folds":
+            # The key may have been in another fold if that depends on the label.
+            folds = [np.searchsorted(np.array(cuts), mixed, side="right") for cuts in {self.even, *self.cuts.values()}]
+            return np.asarray(np.any([fold != folds[0] for fold in folds], axis=0))
         if self.low is None:
-            cut = min((first for first, _ in self.cuts.values()), default=cut)
+            cut = min((cuts[0] for cuts in self.cuts.values()), default=cut)
         return np.asarray((mixed >= cut) | np.isin(mixed, self.low or ()))
 
     @property
@@ -179,6 +210,9 @@ def split_rule(rows: LabelledRows, task: TaskSpec, strata: Strata, *, batch: str
         fraction=validation.fraction,
         stopping_fraction=validation.stopping_fraction,
     )
+    if validation.split == "folds":
+        rule = replace(rule, folds=validation.folds or DEFAULT_FOLDS)
+        return replace(rule, cuts=_fold_cuts(_mixed(rows.split_hash, rule.seed), strata, rule))
     if validation.split == "share":
         mixed = _mixed(rows.split_hash, rule.seed)
         rule = replace(rule, cuts=_cuts(mixed, strata, rule))
@@ -206,8 +240,9 @@ def _mixed(hashes: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     return np.asarray((value >> np.uint64(11)).astype(np.float64) / _SPAN)
 
 
-def _cuts(mixed: NDArray[np.float64], strata: Strata, rule: SplitRule) -> dict[str, tuple[float, float]]:
-    cuts, plain = {}, rule.plain_cut
+def _cuts(mixed: NDArray[np.float64], strata: Strata, rule: SplitRule) -> dict[str, tuple[float, ...]]:
+    plain = rule.plain_cut
+    cuts: dict[str, tuple[float, ...]] = {}
     smallest = min(plain[0], plain[1] - plain[0], 1 - plain[1])
     counts = np.bincount(strata.code, minlength=len(strata.names))
     for code, (name, count) in enumerate(zip(strata.names, counts.tolist(), strict=True)):
@@ -216,15 +251,56 @@ def _cuts(mixed: NDArray[np.float64], strata: Strata, rule: SplitRule) -> dict[s
         elif count >= len(SIDES):
             cuts[name] = _counted(np.sort(mixed[strata.code == code]), plain)
         elif count and strata.on_every_side:
-            raise DataError(
-                "too few labelled rows to fit, to stop the fit and to evaluate",
-                found=f"{count} rows of label {name}",
-                expected="at least one row of every label to fit, one to stop the fit and one to evaluate",
-                do="take a larger batch, or another target",
-            )
+            raise _too_few(count, name, strata)
         elif count:
             cuts[name] = (0.0, 0.0)
     return cuts
+
+
+def _fold_cuts(mixed: NDArray[np.float64], strata: Strata, rule: SplitRule) -> dict[str, tuple[float, ...]]:
+    """Where folds begin, by group: even cuts, or for groups with few rows those that share them out by count."""
+    folds = rule.folds
+    cuts: dict[str, tuple[float, ...]] = {}
+    for code, name in enumerate(strata.names):
+        own = np.sort(mixed[strata.code == code])
+        if 0 < len(own) < len(SIDES) and strata.on_every_side:
+            raise _too_few(len(own), name, strata)
+        if len(own) and len(own) < _FEW * folds:
+            places = [-(-number * len(own) // folds) for number in range(1, folds)]
+            cuts[name] = tuple(float(own[place]) if place < len(own) else 1.0 for place in places)
+        elif len(own):
+            cuts[name] = rule.even
+    return cuts
+
+
+def stopping_rows(rows: LabelledRows, strata: Strata, fold: NDArray[np.int64], rule: SplitRule) -> NDArray[np.bool_]:
+    """For each fold, which of the other rows stop the fit that the fold's rows judge; shape (folds, rows).
+
+    A share of every group by a second hash of the key, and at least one row where the group has two.
+
+    Args:
+        rows: every labelled row of the batch.
+        strata: their groups.
+        fold: of each row.
+        rule: of the split.
+    """
+    stops = np.zeros((rule.folds, len(rows)), dtype=bool)
+    second = _mixed(rows.split_hash, rule.seed + _SECOND)
+    for number in range(rule.folds):
+        for code in np.unique(strata.code):
+            own = np.flatnonzero((strata.code == code) & (fold != number))
+            wanted = max(1, round(len(own) * rule.stopping_fraction)) if len(own) > 1 else 0
+            stops[number, own[np.argsort(second[own], kind="stable")[:wanted]]] = True
+    return stops
+
+
+def _too_few(count: int, label: str, strata: Strata) -> DataError:
+    return DataError(
+        "too few labelled rows to fit, to stop the fit and to evaluate",
+        found=f"{count} rows of label {label}" if len(strata.names) > 1 else f"{count} rows",
+        expected="at least one row of every label to fit, one to stop the fit and one to evaluate",
+        do="take a larger batch, or another target",
+    )
 
 
 def _counted(own: NDArray[np.float64], plain: tuple[float, float]) -> tuple[float, float]:

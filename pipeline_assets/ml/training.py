@@ -1,16 +1,16 @@
 """One training: makes a model from labelled rows, evaluated on rows that neither fitted it nor stopped its fit."""
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline_assets.errors import DataError, located
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame
-from pipeline_assets.ml.kinds.base import Kind, Purpose, kind_of, predict
+from pipeline_assets.ml.judging import Evaluated, attempt, check_labels, fitting_sides, judge, judged
+from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.prediction import HALF, Prediction
 from pipeline_assets.ml.search import Found, OnTrial, search
-from pipeline_assets.ml.split import SIDES, STOPPING, TRAINING, VALIDATION, SplitRule, split_rule
+from pipeline_assets.ml.split import VALIDATION, SplitRule, split_rule
 from pipeline_assets.ml.threshold import Threshold, threshold_of
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, OnProgress, trainer
 from pipeline_assets.ml.weights import class_factors, weighted
@@ -22,17 +22,20 @@ class Trained:
     """A fitted model and its evaluation.
 
     Attributes:
-        fit: the evaluated model, its parameters, curves and importance. All numbers here are of this fit.
+        fit: the evaluated model, its parameters, curves and importance; of several folds the fit whose number of
+            iterations is the median.
+        evaluated: what the metrics are of: ``fit.model``, or the models of the folds.
         model: the one to register: ``fit.model``, or a refit of it on all labelled rows.
         refitted: whether ``model`` is a refit.
         split: the rule that divided the rows.
-        validation: the rows that evaluated ``fit``.
-        prediction: of ``fit.model``, one entry per validation row.
+        validation: the rows that evaluated; with folds, every labelled row.
+        prediction: of ``evaluated``, one entry per validation row.
         metrics: on the validation rows, every metric of the kind.
         baseline: the same metrics of a prediction that knows only the labels of the training rows.
         details: more numbers of the kind.
         training_rows: how many ``fit`` learned from.
         stopping_rows: how many stopped it.
+        labelled_rows: number of all rows with a label; a refit learns from all of them.
         unlabelled: rows of the batch that were left out.
         label_facts: numbers of the kind that describe the labels of the training rows.
         notes: sentences of the kind that a reader of the metrics must know.
@@ -41,6 +44,7 @@ class Trained:
     """
 
     fit: Fit
+    evaluated: Evaluated
     model: FittedModel
     refitted: bool
     split: SplitRule
@@ -51,16 +55,12 @@ class Trained:
     details: dict[str, float]
     training_rows: int
     stopping_rows: int
+    labelled_rows: int
     unlabelled: int
     label_facts: dict[str, float]
     notes: list[str]
     threshold: Threshold
     found: Found | None = None
-
-    @property
-    def labelled_rows(self) -> int:
-        """Number of rows of all three sides; a refit learns from all of them."""
-        return self.training_rows + self.stopping_rows + len(self.validation)
 
 
 def train(
@@ -94,40 +94,38 @@ def train(
             found=f"{frame.unlabelled} rows, all without a label",
             expected=f"rows where {task.target.expression} is not null",
         )
-    _check_labels(task, kind, rows, "labelled", "learn")
+    check_labels(task, rows, "labelled", "learn")
     with located({"task": task.name}):
         rule = split_rule(rows, task, kind.strata(rows), batch=batch, sha256=sha256)
-    training, stopping, validation = _sides(task, kind, rows, rule)
-    package = trainer(task.training.package)
-    learned = partial(kind.learned, task.target)
-    factors, every = class_factors(task, training), weighted(rows, class_factors(task, rows))
-    fitting, ending = learned(weighted(training, factors)), learned(weighted(stopping, factors))
-
-    def attempt(tried: TaskSpec) -> tuple[float, int]:
-        made = package.fit(tried, fitting, ending)
-        return evaluate(tried, made.model, stopping)[task.training.metric], made.best_iteration + 1
-
+    sides = fitting_sides(task, rows, rule)
     how = task.training.search
-    found = None if how is None else search(task, how, len(training), attempt, on_trial)
-    task = task if found is None else found.task(task)
-    fit = package.fit(task, fitting, ending, on_progress)
-    threshold = threshold_of(task, [(fit.model, stopping)])
-    prediction = predict(task, fit.model, validation.features, threshold.value)
+    found = None
+    if how is not None:
+        found = search(task, how, len(sides[0][0]), lambda tried: attempt(tried, sides), on_trial)
+        task = found.task(task)
+    by = judge(task, rows, rule, sides, on_progress)
+    threshold, model = threshold_of(task, by.stopped), by.fit.model
+    prediction = replace(by.prediction, threshold=threshold.value)
+    if task.training.refit:
+        every = kind.learned(task.target, weighted(rows, class_factors(task, rows)))
+        model = trainer(task.training.package).refit(task, every, by.fit)
     return Trained(
-        fit=fit,
-        model=package.refit(task, learned(every), fit) if task.training.refit else fit.model,
+        fit=by.fit,
+        evaluated=by.evaluated,
+        model=model,
         refitted=task.training.refit,
         split=rule,
-        validation=validation,
+        validation=by.validation,
         prediction=prediction,
-        metrics=kind.evaluate(validation, prediction),
-        baseline=kind.evaluate(validation, kind.baseline(training, len(validation))),
-        details=kind.details(validation, prediction),
-        training_rows=len(training),
-        stopping_rows=len(stopping),
+        metrics=kind.evaluate(by.validation, prediction),
+        baseline=kind.evaluate(by.validation, by.baseline),
+        details=kind.details(by.validation, prediction),
+        training_rows=len(by.training),
+        stopping_rows=by.stopping_rows,
+        labelled_rows=len(rows),
         unlabelled=frame.unlabelled,
-        label_facts=kind.label_facts(training),
-        notes=kind.notes(training, validation),
+        label_facts=kind.label_facts(by.training),
+        notes=kind.notes(by.training, by.validation),
         threshold=threshold,
         found=found,
     )
@@ -139,8 +137,8 @@ def validation_rows(task: TaskSpec, frame: TrainingFrame, rule: SplitRule) -> La
     return rows.take(np.flatnonzero(rule.side_of(rows, kind_of(task).strata(rows)) == VALIDATION))
 
 
-def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows, threshold: float = HALF) -> dict[str, float]:
-    """The metrics of any model on any rows.
+def evaluate(task: TaskSpec, model: Evaluated, rows: LabelledRows, threshold: float = HALF) -> dict[str, float]:
+    """The metrics of a version's evaluated models on any rows.
 
     Args:
         threshold: of the model's version.
@@ -148,25 +146,4 @@ def evaluate(task: TaskSpec, model: FittedModel, rows: LabelledRows, threshold: 
     Raises:
         DataError: the rows cannot evaluate a model.
     """
-    return kind_of(task).evaluate(rows, predict(task, model, rows.features, threshold))
-
-
-def _sides(task: TaskSpec, kind: Kind, rows: LabelledRows, rule: SplitRule) -> list[LabelledRows]:
-    side = rule.side_of(rows, kind.strata(rows))
-    sides = [rows.take(np.flatnonzero(side == which)) for which in (TRAINING, STOPPING, VALIDATION)]
-    purposes: tuple[Purpose, ...] = ("learn", "stop", "evaluate")
-    for name, part, purpose in zip(SIDES, sides, purposes, strict=True):
-        # The rows of validation evaluate whatever they weigh.
-        _check_labels(task, kind, part if purpose == "evaluate" else part.counting, name, purpose)
-    return sides
-
-
-def _check_labels(task: TaskSpec, kind: Kind, rows: LabelledRows, which: str, purpose: Purpose) -> None:
-    problem = kind.label_problem(rows, purpose)
-    if problem:
-        raise DataError(
-            f"the {which} rows do not have the labels that the kind {kind.name} needs",
-            task=task.name,
-            found=problem,
-            do="take a larger batch, or another split or target",
-        )
+    return kind_of(task).evaluate(rows, judged(task, model, rows, threshold))

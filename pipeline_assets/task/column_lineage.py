@@ -7,7 +7,7 @@ from typing import Literal
 from pipeline_assets.task import plugins
 from pipeline_assets.task.expressions import read_named
 from pipeline_assets.task.spec import DECISION, LABEL, TaskSpec
-from pipeline_assets.task.validation import common_types, output_types, rule_types, stage_types
+from pipeline_assets.task.validation import common_types, feature_types, output_types, rule_types, stage_types
 
 Kind = Literal["raw", "feature", "label", "score"]
 
@@ -76,7 +76,12 @@ class Columns:
 
 def feature_sources(task: TaskSpec) -> dict[str, tuple[str, ...]]:
     """The raw columns that each feature is made of, by the feature's name."""
-    return _sources({name: each.expression for name, each in task.features.all.items()}, common_types(task))
+    found = _sources({name: each.expression for name, each in task.features.all.items()}, feature_types(task))
+    if task.preparation is None:
+        return found
+    # What the task's own function reads is not known, so its columns may be made of every column that it gets.
+    own, given = set(task.preparation.columns), tuple(common_types(task))
+    return {name: given if own & set(used) else used for name, used in found.items()}
 
 
 def label_sources(task: TaskSpec) -> tuple[str, ...]:

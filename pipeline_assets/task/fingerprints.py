@@ -73,9 +73,20 @@ def weight_fingerprint(task: "TaskSpec", stage: "Stage") -> dict[str, str]:
     return {"weight": _hashed([expression.strip(), {column: types[column] for column in used}])}
 
 
+def _own_columns(task: "TaskSpec") -> dict[str, Any]:
+    """What the task's own function rests on: its name, its file's text, and all columns that it gets; empty without."""
+    function = task.own_function()
+    if task.preparation is None or function is None:
+        return {}
+    given = {name: duckdb_type(each.type) for name, each in task.columns.items() if each.stage is None}
+    own = task.preparation
+    return {"function": own.function, "source": function.source, "columns": own.columns, "given": given}
+
+
 def _given(training: dict[str, Any]) -> dict[str, Any]:
     """Without the keys that are null by default: tasks that do not use a new key keep their fingerprints."""
-    return {key: value for key, value in training.items() if value is not None}
+    validation = {key: value for key, value in training["validation"].items() if value is not None or key != "folds"}
+    return {key: value for key, value in {**training, "validation": validation}.items() if value is not None}
 
 
 def _hashed(content: Any) -> str:
@@ -94,11 +105,16 @@ def _content(task: "TaskSpec", which: Slice) -> Any:
         }
     if which == "features":
         types = {name: duckdb_type(each.type) for name, each in task.columns.items() if each.stage is None}
+        own = _own_columns(task)
+        types.update({name: duckdb_type(kind) for name, kind in own.get("columns", {}).items()})
         used = read_named({name: each.expression for name, each in task.features.all.items()}, types)
         return [
-            [kind, name, feature.expression.strip(), {column: types[column] for column in used[name].columns}]
-            for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical))
-            for name, feature in group.items()
+            *([own] if own else []),
+            *[
+                [kind, name, feature.expression.strip(), {column: types[column] for column in used[name].columns}]
+                for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical))
+                for name, feature in group.items()
+            ],
         ]
     if which == "target":
         types = {name: duckdb_type(each.type) for name, each in task.columns_of("train").items()}

@@ -167,9 +167,11 @@ def tasks_of(found: TaskFolder) -> list[TaskSpec]:
         # Nothing keeps pydantic's error: Python never frees the frames behind it, and DuckDB complains at exit.
         said = ""
         try:
-            tasks.append(CheckedTask.model_validate(attributes))
+            tasks.append(CheckedTask.model_validate(attributes).in_folder(found.folder))
         except ValidationError as error:
             said = "\n".join(_sentences(found.file, document, error))
+        except TaskError as error:
+            said = f"{found.file}: preparation.function: {error.what}: {error.facts['found']}"
         if said:
             raise _broken(found.folder, said, task=document.task_name)
         if document.task_name in [task.name for task in tasks[:-1]]:

@@ -28,6 +28,8 @@ _BYTES_OF_NUMBER = 8
 
 # The value of a categorical feature whose expression gives null: models need a value, and people understand this one.
 MISSING_CATEGORY = "<null>"
+# The table of rows with the columns of a task's own function.
+GIVEN = "__given"
 # The weight's name among the rows of :func:`prepared_query`; names of columns cannot start with __.
 _WEIGHT = "__weight"
 
@@ -40,11 +42,13 @@ class AcceptedRows:
         contract: applied to the file.
         batch: its name.
         any_rejected: whether the bit string variable ``rejected`` is set, see :func:`contract.in_bits`.
+        given: whether the typed rows are in the table :data:`GIVEN`, with the columns of the task's own function.
     """
 
     contract: Contract
     batch: str
     any_rejected: bool
+    given: bool = False
 
     @property
     def where(self) -> str:
@@ -54,6 +58,8 @@ class AcceptedRows:
     @property
     def typed(self) -> str:
         """SQL query: the rows in their contract types, in file order."""
+        if self.given:
+            return f"select * from {GIVEN}"
         return f"select {ROW}, {self.contract.typed_raw} from raw{self.where}"
 
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PrivateAttr,
     Tag,
     ValidationError,
     WithJsonSchema,
@@ -19,9 +21,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-from pipeline_assets.task import plugins
+from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.fingerprints import Slice, fingerprint
 from pipeline_assets.task.names import did_you_mean
+from pipeline_assets.task.own_code import OwnFunction, own_function
 from pipeline_assets.task.types import arrow_type
 
 Stage = Literal["train", "predict"]
@@ -45,24 +48,36 @@ FEATURE_PREFIX = "feature_"
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
+def task_name_problem(value: str) -> str | None:
+    """Why a text cannot be a task's name; ``None`` if it can."""
+    if _TASK_NAME.fullmatch(value):
+        return None
+    return "a task's name is 1 to 40 of a-z, 0-9 and _, a letter first: it names tables, jobs and folders"
+
+
 def _task_name(value: str) -> str:
-    if not _TASK_NAME.fullmatch(value):
-        raise ValueError(
-            "a task's name is 1 to 40 of a-z, 0-9 and _, a letter first: it names tables, jobs and folders",
-        )
+    if problem := task_name_problem(value):
+        raise ValueError(problem)
     return value
 
 
-def _column_name(value: str) -> str:
+def column_name_problem(value: str) -> str | None:
+    """Why a text cannot be a column's name; ``None`` if it can."""
     if not value:
-        raise ValueError("a column's name has one character at least")
+        return "a column's name has one character at least"
     if value.startswith("__"):
-        raise ValueError(f"names that start with __ are the pipeline's own; call {value!r} otherwise")
+        return f"names that start with __ are the pipeline's own; call {value!r} otherwise"
     if any(unicodedata.category(character) == "Cc" for character in value):
-        raise ValueError(
+        return (
             f"{value!r} has a line break, a tab or another control character in it, which not every store can keep;"
             " use a name without"
         )
+    return None
+
+
+def _column_name(value: str) -> str:
+    if problem := column_name_problem(value):
+        raise ValueError(problem)
     return value
 
 
@@ -71,7 +86,6 @@ def _known_type(value: str) -> str:
     return value
 
 
-TaskName = Annotated[str, AfterValidator(_task_name)]
 ColumnName = Annotated[str, AfterValidator(_column_name)]
 Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over one row")]
 
@@ -164,6 +178,11 @@ class Target(SpecModel):
     transform: Literal["log1p"] | None = None
     description: str = ""
 
+    @property
+    def shown(self) -> str:
+        """What a label says, for people: the expression and, where there is one, the value that is label 1."""
+        return self.expression if self.positive is None else f"{self.expression} = {sql.literal(self.positive)}"
+
 
 # What class weights call the two labels of the kind ``binary``, beside the target's positive value.
 _BINARY_LABELS = {"0": 0, "false": 0, "negative": 0, "1": 1, "true": 1, "positive": 1}
@@ -240,25 +259,50 @@ class Features(SpecModel):
         return {**self.numeric, **self.categorical}
 
 
+DEFAULT_FOLDS = 5
+
+
+class Preparation(SpecModel):
+    """A Python function that adds columns to the accepted rows, for the expressions of features.
+
+    It gets an iterator of Arrow record batches: ``row_number`` and the raw columns that both stages have, typed by the
+    contract. It yields record batches with ``row_number`` and the declared columns: every row, in the same order. It
+    must depend on nothing but the rows.
+
+    Attributes:
+        function: ``file.py:function`` in the task's folder, or ``package.module:function``.
+        columns: that it adds, with their contract types.
+    """
+
+    function: Annotated[str, Field(pattern=r"^[^:]+:\w+$")]
+    columns: dict[ColumnName, Annotated[str, AfterValidator(_known_type)]] = Field(min_length=1)
+
+
 class Validation(SpecModel):
     """Which labelled rows evaluate a model and which stop its fit; the rest fit it.
 
     Attributes:
         split: ``time``: rows with the latest values of ``column`` evaluate, the latest of the rest stop; ``share``: a
-            share of the rows by a hash of their key, so that a key is on the same side in every batch.
+            share of the rows by a hash of their key, so that a key is on the same side in every batch; ``folds``: for
+            small data, every row evaluates one of several models, which has not learned from it; ``fraction`` has no
+            meaning then.
         fraction: share of the rows that evaluate.
         stopping_fraction: share of the others that stop the fit.
+        folds: how many models are fitted and judged; 5 by default.
     """
 
-    split: Literal["time", "share"] = "share"
+    split: Literal["time", "share", "folds"] = "share"
     column: str | None = None
     fraction: float = Field(default=0.2, gt=0, lt=1)
     stopping_fraction: float = Field(default=0.15, gt=0, lt=1)
+    folds: int | None = Field(default=None, ge=2, le=20)
 
     @model_validator(mode="after")
     def _column_goes_with_time(self) -> Self:
         if (self.split == "time") != (self.column is not None):
-            raise ValueError("split: time needs column, the raw column to order by; split: share takes none")
+            raise ValueError("split: time needs column, the raw column to order by; the others take none")
+        if self.folds is not None and self.split != "folds":
+            raise ValueError("folds: N goes with split: folds")
         return self
 
 
@@ -357,6 +401,12 @@ class Training(SpecModel):
     class_weights: ClassWeights | None = None
     threshold: AnyThreshold | None = None
 
+    @model_validator(mode="after")
+    def _folds_are_refitted(self) -> Self:
+        if self.validation.split == "folds" and not self.refit:
+            raise ValueError("split: folds needs refit: true, as none of the judged models has learned from every row")
+        return self
+
 
 class Selection(SpecModel):
     """The algorithm that chooses the version that predicts."""
@@ -420,7 +470,7 @@ class TaskSpec(SpecModel):
     Each key is valid by itself; :class:`pipeline_assets.task.validation.CheckedTask` checks that they fit together.
     """
 
-    name: TaskName
+    name: Annotated[str, AfterValidator(_task_name)]
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: dict[str, str] = Field(default_factory=dict)
@@ -429,12 +479,35 @@ class TaskSpec(SpecModel):
     unexpected_columns: Literal["allow", "error"] = "allow"
     checks: dict[str, Sql] = Field(default_factory=dict, description="Row rules over several columns, by name")
     target: Target
+    preparation: Preparation | None = None
     features: Features
     training: Training = Training()
     selection: Selection = Selection()
     output: Output = Output()
     limits: Limits = Limits()
     feature_store: FeatureStore = FeatureStore()
+
+    # Where a function that is named by its file is looked for; no part of the description.
+    _folder: Path | None = PrivateAttr(default=None)
+
+    def in_folder(self, folder: Path) -> Self:
+        """The task as read from a folder.
+
+        Raises:
+            TaskError: its own function is not there, or cannot be loaded.
+        """
+        located = self.model_copy()
+        located._folder = folder  # noqa: SLF001 - of its own class
+        located.own_function()
+        return located
+
+    def own_function(self) -> OwnFunction | None:
+        """The function of ``preparation``; ``None`` for a task without one.
+
+        Raises:
+            TaskError: there is none of this name.
+        """
+        return None if self.preparation is None else own_function(self.preparation.function, self._folder)
 
     @model_validator(mode="after")
     def _metric_of_the_kind(self) -> Self:

@@ -43,6 +43,12 @@ def common_types(task: TaskSpec) -> dict[str, str]:
     return {name: duckdb_type(column.type) for name, column in task.columns.items() if column.stage is None}
 
 
+def feature_types(task: TaskSpec) -> dict[str, str]:
+    """DuckDB types of the columns that features may use: those of both stages, and those of the task's own function."""
+    own = {} if task.preparation is None else task.preparation.columns
+    return {**common_types(task), **{name: duckdb_type(kind) for name, kind in own.items()}}
+
+
 class CheckedTask(TaskSpec):
     """A checked task: every expression can be computed, and no name has two meanings.
 
@@ -106,6 +112,7 @@ def problems(task: TaskSpec) -> list[Problem]:
         *_allowed(task.columns),
         *_row_rules(task),
         *_target(task),
+        *_preparation(task),
         *_features(task),
         *_split(task),
         *_weight(task),
@@ -267,6 +274,23 @@ def label_sql(task: TaskSpec) -> str:
     return kind.label(task.target, "BOOLEAN" if isinstance(found, ExpressionError) else found.type)
 
 
+def _preparation(task: TaskSpec) -> Iterator[Problem]:
+    if task.preparation is None:
+        return
+    path: Keys = ("preparation", "columns")
+    yield from _twice(path, task.preparation.columns)
+    taken = {name.lower(): name for name in (*task.columns, "row_number")}
+    for name in task.preparation.columns:
+        if name.lower() in taken:
+            why = f"{taken[name.lower()]} is there already; call the function's column otherwise"
+            yield Problem((*path, name), why)
+    if not task.preparation.function.partition(":")[0].endswith(".py"):  # a file is looked for once the folder is known
+        try:
+            task.own_function()
+        except TaskError as error:
+            yield Problem(("preparation", "function"), f"{error.what}: {error.facts['found']}")
+
+
 def _features(task: TaskSpec) -> Iterator[Problem]:
     yield from _twice(("features",), task.features.all)
     expressions: dict[Keys, str] = {
@@ -274,7 +298,7 @@ def _features(task: TaskSpec) -> Iterator[Problem]:
         for kind, group in (("numeric", task.features.numeric), ("categorical", task.features.categorical))
         for name, feature in group.items()
     }
-    for path, found in _read(expressions, common_types(task)).items():
+    for path, found in _read(expressions, feature_types(task)).items():
         if isinstance(found, ExpressionError):
             yield Problem(path, _only_in_one_stage(task, str(found)))
         elif path[1] == "numeric" and not NUMBER.match(found.type):

@@ -36,6 +36,7 @@ def test_a_task_is_drafted_listed_and_checked(folder: Path) -> None:
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{folder}/tasks/clients/defs.yaml\n  target    churned, binary\n  key       id\n")
     assert f"put the file to {folder}/data/clients/train/clients.parquet" in done.stdout
+    assert "  left out  id, churned_on, final_status, refund\n" in done.stdout
     text = (folder / "tasks" / "clients" / "defs.yaml").read_text()
     assert "pipeline-assets task new clients --from clients.parquet --target churned" in text
     assert "clients  " in called("list").stdout

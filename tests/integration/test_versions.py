@@ -199,3 +199,14 @@ def test_weights_and_the_versions_threshold_go_from_the_file_to_the_output(place
     assert all(row["predicted_label"] == row["decision"] for row in scores)
     assert all(row["decision"] == (row["probability"] >= shown["threshold"]) for row in scores)
     assert set(place.output("2026-02")["threshold"].to_pylist()) <= {shown["threshold"]}
+
+
+def test_versions_judged_by_folds_are_compared_on_rows_that_neither_learned(place: Workbench) -> None:
+    folds = {"parameters": {"iterations": 20}, "validation": {"split": "folds", "folds": 3}}
+    place.use(shop(training=folds))
+    for batch in ("2026-01", "2026-02"):
+        place.put("train", batch, orders(400))
+        shown = place.metadata(place.succeed("train", batch), "model")
+    assert shown["validation_rows"] == shown["refitted_on_rows"] == 300
+    assert shown["choice"]["judged_on"]["learned"] == 0
+    assert shown["choice"]["judged_on"]["rows"] == 300

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.prediction import Prediction
@@ -186,3 +187,40 @@ def of_file_of(task: TaskSpec) -> Contract:
     columns = found()
     del columns["returned"]
     return of_file(task, "predict", columns)
+
+
+def test_expressions_see_the_score_columns_of_the_kind() -> None:
+    classes = {"expression": "note", "kind": "multiclass"}
+    output = {
+        "where": "probabilities['b'] > 0.3",
+        "select": {"said": "predicted_label", "b": "probabilities['b']", "none": "probabilities['never seen']"},
+    }
+    task = shop(target=classes, output=output)
+
+    def thirds(batch: pa.RecordBatch) -> Prediction:
+        of_b = np.arange(batch.num_rows) / 4
+        return Prediction(np.column_stack([1 - of_b, of_b]), ("a", "b"))
+
+    columns = found()
+    del columns["returned"]
+    scorer = Scorer(of_file(task, "predict", columns), "2026-01", thirds, 7)
+    rows = numbered(5)
+    (pair,) = scorer.score(stream(rows), stream(rows.select(["row_number"])))
+    assert pair.scores.schema == scores_schema(task)
+    assert pair.scores.schema.names == ["row_number", "predicted_label", "probability", "probabilities", "decision"]
+    assert pair.output.to_pylist() == [
+        {"said": "a", "b": 0.5, "none": None, "batch": "2026-01", "row_number": 12},
+        {"said": "b", "b": 0.75, "none": None, "batch": "2026-01", "row_number": 13},
+        {"said": "b", "b": 1.0, "none": None, "batch": "2026-01", "row_number": 14},
+    ]
+
+
+def test_a_number_is_kept_appended_and_used_in_its_own_unit() -> None:
+    target = {"expression": "price", "kind": "regression"}
+    output = {"where": "prediction >= price", "append": ["prediction", "decision"]}
+    task = shop(target=target, output=output)
+    _, kept = scored(task)  # predicts 0, 0.2, 0.4, ... for prices 1.5, 2.5, ...
+    assert kept.num_rows == 0
+    assert kept.column_names[-4:] == ["prediction", "decision", "batch", "row_number"]
+    with pytest.raises(ValidationError, match=r"(?s)output\.where.*no column probability"):
+        shop(target=target, output={"where": "probability > 0.5"})

@@ -1,10 +1,11 @@
+import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from pipeline_assets.errors import DataError, TaskError
+from pipeline_assets.errors import DataError, SettingsError, TaskError
 from pipeline_assets.ml.dataset import TrainingFrame
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.search import Found, Trial, search
@@ -47,8 +48,9 @@ def test_the_first_trial_is_the_task_as_it_is_and_the_best_one_wins() -> None:
     assert [each.number for each in result.trials] == [1, 2, 3, 4, 5, 6]
     assert result.trials[0].parameters == {}
     assert result.trials[0].value == pytest.approx(0.4)
-    values = [each.value for each in result.trials]
-    assert result.best.value == min(values) < 0.4  # type: ignore[type-var] # each was fitted
+    values = [each.value for each in result.trials if each.value is not None]
+    assert result.best.value == min(values)
+    assert min(values) < 0.4
     assert dict(result.task(minimised()).training.parameters) == dict(result.best.parameters)
 
 
@@ -100,6 +102,12 @@ def test_a_trainer_that_cannot_be_searched_is_named_when_the_task_is_loaded(monk
     monkeypatch.delattr(type(plugins.trainer(TRAINER)), "space")
     with pytest.raises(ValidationError, match=r"training\.search\n.*has no parameters that a search may try"):
         task_of()
+
+
+def test_without_optuna_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(SettingsError, match=r"pipeline-assets\[search\]"):
+        found(minimised())
 
 
 def test_a_training_takes_the_found_parameters_for_the_fit_and_the_refit() -> None:

@@ -311,6 +311,7 @@ def test_a_record_of_choice_is_plain_json() -> None:
     assert [each["version"] for each in record["candidates"]] == [1, 2]
     assert record["candidates"][1] == {
         "version": 2,
+        "package": None,
         "run_id": "run2",
         "created": "2026-01-03T00:00:00+00:00",
         "metrics": {"roc_auc": 0.7},

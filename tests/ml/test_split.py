@@ -149,6 +149,12 @@ def test_a_rare_label_is_on_every_side(rare: int, count: int, seed: int) -> None
     assert abs(np.count_nonzero(side[label == 1] == VALIDATION) - rare * 0.2) <= 1
 
 
+def test_two_rows_without_groups_are_too_few() -> None:
+    of = rows(2)
+    with pytest.raises(DataError, match=r"found: +2 rows\n"):
+        split_rule(of, task(), Strata(np.zeros(2, np.int64), ("all",)), batch="b", sha256="")
+
+
 def test_two_rows_of_a_label_are_too_few_for_three_sides() -> None:
     label = np.array([1, 1, *[0] * 50], np.int8)
     with pytest.raises(DataError, match="2 rows of label 1"):

@@ -76,7 +76,7 @@ def test_weights_reach_the_fit_and_its_refit_and_metrics_do_not_know_them() -> N
 
 def test_a_label_whose_rows_all_weigh_nothing_is_refused() -> None:
     label = trainable.table().column("label").fill_null(0).to_pylist()
-    with pytest.raises(DataError, match="training rows do not have the labels"):
+    with pytest.raises(DataError, match="labelled rows do not have the labels"):
         train(*weighted([float(value) for value in label]))
 
 

@@ -17,7 +17,7 @@ from tests import trainable
 
 
 def task_of(kind: str, class_weights: Any, **target: Any) -> TaskSpec:
-    more = {"target": target} if target else {}
+    more: dict[str, Any] = {"target": target} if target else {}
     return trainable.task(kind=kind, training=trainable.training(class_weights=class_weights), **more)
 
 

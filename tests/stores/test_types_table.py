@@ -19,6 +19,7 @@ from pipeline_assets.engine.duckdb.accepted import RawBatch, load
 from pipeline_assets.engine.duckdb.check import check
 from pipeline_assets.engine.record import to_metadata
 from pipeline_assets.errors import ContractError, StoreError
+from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.scoring import Scorer
 from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.features.msgpack_codec import field_type
@@ -190,7 +191,7 @@ def run(folder: Path, marts: Marts, columns: Mapping[str, pa.Array], spec: TaskS
 
 def _output(raw: RawBatch, features: ParquetFeatureStore, spec: TaskSpec, files: LocalFiles) -> pa.Table:
     contract, rows = raw.open(raw_query)
-    scorer = Scorer(contract, "b", lambda batch: np.full(batch.num_rows, 0.5), 1)
+    scorer = Scorer(contract, "b", lambda batch: Prediction(np.full(batch.num_rows, 0.5)), 1)
     with files.sink(Area.OUTPUT, REF, scorer.output_schema(rows.schema)) as sink:
         for scored in scorer.score(rows, features.read(feature_table(spec, "predict"), "b")):
             sink.write(scored.output)

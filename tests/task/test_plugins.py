@@ -41,12 +41,13 @@ def test_a_dotted_path_is_enough() -> None:
     assert plugins.trainer(task.training.package).package == TRAINER
 
 
-@pytest.mark.parametrize("name", ["sklearn", "tests.ml.third_party:Nobody", "no.such.module:Thing"])
+@pytest.mark.parametrize("name", ["mxnet", "tests.ml.third_party:Nobody", "no.such.module:Thing"])
 def test_an_unknown_trainer_is_an_error_with_those_there_are(name: str) -> None:
     with pytest.raises(TaskError, match="there is no such trainer") as caught:
         plugins.trainer(name)
-    assert caught.value.facts["available"] == ["catboost"]
-    with pytest.raises(ValidationError, match=r"training\.package\n.*there is one of catboost, or a dotted path"):
+    assert caught.value.facts["available"] == ["catboost", "pytorch", "sklearn", "tensorflow"]
+    there = "there is one of catboost, pytorch, sklearn, tensorflow, or a dotted path"
+    with pytest.raises(ValidationError, match=rf"training\.package\n.*{there}"):
         trainable.task(training={"package": name})
 
 

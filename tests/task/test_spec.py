@@ -159,6 +159,13 @@ def test_all_problems_come_at_once() -> None:
             ("training", "threshold", "goal", "gain"),
             "worth the same",
         ),
+        ({"training": {"validation": {"folds": 5}}}, ("training", "validation"), "goes with split: folds"),
+        (
+            {"training": {"validation": {"split": "folds", "folds": 1}}},
+            ("training", "validation", "folds"),
+            "or equal to 2",
+        ),
+        ({"training": {"validation": {"split": "folds"}, "refit": False}}, ("training",), "needs refit: true"),
         ({"training": {"metric": "accuracy"}}, ("training", "metric"), "the kind has roc_auc"),
         ({"training": {"parameters": {"depht": 3}}}, ("training", "parameters", "depht"), "did you mean: depth?"),
         ({"selection": {"policy": "best"}}, ("selection", "policy"), "'champion', 'best_metric', 'latest'"),

@@ -1,8 +1,8 @@
 """Accepted rows of a batch that was checked before, as streams: decoded once per query."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline_assets.engine.base import Query
 from pipeline_assets.engine.duckdb.failures import computable, feature_failure, values_are_values
+from pipeline_assets.engine.duckdb.own_columns import answers, with_own_columns
 from pipeline_assets.engine.duckdb.scan import Scan, scan
 from pipeline_assets.engine.record import current_record, raw_asset
 from pipeline_assets.errors import DataError, located
@@ -18,7 +19,7 @@ from pipeline_assets.stores.files.base import FileStore, Found
 from pipeline_assets.stores.files.prefetch import prefetch
 from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.contract import Contract, of_file
-from pipeline_assets.task.preparation import AcceptedRows
+from pipeline_assets.task.preparation import AcceptedRows, raw_query
 from pipeline_assets.task.spec import TaskSpec
 
 
@@ -57,6 +58,10 @@ class RawBatch:
                 view.mark("rejected", self.rejected)
             contract = of_file(self.task, self.manifest.ref.stage, view.columns)
             rows = AcceptedRows(contract, self.manifest.ref.batch, any_rejected=len(self.rejected) > 0)
+            if self.task.preparation is not None and query is not raw_query:
+                added = with_own_columns(view.stream(rows.typed), self.task)
+                reader = answers(view, added, query, replace(rows, any_rejected=False, given=True), self.spill)
+                return contract, _closing(reader, opening.pop_all(), facts, paths)
             with _explained(view, rows, paths, self.spill):
                 reader = view.stream(query(rows))
             still_open = opening.pop_all()
@@ -70,6 +75,18 @@ class RawBatch:
                 yield from prefetch(computed())
 
         return contract, pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _closing(
+    reader: pa.RecordBatchReader, still_open: ExitStack, facts: Mapping[str, object], paths: Sequence[Path]
+) -> pa.RecordBatchReader:
+    """The stream, which closes what it reads when it ends."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with still_open, located(facts), computable("an expression of the task"), values_are_values(paths):
+            yield from reader
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
 @contextmanager

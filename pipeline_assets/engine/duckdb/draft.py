@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from pipeline_assets.engine.base import Inputs
 from pipeline_assets.engine.duckdb.profile import Profiler
 from pipeline_assets.engine.duckdb.scan import scan
@@ -18,7 +16,7 @@ from pipeline_assets.task.drafting.draft import draft, text
 from pipeline_assets.task.drafting.profile import FileProfile
 from pipeline_assets.task.drafting.target import guess_target
 from pipeline_assets.task.loading import parsed, tasks_of
-from pipeline_assets.task.spec import TaskName, TaskSpec
+from pipeline_assets.task.spec import TaskSpec, task_name_problem
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Drafted:
-    """The text of a ``defs.yaml``, and the columns of the files that it was drafted from, with their DuckDB types."""
+    """The text of a ``defs.yaml``, and what it was drafted from.
+
+    Attributes:
+        left_out: columns that are no features.
+        train, predict: the files' columns with their DuckDB types.
+    """
 
     name: str
     text: str
+    left_out: tuple[str, ...]
     train: Mapping[str, str]
     predict: Mapping[str, str] | None
 
@@ -81,7 +85,8 @@ def draft_task(wish: Wish, train: Source, predict: Source | None, spill: Path) -
         ContractError: a file cannot be read.
         TaskError: there is no such target, it cannot be learned, or nothing is left to learn from.
     """
-    _refuse_bad_name(wish.name)
+    if problem := task_name_problem(wish.name):
+        raise TaskError(problem, found=wish.name)
     other = None if predict is None else _looked_at(wish, predict, spill)
     with _opened(wish, "train", train, spill) as profiler:
         want = wanted(profiler.view, wish.target)
@@ -89,16 +94,9 @@ def draft_task(wish: Wish, train: Source, predict: Source | None, spill: Path) -
         target = profiler.target(want)
         guess = guess_target(target, wish.kind)
         found = profiler.sampled(columns, want, target, guess)
-        written = text(draft(wish.name, found, other, target, guess, command=wish.command))
-        return Drafted(wish.name, written, profiler.view.columns, None if other is None else other.types)
-
-
-def _refuse_bad_name(name: str) -> None:
-    try:
-        TypeAdapter(TaskName).validate_python(name)
-    except ValidationError as error:
-        why = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise TaskError(why, found=name) from error
+        made = draft(wish.name, found, other, target, guess, command=wish.command)
+        types = None if other is None else other.types
+        return Drafted(wish.name, text(made), tuple(made.left_out), profiler.view.columns, types)
 
 
 def _looked_at(wish: Wish, source: Source, spill: Path) -> FileProfile:

@@ -15,6 +15,7 @@ from pipeline_assets.task.drafting.signal import of_codes, of_nulls, of_numbers
 Spelled = Literal["number", "date", "timestamp", "timestamptz"]
 
 _LOOKED_AT = 2_000  # different texts that are read for what they spell
+_MISSING = frozenset(("", "?", "-", ".", "na", "n/a", "nan", "none", "null", "nil", "missing", "unknown", "нет данных"))
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _ZERO_FIRST = re.compile(r"\s*[+-]?0\d")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -50,8 +51,10 @@ def facts_of(column: pa.Array, found: str, labels: npt.NDArray[np.float64] | Non
 def _text(column: pa.Array, labels: npt.NDArray[np.float64] | None) -> Sample:
     rows = len(column) - column.null_count
     values = column.dictionary_encode().dictionary
-    known = values.slice(0, _LOOKED_AT).to_pylist()
+    looked_at = values.slice(0, _LOOKED_AT).to_pylist()
+    known = [text for text in looked_at if text.strip().lower() not in _MISSING]
     spells = _spelled(known)
+    but = tuple(sorted(set(looked_at) - set(known))) if spells else ()
     signal = of_codes(to_codes(column), labels) if labels is not None else Signal()
     whole = zeros = False
     if spells == "number":
@@ -62,7 +65,7 @@ def _text(column: pa.Array, labels: npt.NDArray[np.float64] | None) -> Sample:
             signal = of_numbers(np.array([*map(_as_number, numbers), np.nan])[to_codes(column)], labels)
     words = pc.mean(pc.count_substring_regex(column, r"\S+")).as_py() or 0.0 if rows else 0.0
     clock = spells in ("timestamp", "timestamptz") and any(text[11:19].strip("0:") for text in known)
-    return Sample(rows, len(values), signal, whole=whole, spells=spells, zeros=zeros, words=words, clock=clock)
+    return Sample(rows, len(values), signal, whole=whole, spells=spells, but=but, zeros=zeros, words=words, clock=clock)
 
 
 def _spelled(texts: list[str]) -> Spelled | None:

@@ -122,7 +122,7 @@ class CatBoostTrainer:
 
         self.check(task)
         _check_labels(task, training)
-        parameters = _parameters(task, len(training))
+        parameters = _parameters(task, _rows_an_iteration(training))
         planned = next(int(parameters[name]) for name in ITERATIONS if name in parameters)
         reports = None if on_progress is None else _Reports(on_progress, planned)
         try:
@@ -202,8 +202,13 @@ def _objective(task: TaskSpec) -> str:
     return plugins.kind(task.target.kind).objective
 
 
+def _rows_an_iteration(rows: LabelledRows) -> int:
+    """How many rows an iteration goes over: with named classes, each row once per class."""
+    return len(rows) * max(len(rows.classes), 1)
+
+
 def default_iterations(rows: int) -> int:
-    """The most iterations of a fit where the task says nothing: the fewer, the more rows it learns from.
+    """The most iterations of a fit where the task says nothing: the fewer, the more rows an iteration goes over.
 
     >>> default_iterations(10_000), default_iterations(700_000), default_iterations(10_000_000)
     (1000, 552, 100)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline_assets.ml.trainers.base import Range, Space
+
 _DEVICES = ("cpu", "cuda")
 
 _FEW, _MANY = 2_000, 50_000  # rows
-_VISITS = 10_000_000  # rows that all epochs of a fit see together
+_VISITS = 8_000_000  # rows that all epochs of a fit see together
 
 
 def _whole(least: int) -> Callable[[Any], bool]:
@@ -94,10 +96,10 @@ def sizes(parameters: Mapping[str, Any], rows: int) -> Sizes:
     """
     few, many = rows < _FEW, rows >= _MANY
     chosen: dict[str, Any] = {
-        "learning_rate": 1e-3 if few else 2e-3,
+        "learning_rate": 2e-3,
         "weight_decay": 1e-2,
         "batch_size": 2 ** max(4, min(11, round(math.log2(max(rows / 32, 1))))),
-        "epochs": max(8, min(300, _VISITS // max(rows, 1))),
+        "epochs": max(8, min(500, _VISITS // max(rows, 1))),
         "bins": max(2, min(48, round(rows**0.5 / 4))),
         "rare": 2 if few else 5,
         "device": "cpu",
@@ -109,6 +111,14 @@ def sizes(parameters: Mapping[str, Any], rows: int) -> Sizes:
     given = {name: value for name, value in parameters.items() if name in chosen}
     chosen.update(given)
     return Sizes(**{**chosen, "hidden": tuple(chosen["hidden"])})
+
+
+def space(given: Mapping[str, Any], own: str) -> Space:
+    """Parameters worth trying that the task does not give; of a network of its own, those of the fit alone."""
+    fit = {"learning_rate": Range(3e-4, 1e-2, log=True), "weight_decay": Range(1e-4, 1e-1, log=True)}
+    network = {"dropout": Range(0.0, 0.5), "embedding": Range(4, 32, log=True)}
+    worth: Space = fit if own in given else {**fit, **network}
+    return {name: values for name, values in worth.items() if name not in given}
 
 
 def own_arguments(parameters: Mapping[str, Any], own: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The trainer for PyTorch: a tabular network by default, or the user's own module; repeatable on the CPU."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,17 +12,16 @@ from numpy.typing import NDArray
 from pipeline_assets.errors import TaskError, needs_extra
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers import network_parameters as parameters
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
+from pipeline_assets.ml.trainers.network_encoding import Encoded, learn_encoding
 from pipeline_assets.ml.trainers.networks import (
     LOSSES,
-    Encoded,
     Goal,
     Watch,
     build,
     builder_of,
     goal_of,
     importance,
-    learn_encoding,
     sizes_of,
     weights_of,
 )
@@ -93,6 +93,10 @@ class PytorchTrainer:
             )
         if _OWN in given:
             builder_of(task, given[_OWN], parameters.own_arguments(given, _OWN))
+
+    def space(self, task: TaskSpec, rows: int) -> Space:  # noqa: ARG002 - every trainer's signature
+        """See :class:`pipeline_assets.ml.trainers.base.Searchable`."""
+        return parameters.space(task.training.parameters, _OWN)
 
     def fit(
         self,
@@ -245,12 +249,16 @@ def _repeatable(task: TaskSpec, device: str, rows: int) -> Iterator[None]:
     """Seed, threads and algorithms of the task; afterwards as they were."""
     import torch
 
-    threads_ = task.training.threads if rows >= _ROWS_FOR_THREADS else 1
+    if "tensorflow" in sys.modules:
+        # PyTorch would load its compiler, which a network of this kind does not need. Both contain LLVM, and the
+        # process ends where it is loaded after TensorFlow.
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type] # what stands for "cannot be imported"
+    wanted = task.training.threads if rows >= _ROWS_FOR_THREADS else 1
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     devices = [torch.cuda.current_device()] if device == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(task.training.seed)
-        torch.set_num_threads(threads_)
+        torch.set_num_threads(wanted)
         torch.use_deterministic_algorithms(mode=device == "cpu")
         try:
             yield

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline_assets.ml.trainers.networks import Encoded, Encoding, Goal, blocks
+from pipeline_assets.ml.trainers.network_encoding import Encoded, Encoding, blocks
+from pipeline_assets.ml.trainers.networks import Goal
 
 if TYPE_CHECKING:
     import pandas as pd

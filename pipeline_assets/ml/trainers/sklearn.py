@@ -41,7 +41,7 @@ class SklearnTrainer:
         plan = Plan.of(task)
         few = {name: 1 for name in ("n_estimators",) if name in plan.parameters}
         try:
-            Fitting(plan, with_iterations(plan.family, {**plan.parameters, **few}, 1), toy_rows(task)).whole()
+            model = Fitting(plan, with_iterations(plan.family, {**plan.parameters, **few}, 1), toy_rows(task)).whole()
         except refusals(plan.family) as error:
             raise TaskError(
                 f"{plan.path} refuses the training parameters",
@@ -49,6 +49,13 @@ class SklearnTrainer:
                 found=", ".join(f"{name}: {value}" for name, value in task.training.parameters.items()) or "none",
                 expected=words(error),
             ) from error
+        if plan.objective != "regression" and not hasattr(model.native, "predict_proba"):
+            raise TaskError(
+                f"{plan.path} gives no probabilities with these parameters",
+                task=task.name,
+                found=", ".join(f"{name}: {value}" for name, value in task.training.parameters.items()),
+                expected="a classifier with predict_proba, which the task's scores are",
+            )
 
     def fit(
         self,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SAMPLE = 5000
-_REPEATS = 3
+_REPEATS, _MANY_FEATURES = 3, 100  # of many features each is shuffled once: a wide table would take minutes
 _TINY = 1e-15
 # Linear models whose score is the sum of weighted columns: log-odds, or the label itself.
 _ADDITIVE = frozenset(
@@ -83,7 +83,7 @@ def importance(
         columns = np.abs(np.atleast_2d(estimator.coef_)).mean(axis=0) * spread
     else:
         return None
-    return np.bincount(sources, weights=np.nan_to_num(columns), minlength=features)
+    return np.bincount(sources, weights=np.nan_to_num(columns), minlength=features).astype(np.float64)
 
 
 def permutation_importance(
@@ -103,7 +103,7 @@ def permutation_importance(
     grown = []
     for name in frame.columns:
         losses = []
-        for _ in range(_REPEATS):
+        for _ in range(_REPEATS if frame.shape[1] < _MANY_FEATURES else 1):
             shuffled = sample[name].take(rng.permutation(len(sample))).set_axis(sample.index)
             losses.append(loss(sample.assign(**{name: shuffled}), positions))
         grown.append(max(0.0, float(np.mean(losses)) - plain))

@@ -152,7 +152,8 @@ class Fitting:
                 part = None if weight is None else weight[positions]
                 return explaining.loss_of(label, model.predict(frame), part)
 
-            found = explaining.permutation_importance(loss, known.features, self._plan.seed)
+            with _threads(self._plan.threads):
+                found = explaining.permutation_importance(loss, known.features, self._plan.seed)
         return explaining.shares(names, found)
 
     @property
@@ -213,7 +214,7 @@ def toy_rows(task: TaskSpec) -> LabelledRows:
     for name in task.features.categorical:
         columns[name] = pd.Categorical.from_codes(rng.integers(0, len(letters), count), letters)
     order = np.arange(count)
-    label = {"binary": (order % 2).astype(np.int8), "multiclass": (order % 3).astype(np.int32)}
+    label: dict[str, NDArray[Any]] = {"binary": (order % 2).astype(np.int8), "multiclass": (order % 3).astype(np.int32)}
     return LabelledRows(
         features=pd.DataFrame(columns),
         label=label.get(objective, 1.0 + order),

@@ -57,7 +57,7 @@ def _space(family: Family, rows: int) -> dict[str, Range | Options]:
 
 
 _BY_NAME: Mapping[str, Mapping[str, Range | Options]] = {
-    "LogisticRegression": {"C": Range(1e-3, 100.0, log=True), "class_weight": Options((None, "balanced"))},
+    "LogisticRegression": {"C": Range(1e-3, 100.0, log=True)},
     "Ridge": {"alpha": Range(1e-3, 1000.0, log=True)},
     "Lasso": {"alpha": Range(1e-4, 10.0, log=True)},
     "ElasticNet": {"alpha": Range(1e-4, 10.0, log=True), "l1_ratio": Range(0.05, 1.0)},

@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,16 @@ from numpy.typing import NDArray
 from pipeline_assets.errors import SettingsError, TaskError, needs_extra
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers import network_parameters as parameters
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
+from pipeline_assets.ml.trainers.network_encoding import Encoded, Encoding, learn_encoding
 from pipeline_assets.ml.trainers.networks import (
     LOSSES,
-    Encoded,
-    Encoding,
     Goal,
     Watch,
     build,
     builder_of,
     goal_of,
     importance,
-    learn_encoding,
     sizes_of,
     weights_of,
 )
@@ -107,6 +105,10 @@ class TensorflowTrainer:
         if _OWN in given:
             builder_of(task, given[_OWN], parameters.own_arguments(given, _OWN))
 
+    def space(self, task: TaskSpec, rows: int) -> Space:  # noqa: ARG002 - every trainer's signature
+        """See :class:`pipeline_assets.ml.trainers.base.Searchable`."""
+        return parameters.space(task.training.parameters, _OWN)
+
     def fit(
         self,
         task: TaskSpec,
@@ -140,7 +142,7 @@ class TensorflowTrainer:
             shares = importance(model.encoding, judged, loss_of, task.training.seed)
         return Fit(
             model=TensorflowModel(model),
-            parameters={**task.training.parameters, **sizes.shown()},
+            parameters={**task.training.parameters, **sizes.shown(), "threads": _threads()},
             curves=watch.curves,
             importance=shares,
             iterations=watch.done,
@@ -180,7 +182,8 @@ def _epochs(
     network = _network(task, encoding, goal, sizes)
     learned = network.trainable_variables
     averaged = [tf.Variable(each) for each in learned]
-    step = _step(network, goal, sizes, averaged)
+    batches = [tf.TensorSpec((None, *each.shape[1:]), tf.as_dtype(each.dtype)) for each in columns]
+    step = tf.function(_step(network, goal, sizes, averaged), input_signature=[*batches, tf.TensorSpec((), tf.float32)])
     order = np.random.default_rng(task.training.seed)
 
     def epochs() -> Iterator[float]:
@@ -229,7 +232,6 @@ def _step(network: Any, goal: Goal, sizes: parameters.Sizes, averaged: list[Any]
     learned = network.trainable_variables
     optimiser.build(learned)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # tensorflow has no types here
     def step(numbers: Any, codes: Any, labels: Any, weights: Any, new: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = _loss(network, goal, (numbers, codes), labels, weights)
@@ -267,14 +269,27 @@ def _assign(variables: list[Any], values: list[Any]) -> None:
         variable.assign(value)
 
 
+def _threads() -> int:
+    """Threads of one operation; 0 where nobody has set them, which stands for all cores."""
+    import tensorflow as tf
+
+    return int(tf.config.threading.get_intra_op_parallelism_threads())
+
+
 @contextmanager
 def _repeatable(task: TaskSpec, device: str) -> Iterator[None]:
     """Seeds of the task, and algorithms that give the same result each time; afterwards the seeds are as before.
 
-    TensorFlow keeps to such algorithms, and to its number of threads, until the process ends.
+    TensorFlow keeps to such algorithms, and to its number of threads, until the process ends: where another task was
+    fitted or loaded before, its number stays, which the fit's parameters say.
     """
     import keras
     import tensorflow as tf
+
+    if not _threads():
+        with suppress(RuntimeError):  # TensorFlow has begun to compute
+            tf.config.threading.set_intra_op_parallelism_threads(task.training.threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
 
     tf.config.experimental.enable_op_determinism()
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - Keras seeds this generator as well

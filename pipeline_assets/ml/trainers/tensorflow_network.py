@@ -10,7 +10,8 @@ import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
-from pipeline_assets.ml.trainers.networks import BLOCK, Encoded, Encoding, Goal, blocks, plain, restored
+from pipeline_assets.ml.trainers.network_encoding import BLOCK, Encoded, Encoding, blocks, plain, restored
+from pipeline_assets.ml.trainers.networks import Goal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,12 @@ class TabularModel(keras.Model):  # type: ignore[misc]  # keras has no types her
     def _score(self) -> Any:
         numbers = tf.TensorSpec((BLOCK, self.encoding.numbers), tf.float32)
         codes = tf.TensorSpec((BLOCK, len(self.encoding.categorical)), tf.int32)
-        return tf.function(lambda *inputs: self.network(list(inputs), training=False), input_signature=(numbers, codes))
+
+        def score(*inputs: Any) -> Any:
+            with tf.device("/CPU:0"):
+                return self.network(list(inputs), training=False)
+
+        return tf.function(score, input_signature=(numbers, codes))
 
     def get_config(self) -> dict[str, Any]:
         """All that makes the model again, but its weights."""
@@ -97,7 +103,7 @@ class TabularNetwork(keras.layers.Layer):  # type: ignore[misc]  # keras has no 
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._config = {
+        self._config: dict[str, Any] = {
             "categories": list(categories),
             "bins": list(bins),
             "embeddings": list(embeddings),
@@ -158,11 +164,13 @@ class TabularNetwork(keras.layers.Layer):  # type: ignore[misc]  # keras has no 
     def _inputs(self, numbers: Any, codes: Any) -> Any:
         width = len(self._bins)
         scaled, quantile, missing = numbers[:, :width], numbers[:, width : 2 * width], numbers[:, 2 * width :]
-        position = (quantile * self._bins)[:, :, None]
-        bins = ops.reshape(ops.clip(position - self._steps, 0.0, 1.0), (-1, width * len(self._steps)))
-        encoded = ops.take(bins, self._used, axis=1)
+        parts = [scaled, missing]
+        if width:
+            position = (quantile * self._bins)[:, :, None]
+            bins = ops.reshape(ops.clip(position - self._steps, 0.0, 1.0), (-1, width * len(self._steps)))
+            parts.append(ops.take(bins, self._used, axis=1))
         embedded = [each(codes[:, place]) for place, each in enumerate(self._embeddings)]
-        return ops.concatenate([scaled, missing, encoded, *embedded], axis=1)
+        return ops.concatenate([*parts, *embedded], axis=1)
 
 
 @keras.saving.register_keras_serializable(package=_OF_THE_HOUSE)

@@ -1,16 +1,16 @@
 """One parquet file, or one folder of part files, wherever it is: looked at before it becomes a task's batch."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline_assets.errors import ContractError
 from pipeline_assets.stores.files.base import Fetched, sha256_of
+from pipeline_assets.stores.files.download_cache import DownloadCache
 from pipeline_assets.stores.files.listing import SUFFIX, Entry, Found, batch_at, check_readable, locations
-from pipeline_assets.stores.files.s3_bucket import Bucket, Object
-from pipeline_assets.stores.files.s3_objects import download
+from pipeline_assets.stores.files.s3 import cached, fetched
+from pipeline_assets.stores.files.s3_bucket import Bucket
 from pipeline_assets.task.batch import BatchRef, Part
 
 
@@ -20,13 +20,14 @@ class FileAnywhere:
     Args:
         uri: of the file or folder.
         bucket: that of an ``s3://`` address; ``None`` for a path.
-        scratch: folder for the copy of what is on S3, removed after use.
+        cache_folder: folder for local copies of what is on S3.
     """
 
-    def __init__(self, uri: str, bucket: Bucket | None, scratch: Path) -> None:
+    def __init__(self, uri: str, bucket: Bucket | None, cache_folder: Path) -> None:
         self.uri = uri.rstrip("/")
         self.name = self.uri.rpartition("/")[2]
-        self._bucket, self._scratch = bucket, scratch
+        self._bucket, self._cache = bucket, DownloadCache(cache_folder)
+        self._sums: dict[Found, str] = {}
 
     @property
     def batch(self) -> str:
@@ -41,7 +42,7 @@ class FileAnywhere:
         """
         folder = self.uri.removesuffix(self.name).rstrip("/") or ("/" if self.uri.startswith("/") else ".")
         entries = list(self._local() if self._bucket is None else self._below(self._bucket))
-        alone = [entry.part for entry in entries if entry.name == self.name and entry.part is not None]
+        alone = [entry.part for entry in entries if not entry.name and entry.part is not None]
         if alone:  # a file may have any name
             return Found(self.uri, (alone[0],))
         there = locations(Entry(f"{self.batch}/{entry.name}".rstrip("/"), entry.part) for entry in entries)
@@ -55,21 +56,17 @@ class FileAnywhere:
         """The files on this machine; those of S3 are copied."""
         if self._bucket is None:
             paths = tuple(Path(part.uri) for part in found.parts)
-            yield Fetched(paths, sha256_of(found, paths))
+            self._sums[found] = self._sums.get(found) or sha256_of(found, paths)
+            yield Fetched(paths, self._sums[found])
             return
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
-            paths = tuple(Path(folder, part.uri.rpartition("/")[2]) for part in found.parts)
-            start = self._bucket.uri("")
-            objects = [Object(part.uri.removeprefix(start), part.size, part.stamp) for part in found.parts]
-            download(self._bucket, objects, paths)
-            yield Fetched(paths, sha256_of(found, paths))
+        with cached(found, self._bucket, self._cache) as folder:
+            yield fetched(found, folder)
 
     def _local(self) -> Iterator[Entry]:
-        """The file under its name, or what a folder has, by paths below it."""
+        """The file without a name, or what a folder has, by paths below it."""
         root = Path(self.uri)
         if root.is_file():
-            yield Entry(self.name, _part(root))
+            yield Entry("", _part(root))
         for parent, _, files in os.walk(root, followlinks=True):
             yield Entry(str(Path(parent).relative_to(root)).removeprefix("."), None)
             for name in files:
@@ -82,7 +79,7 @@ class FileAnywhere:
         for known in bucket.objects(key):
             part = Part(bucket.uri(known.key), known.size, known.etag)
             if known.key == key:
-                yield Entry(self.name, part)
+                yield Entry("", part)
             elif known.key.startswith(f"{key}/") and not known.key.endswith("/"):
                 yield Entry(known.key.removeprefix(f"{key}/"), part)
 

@@ -49,7 +49,7 @@ class S3Files(FileStore):
     def fetch(self, found: Found) -> Iterator[Fetched]:
         """The files in the download cache, hashed when they were downloaded."""
         with self._cached(found) as folder:
-            yield Fetched(_paths(found, folder), (folder / _SHA256).read_text())
+            yield fetched(found, folder)
 
     @contextmanager
     def open(self, found: Found) -> Iterator[tuple[Path, ...]]:
@@ -120,19 +120,29 @@ class S3Files(FileStore):
     @contextmanager
     def _cached(self, found: Found) -> Iterator[Path]:
         self._check_unchanged(found)
-        lines = "\n".join(f"{part.uri} {part.size} {part.stamp}" for part in found.parts)
-        key = hashlib.sha256(f"{found.uri}\n{lines}".encode()).hexdigest()[:32]
-
-        def fill(folder: Path) -> None:
-            paths = _paths(found, folder)
-            objects = [
-                Object(part.uri.removeprefix(self._bucket.uri("")), part.size, part.stamp) for part in found.parts
-            ]
-            download(self._bucket, objects, paths)
-            (folder / _SHA256).write_text(sha256_of(found, paths))
-
-        with self._cache.copy(key, sum(part.size for part in found.parts), fill) as folder:
+        with cached(found, self._bucket, self._cache) as folder:
             yield folder
+
+
+@contextmanager
+def cached(found: Found, bucket: Bucket, cache: DownloadCache) -> Iterator[Path]:
+    """The folder with a local copy of objects, and beside them their fingerprint."""
+    lines = "\n".join(f"{part.uri} {part.size} {part.stamp}" for part in found.parts)
+    key = hashlib.sha256(f"{found.uri}\n{lines}".encode()).hexdigest()[:32]
+
+    def fill(folder: Path) -> None:
+        paths = _paths(found, folder)
+        objects = [Object(part.uri.removeprefix(bucket.uri("")), part.size, part.stamp) for part in found.parts]
+        download(bucket, objects, paths)
+        (folder / _SHA256).write_text(sha256_of(found, paths))
+
+    with cache.copy(key, sum(part.size for part in found.parts), fill) as folder:
+        yield folder
+
+
+def fetched(found: Found, folder: Path) -> Fetched:
+    """What :func:`cached` has."""
+    return Fetched(_paths(found, folder), (folder / _SHA256).read_text())
 
 
 def _paths(found: Found, folder: Path) -> tuple[Path, ...]:

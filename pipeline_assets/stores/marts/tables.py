@@ -45,7 +45,7 @@ def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
         f"{FEATURE_PREFIX}{name}": f"{feature.description or 'Feature'} ({feature.expression})"
         for name, feature in task.features.all.items()
     }
-    label = {own[LABEL]: f"{task.target.description or 'Label'} ({task.target.expression})"} if stage == "train" else {}
+    label = {own[LABEL]: f"{task.target.description or 'Label'} ({task.target.shown})"} if stage == "train" else {}
     more = {own[MORE_COLUMNS]: "JSON object of the columns for which a row has no room"}
     return MartTable(
         name=f"{task.name}_{stage}_input",

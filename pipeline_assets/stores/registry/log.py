@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from pipeline_assets.ml.judging import FoldModels
 from pipeline_assets.ml.selection import feature_columns
 from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.ml.training import Trained
@@ -109,10 +110,22 @@ def log_training(
         for name, image in plots.items():
             (root / "plots" / f"{name}.png").write_bytes(image)
         # Comparisons use the fit that was evaluated: its refit has learned from every row.
-        kept = {MODEL: trained.model, **({EVALUATED_MODEL: trained.fit.model} if trained.refitted else {})}
+        kept = {MODEL: trained.model, **_evaluated(trained)}
         models = [_save(model, root / name, run_id, task, trained) for name, model in kept.items()]
         client.log_artifacts(run_id, folder)
     client.set_tag(run_id, _MODELS_OF_A_RUN, _json(models))
+
+
+def fold_model(number: int) -> str:
+    """The folder of the model that the rows of a fold evaluated, among the run's artifacts."""
+    return f"{EVALUATED_MODEL}_{number}"
+
+
+def _evaluated(trained: Trained) -> dict[str, FittedModel]:
+    """The evaluated models by their folders, where they are not the registered one."""
+    if isinstance(trained.evaluated, FoldModels):
+        return {fold_model(number): model for number, model in enumerate(trained.evaluated.models)}
+    return {EVALUATED_MODEL: trained.evaluated} if trained.refitted else {}
 
 
 def register(client: "MlflowClient", run_id: str, task: TaskSpec, trained: Trained, provenance: Provenance) -> int:
@@ -160,6 +173,11 @@ def _description(trained: Trained, provenance: Provenance, shown: str) -> str:
         f"Fitted to {trained.training_rows} rows of batch {provenance.batch}, stopped on {trained.stopping_rows};"
         f" on {len(trained.validation)} validation rows: {shown}."
     )
+    if isinstance(trained.evaluated, FoldModels):
+        evaluated = (
+            f"Judged by {len(trained.evaluated.models)} folds of batch {provenance.batch}: each of"
+            f" {len(trained.validation)} labelled rows by a model that had not learned from it: {shown}."
+        )
     refitted = (
         f"Then fitted to all {trained.labelled_rows} labelled rows with the same number of iterations: the metrics"
         " are those of the fit before."

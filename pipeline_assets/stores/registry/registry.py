@@ -10,6 +10,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pipeline_assets.errors import StoreError
+from pipeline_assets.ml.judging import Evaluated, FoldModels
 from pipeline_assets.ml.search import Trial
 from pipeline_assets.ml.selection import Candidate, Choice
 from pipeline_assets.ml.trainers.base import FittedModel, trainer
@@ -21,6 +22,7 @@ from pipeline_assets.stores.registry.log import (
     EVALUATED_MODEL,
     INPUT_SHA256,
     Provenance,
+    fold_model,
     log_training,
     register,
 )
@@ -190,13 +192,17 @@ class Registry:
             uri = self.client.get_model_version_download_uri(task, str(version))
             return self._load(task, version, uri)
 
-    def load_evaluated(self, task: str, version: int) -> FittedModel:
-        """The model that the version's metrics are of: the version itself, or the fit before its refit."""
+    def load_evaluated(self, task: str, version: int) -> Evaluated:
+        """What the version's metrics are of: the version itself, the fit before its refit, or the fits of its folds."""
         with self._answers(f"load the evaluated model of version {version} of {task}"):
             found = self.client.get_model_version(task, str(version))
             if found.tags.get(REFIT) != "true" or not found.run_id:
                 return self.load(task, version)
             artifacts = self.client.get_run(found.run_id).info.artifact_uri
+            split = candidate(found, None).split
+            if split is not None and split.by == "folds":
+                names = (fold_model(number) for number in range(split.folds))
+                return FoldModels(tuple(self._load(task, version, f"{artifacts}/{name}") for name in names), split)
             return self._load(task, version, f"{artifacts}/{EVALUATED_MODEL}")
 
     def _load(self, task: str, version: int, uri: str) -> FittedModel:

@@ -1,13 +1,11 @@
 """Drafts the contract: type, nulls and stage of each column, with what was seen of its values as a comment."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from pipeline_assets.task import sql
 from pipeline_assets.task.drafting.profile import (
@@ -19,14 +17,13 @@ from pipeline_assets.task.drafting.profile import (
 )
 from pipeline_assets.task.drafting.scalars import flow, listed, scalar
 from pipeline_assets.task.drafting.words import percent, shown
-from pipeline_assets.task.spec import READERS_OWN, ColumnName, Stage
+from pipeline_assets.task.spec import READERS_OWN, Stage, column_name_problem
 from pipeline_assets.task.types import INTEGERS
 
 _ALLOWED = 12  # so many values can be listed on a line
 _EXAMPLES = 3
 _DIGITS = 4  # of the bounds of numbers with decimals
-_EXACT_IN_FLOAT64 = 2**53
-_NAME = TypeAdapter(ColumnName)
+_EXACT_IN_FLOAT64, _EXACT_CENTS = 2**53, 10**11
 
 
 @dataclass(frozen=True)
@@ -78,11 +75,7 @@ def _unusable(column: ColumnProfile) -> str:
         return column.refused
     if low in READERS_OWN or low == "predicted_at" or low.startswith("choice_"):
         return "the pipeline has a column of this name itself"
-    try:
-        _NAME.validate_python(name)
-    except ValidationError as error:
-        return error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-    return ""
+    return column_name_problem(name) or ""
 
 
 def contract_columns(
@@ -136,8 +129,11 @@ def _common_type(train: ColumnProfile, predict: ColumnProfile | None) -> tuple[s
     both = f"{mine} in the train file, {theirs} in the one to predict"
     if mine in INTEGERS and theirs in INTEGERS:
         return _wider(mine, theirs), both
-    if {train.family, predict.family} <= {"integer", "float"} and _fits_float(train, predict):
+    families = {train.family, predict.family}
+    if "float" in families and families <= {"integer", "float", "decimal"} and _fits_float(train, predict):
         return "float64", both
+    if {mine, theirs} == {"date", "timestamp"}:
+        return "timestamp", both
     return mine, f"{both}: values that cannot be {mine} will be rejected"
 
 
@@ -154,7 +150,7 @@ def _fits_float(*columns: ColumnProfile) -> bool:
     return all(
         column.family == "float"
         or column.low is None
-        or (abs(column.low) <= _EXACT_IN_FLOAT64 and abs(column.high) <= _EXACT_IN_FLOAT64)
+        or max(abs(column.low), abs(column.high)) <= (_EXACT_IN_FLOAT64 if column.family == "integer" else _EXACT_CENTS)
         for column in columns
     )
 
@@ -173,13 +169,26 @@ def _seen(columns: Iterable[ColumnProfile], kind: str, bare: Mapping[str, str]) 
         said.append(f"{odd:,} NaN or infinite")
     known = [one for one in some if one.low is not None]
     if known and first.family != "bool" and first.family in (*NUMBERS, *MOMENTS, "time"):
-        low, high = min(one.low for one in known), max(one.high for one in known)
+        low, high = _bounds(known)
+        if low is None:
+            return said
         name = bare[first.name]
         rule = f"{name} between {_literal(_rounded(low, up=False))} and {_literal(_rounded(high, up=True))}"
         said.append(f"always {shown(low)}" if low == high else f"check: {scalar(rule, in_flow=True)}")
     elif kind == "string":
         said += _texts(first)
     return said
+
+
+def _bounds(columns: Sequence[ColumnProfile]) -> tuple[Any, Any]:
+    """The smallest and the largest value in all files; ``None`` twice where they cannot be compared."""
+    kinds = {type(bound) for one in columns for bound in (one.low, one.high)}
+    # DuckDB gives moments that Python cannot hold as text; a date cannot be compared with a timestamp.
+    if len(columns) > 1 and (str in kinds or (len(kinds) > 1 and not kinds <= {int, float, Decimal})):
+        return None, None
+    if str in kinds:
+        return str(columns[0].low), str(columns[0].high)
+    return min(one.low for one in columns), max(one.high for one in columns)
 
 
 def _texts(column: ColumnProfile) -> list[str]:

@@ -115,7 +115,7 @@ def text(draft: Draft) -> str:
         _contract_lines(draft),
         _target_lines(draft),
         _feature_lines(draft),
-        _training_lines(draft.split),
+        _training_lines(draft.split, draft.guess.kind),
         _output_lines(),
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
@@ -204,12 +204,15 @@ def _feature_lines(draft: Draft) -> list[str]:
     return lines
 
 
-def _training_lines(split: SplitGuess) -> list[str]:
+def _training_lines(split: SplitGuess, kind: str) -> list[str]:
     by = "" if split.column is None else f", column: {scalar(split.column, in_flow=True)}"
     package = "gradient boosted trees, a sound first choice for tables; or sklearn, pytorch, tensorflow"
+    # The area under the curve, which is the default, sees only the order of the rows: of few rows it stops a fit early.
+    metric = "how true the probabilities are; or roc_auc, average_precision, if only the order of the rows counts"
     return [
         "  training:",
         *with_comment("    package: catboost", package),
+        *(with_comment("    metric: log_loss", metric) if kind == "binary" else []),
         *with_comment(f"    validation: {{split: {split.split}{by}}}", split.reason),
     ]
 

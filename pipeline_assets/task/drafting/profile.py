@@ -66,6 +66,7 @@ class Sample:
         rising: the values follow the order of the rows and none repeats.
         sorted: share of neighbouring rows whose values do not fall.
         spells: what every text spells: ``number``, ``date``, ``timestamp``, ``timestamptz``, or none of these.
+        but: texts that spell nothing and stand for a missing value, such as ``?``, where the others spell something.
         zeros: a text that spells a number starts with 0, as codes do.
         words: mean number of words of a text.
         clock: a moment is not at midnight.
@@ -78,6 +79,7 @@ class Sample:
     rising: bool = False
     sorted: float = 0.0
     spells: Literal["number", "date", "timestamp", "timestamptz"] | None = None
+    but: tuple[str, ...] = ()
     zeros: bool = False
     words: float = 0.0
     clock: bool = False

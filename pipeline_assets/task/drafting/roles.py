@@ -224,7 +224,8 @@ def _spelled_number(column: ColumnProfile, sample: Sample, setting: Setting) -> 
     strong = _strong(sample, setting)
     if names := _are_names(column, sample, setting):
         return _one(column, "categorical", f"{names}; or numeric: try_cast(… as DOUBLE){strong}")
-    comment = f"text that spells {column.many} numbers; or categorical, if they are names{strong}"
+    but = f" ({', '.join(map(shown, sample.but))} for none)" if sample.but else ""
+    comment = f"text that spells {column.many} numbers{but}; or categorical, if they are names{strong}"
     return _one(column, "numeric", comment, "try_cast({} as DOUBLE)")
 
 

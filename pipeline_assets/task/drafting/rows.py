@@ -10,7 +10,6 @@ from pipeline_assets.task.drafting.words import has_word, words
 
 # Below so many labelled rows one part of them judges badly, and each row should judge once.
 FOLDS_BELOW = 3_000
-SMALL_SPLIT: Literal["share", "folds"] = "share"
 
 _TIMES = 20  # different moments that a split by time needs
 _TIME_WORDS = (
@@ -73,7 +72,7 @@ def guess_split(columns: Mapping[str, ColumnProfile], labelled: int) -> SplitGue
         others = f"; or another column: {', '.join(also)}" if also else ""
         reason = f"{chosen.name} is a time column ({why}), and rows to come are later; or split: share{others}"
         return SplitGuess("time", reason, chosen.name)
-    if labelled < FOLDS_BELOW and SMALL_SPLIT == "folds":
+    if labelled < FOLDS_BELOW:
         reason = f"{labelled:,} labelled rows are few, so each judges once; or split: share"
         return SplitGuess("folds", reason)
     return SplitGuess("share", "no column is clearly a time; or split: time, with column: the one to order by")

@@ -17,11 +17,12 @@ _TWO, _THREE = 2, 3
 _HEAVY_TAIL = 3.0
 # A target whose order tells this much of what its values tell is a quantity.
 _ORDERED = 0.6
+_ORDERED_COUNTS = 0.3  # or less, if the rows of 0, 1, 2 ... fall as those of counts do
 _POSITIVE = ("true", "yes", "y", "t", "1", "positive", "pos", "да", "истина", "есть")
 _NEGATIVE = ("false", "no", "n", "f", "0", "negative", "neg", "нет", "ложь")
 _CLASS_WORDS = (
-    "class", "type", "kind", "species", "category", "cat", "group", "cluster", "segment", "digit", "code", "cultivar",
-    "класс", "тип", "вид", "категория", "группа", "сегмент",
+    "class", "label", "type", "kind", "species", "category", "cat", "group", "cluster", "segment", "digit", "code",
+    "cultivar", "класс", "метка", "тип", "вид", "категория", "группа", "сегмент",
 )  # fmt: skip
 _QUANTITY_WORDS = (
     "rating", "score", "stars", "count", "cnt", "quantity", "qty", "num", "number", "amount", "sum", "total", "age",
@@ -73,8 +74,12 @@ def guess_target(target: TargetProfile, kind: str | None = None) -> TargetGuess:
         guess = _with_positive(target, guess)
     notes, expression = list(guess.notes), guess.expression
     if guess.kind == "regression" and facts.family == "text":
+        but = facts.sample.but if facts.sample else ()
         expression = "try_cast({} as DOUBLE)"
-        notes.append("the column is text that spells numbers")
+        if any(text.strip().lower() == "nan" for text in but):
+            expression = f"case when isfinite({expression}) then {expression} end"
+        without = f"; no label: {', '.join(map(shown, but))}" if but else ""
+        notes.append(f"the column is text that spells numbers{without}")
     elif guess.kind == "regression" and facts.odd:
         expression = "case when isfinite({}) then {} end"
         notes.append(f"{facts.odd:,} values that are NaN or infinite are no label")
@@ -150,7 +155,7 @@ def _of_text(target: TargetProfile, many: int) -> TargetGuess:
             "the target's text hardly repeats, so there are no classes to learn",
             column=target.expression,
             found=f"{facts.many} values in {facts.filled:,} rows",
-            do="name another column, or an expression that puts values together",
+            do="name another column, or an expression such as 'try_cast(y as DOUBLE)' or one that puts values together",
         )
     also = "; or regression over try_cast(… as DOUBLE), if their order counts" if number else ", without an order"
     return TargetGuess("multiclass", f"{facts.many} texts{also}{_smallest(target)}")
@@ -180,7 +185,8 @@ def _are_classes(target: TargetProfile, many: int) -> tuple[bool, str]:
         return False, "written with decimals, as ratings are and classes are not"
     values = sorted(int(value) for value, _ in target.counts)
     in_a_row = bool(values) and values[0] in (0, 1) and values[-1] - values[0] == len(values) - 1
-    if not (in_a_row and many == _THREE) and _counts_something(target.counts):
+    ordered = target.order is None or target.order >= _ORDERED_COUNTS
+    if ordered and not (in_a_row and many == _THREE) and _counts_something(target.counts):
         return False, "from 0 up and ever rarer, as counts are"
     if target.order is not None and many != _THREE:
         told = f"whose order tells {percent(target.order)} of what they tell of the other columns"

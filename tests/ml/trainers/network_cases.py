@@ -3,13 +3,16 @@
 import importlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers.base import Fit, FittedModel, trainer
+from pipeline_assets.ml.trainers.network_encoding import Encoding, learn_encoding
 from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
 
@@ -30,6 +33,15 @@ def fitted(package: str, **parameters: Any) -> Fit:
     return trainer(package).fit(task_of(package, **parameters), training, stopping)
 
 
+def fitted_to(package: str, *, numeric: bool) -> tuple[Fit, LabelledRows]:
+    """A fit to features of one sort."""
+    sort, names = ("numeric", ["hour", "distance"]) if numeric else ("categorical", ["carrier"])
+    how = trainable.training(package=package, parameters=QUICK)
+    task = trainable.task(training=how, features={sort: {name: name for name in names}})
+    some = replace(rows(), features=rows().features[names])
+    return trainer(package).fit(task, some, some), some
+
+
 def saved(model: FittedModel, folder: Path) -> str:
     """Where MLflow has saved the model."""
     flavor = importlib.import_module(f"mlflow.{model.flavor}")
@@ -47,3 +59,15 @@ def in_another_process(package: str, *, absent: str) -> str:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def rows_of(distance: Any, carrier: list[str], label: Any = None) -> LabelledRows:
+    count = len(carrier)
+    frame = pd.DataFrame({"hour": np.full(count, np.nan), "distance": distance, "carrier": carrier})
+    frame["carrier"] = frame["carrier"].astype("category")
+    given = np.arange(count) % 2 if label is None else label
+    return LabelledRows(frame, np.asarray(given), np.arange(count))
+
+
+def learned(distance: Any, carrier: list[str], bins: int = 4) -> Encoding:
+    return learn_encoding(rows_of(distance, carrier), trainable.task(), bins, rare=2)

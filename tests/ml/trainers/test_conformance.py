@@ -27,7 +27,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "catboost": {"iterations": 60, "learning_rate": 0.3},
     "pytorch": {"epochs": 12, "learning_rate": 0.01, "hidden": [16]},
     "tensorflow": {"epochs": 12, "learning_rate": 0.01, "hidden": [16]},
-    TRAINER: {"iterations": 60, "learning_rate": 0.3},
+    TRAINER: {"iterations": 60},
 }
 # The estimators of scikit-learn's trainer, by objective; the other trainers have one model each.
 ESTIMATORS = {

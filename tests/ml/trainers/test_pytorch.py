@@ -7,12 +7,13 @@ import pytest
 
 from pipeline_assets.errors import SettingsError, TaskError
 from pipeline_assets.ml.trainers.base import trainer
-from tests.ml.trainers.network_cases import fitted, in_another_process, rows, saved, task_of
+from tests.ml.trainers.network_cases import fitted, fitted_to, in_another_process, rows, saved, task_of
 
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 OWN = "tests.ml.trainers.own.torch_nets:Wide"
 
 
+@pytest.mark.server
 def test_another_process_makes_the_same_model_to_the_bit_without_tensorflow() -> None:
     mine = fitted("pytorch").model.predict(rows().features)
     assert in_another_process("pytorch", absent="tensorflow") == mine.tobytes().hex()
@@ -39,6 +40,13 @@ def test_a_fit_leaves_seeds_threads_and_algorithms_as_they_were() -> None:
     assert torch.rand(1) == expected
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("numeric", [True, False])
+def test_features_of_one_sort_are_enough(*, numeric: bool) -> None:
+    fit, some = fitted_to("pytorch", numeric=numeric)
+    assert np.isfinite(fit.model.predict(some.features)).all()
+    assert set(fit.importance) == set(some.features)
 
 
 def test_a_person_who_loads_the_model_predicts_from_plain_columns(tmp_path: Path) -> None:

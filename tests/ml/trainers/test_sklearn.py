@@ -268,3 +268,10 @@ def test_an_impossible_value_is_refused_in_the_packages_words() -> None:
     with pytest.raises(TaskError, match="refuses the training parameters") as caught:
         SklearnTrainer().check(given(learning_rate=-1.0))
     assert "learning_rate" in str(caught.value.facts["expected"])
+
+
+def test_a_classifier_that_has_probabilities_with_other_parameters_only_is_refused() -> None:
+    path = "sklearn.linear_model.SGDClassifier"
+    with pytest.raises(TaskError, match="gives no probabilities with these parameters"):
+        SklearnTrainer().check(given(estimator=path))
+    SklearnTrainer().check(given(estimator=path, loss="log_loss"))

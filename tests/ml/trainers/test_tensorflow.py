@@ -6,13 +6,14 @@ import pytest
 
 from pipeline_assets.errors import SettingsError, TaskError
 from pipeline_assets.ml.trainers.base import trainer
-from tests.ml.trainers.network_cases import fitted, in_another_process, rows, saved, task_of
+from tests.ml.trainers.network_cases import fitted, fitted_to, in_another_process, rows, saved, task_of
 
 OWN = "tests.ml.trainers.own.keras_nets:build"
 trainer("tensorflow")  # sets the environment that TensorFlow and Keras read
 tensorflow = pytest.importorskip("tensorflow", reason="the extra tensorflow is not installed")
 
 
+@pytest.mark.server
 def test_another_process_makes_the_same_model_to_the_bit_without_torch() -> None:
     mine = fitted("tensorflow").model.predict(rows().features)
     assert in_another_process("tensorflow", absent="torch") == mine.tobytes().hex()
@@ -22,6 +23,13 @@ def test_a_row_is_scored_alike_whatever_rows_it_is_read_with() -> None:
     model, features = fitted("tensorflow").model, rows().features
     parts = [model.predict(features.iloc[start : start + 97]) for start in range(0, len(features), 97)]
     np.testing.assert_array_equal(np.concatenate(parts), model.predict(features))
+
+
+@pytest.mark.parametrize("numeric", [True, False])
+def test_features_of_one_sort_are_enough(*, numeric: bool) -> None:
+    fit, some = fitted_to("tensorflow", numeric=numeric)
+    assert np.isfinite(fit.model.predict(some.features)).all()
+    assert set(fit.importance) == set(some.features)
 
 
 def test_a_person_who_loads_the_model_predicts_from_plain_columns(tmp_path: Path) -> None:

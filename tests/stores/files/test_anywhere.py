@@ -82,4 +82,3 @@ def test_on_s3_it_is_the_same(s3_server: S3Server, tmp_path: Path, monkeypatch: 
     assert rows(file_at(f"{uri}/parts/", local)) == 6
     with pytest.raises(ContractError, match="there is no such file"):
         file_at(f"{uri}/jun", local).find(REF)
-    assert list((tmp_path / ".pipeline" / "scratch").iterdir()) == []

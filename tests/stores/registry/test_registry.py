@@ -13,6 +13,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
 
 from pipeline_assets.errors import StoreError, TransientError
+from pipeline_assets.ml.judging import FoldModels
 from pipeline_assets.ml.kinds.binary.plots import plots
 from pipeline_assets.ml.selection import Comparison, choose, feature_columns, fitting_champion
 from pipeline_assets.ml.training import evaluate, train
@@ -178,6 +179,21 @@ def test_a_version_without_a_refit_is_the_one_that_was_evaluated(registry: Regis
     version = registry.publish(open_run(registry, task), task, made, MADE_FROM, {})
     for model in (registry.load(task.name, version), registry.load_evaluated(task.name, version)):
         np.testing.assert_array_equal(model.predict(made.validation.features), made.prediction.output)
+
+
+def test_a_version_judged_by_folds_keeps_the_models_of_its_folds(embedded: Registry, task: TaskSpec) -> None:
+    folds = trainable.task(task.name, training=trainable.training(validation={"split": "folds", "folds": 2}))
+    made = train(folds, trainable.frame(), batch="2013-01", sha256="ab" * 32)
+    version = embedded.publish(open_run(embedded, folds), folds, made, MADE_FROM, {})
+    evaluated = embedded.load_evaluated(task.name, version)
+    assert isinstance(evaluated, FoldModels)
+    assert evaluated.split == made.split
+    assert evaluate(folds, evaluated, made.validation) == made.metrics
+    rows = made.validation.features
+    registered = embedded.load(task.name, version).predict(rows)
+    np.testing.assert_array_equal(registered, made.model.predict(rows))
+    text = embedded.client.get_model_version(task.name, str(version)).description or ""
+    assert text.startswith("Judged by 2 folds of batch 2013-01: each of")
 
 
 def test_the_signature_and_the_example_survive_categories(registry: Registry, task: TaskSpec) -> None:

@@ -208,6 +208,7 @@ def number_texts() -> Example:
     level = rng.integers(0, 5, rows)
     table = pa.table({
         "amount": [f"{value:.2f}" for value in rng.gamma(2, 100, rows)],
+        "total": [f"{value:.2f}" if value > 10 else "?" for value in rng.gamma(2, 100, rows)],
         "postcode": [f"{value:05}" for value in rng.integers(0, 99_999, rows)],
         "opened": [str(dt.date(2019, 1, 1) + dt.timedelta(days=int(day))) for day in rng.integers(0, 900, rows)],
         "seen": [str(each) for each in _moments(rows, 61)],

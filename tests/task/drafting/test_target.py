@@ -57,6 +57,7 @@ LEVELS = dict.fromkeys(range(1, 6), 100)
         (target(LEVELS, order=0.2), "multiclass"),
         (target(LEVELS), "multiclass"),
         (target({0: 500, 1: 300, 2: 90, 3: 30, 4: 5}), "regression"),
+        (target({0: 500, 1: 300, 2: 90, 3: 30, 4: 5}, order=0.1), "multiclass"),
         (target({0: 59, 1: 71, 2: 48}), "multiclass"),
         (target(dict.fromkeys(range(100), 9)), "regression"),
         (target({0.5: 9, 1.5: 9, 2.5: 9}, "DOUBLE", whole=False), "regression"),

@@ -81,7 +81,7 @@ class Multiclass:
         counts = np.bincount(training.label, minlength=len(training.classes))
         known = np.flatnonzero(counts)
         shares = counts[known] / counts.sum()
-        return Prediction(np.tile(shares, (rows, 1)), tuple(training.classes[code] for code in known))
+        return Prediction(np.broadcast_to(shares, (rows, len(known))), tuple(training.classes[code] for code in known))
 
     def evaluate(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         """See :func:`pipeline_assets.ml.kinds.multiclass.metrics.scores`."""
