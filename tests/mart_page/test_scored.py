@@ -1,5 +1,8 @@
 """Distributions of the scores of each kind, from marts as the pipeline's own schema makes them."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -44,7 +47,7 @@ def scored(marts: Marts, task: TaskSpec) -> tuple[Scores, str]:
 def test_classes_have_shares_the_largest_first(marts: Marts) -> None:
     task = tasks()["fates"]
     rows = [("kept", 0.6), ("lost", 0.5), ("kept", 0.7), ("kept", 0.9)]
-    columns = {
+    columns: dict[str, Sequence[Any]] = {
         "predicted_label": [name for name, _ in rows],
         "probability": [share for _, share in rows],
         "probabilities": [[(name, share), ("other", 1 - share)] for name, share in rows],

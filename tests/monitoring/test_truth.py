@@ -1,5 +1,8 @@
 """Stored predictions of each kind, evaluated by the kind itself."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -32,7 +35,11 @@ def test_probabilities_are_evaluated_with_every_metric_of_the_kind_and_its_direc
 
 def test_classes_are_evaluated_by_name_also_those_that_the_model_does_not_know() -> None:
     stored = [{"a": 0.7, "b": 0.3}, {"a": 0.4, "b": 0.6}, {"a": 0.8, "b": 0.2}]
-    scores = {"predicted_label": ["a", "b", "a"], "probability": [0.7, 0.6, 0.8], "probabilities": stored}
+    scores: dict[str, Sequence[Any]] = {
+        "predicted_label": ["a", "b", "a"],
+        "probability": [0.7, 0.6, 0.8],
+        "probabilities": stored,
+    }
     found = evaluation(KINDS["fates"], ["a", "b", "new"], scores).metrics
     assert found["accuracy"] == pytest.approx(2 / 3)
     known = evaluation(KINDS["fates"], ["a", "b", "b"], scores).metrics

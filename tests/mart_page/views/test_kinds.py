@@ -1,5 +1,6 @@
 """Every view in a browser over tasks of other kinds than the example's own, run through the pipeline."""
 
+import json
 import re
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_marts_show_classes_with_their_probabilities_and_labels_that_are_text(
     rows = reader.locator("table.mart tbody tr")
     expect(rows).to_have_count(50)
     says, formats = words(reader, "marts")
-    probabilities = dict(scored(kinds_site, "fates", LAST, 0)["probabilities"])
+    probabilities = json.loads(scored(kinds_site, "fates", LAST, 0)["probabilities"])
     expect(rows.first).to_contain_text(formats.shares(probabilities))
     expect(reader.locator(f"{SECTION} .about")).to_contain_text(says("own_multiclass_predicted_label"))
     reader.goto(kinds_site.at("fates", "input", stage="train", about="label"))

@@ -112,7 +112,9 @@ def passport_server(input: Inputs, output: Outputs, session: Session, page: Page
             return TagList(head, records.problem(found))
         if isinstance(found, Inexplicable):
             return TagList(
-                head, explained_as.inexplicable(says, found), ui.input_action_button("permute", says("permute"))
+                head,
+                explained_as.inexplicable(says, found),
+                ui.input_action_button("permute", says("permute"), class_="btn-sm btn-outline-primary"),
             )
         if found is None:
             return None

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -48,7 +49,11 @@ def test_scores_of_classes_come_as_probabilities_by_class(marts: Marts) -> None:
     task = tasks()["fates"]
     put_input(marts, task, "predict", "p", orders(2, stage="predict"))
     shares = [[("kept", 0.6), ("<b>lost</b>", 0.4)], [("kept", 0.1), ("<b>lost</b>", 0.9)]]
-    columns = {"predicted_label": ["kept", "<b>lost</b>"], "probability": [0.6, 0.9], "probabilities": shares}
+    columns: dict[str, Sequence[Any]] = {
+        "predicted_label": ["kept", "<b>lost</b>"],
+        "probability": [0.6, 0.9],
+        "probabilities": shares,
+    }
     put_scores(marts, task, "p", columns)
     rows = with_column(orders(2, stage="predict"), "label", ["kept", "returned"], pa.string())
     put_input(marts, task, "train", "t", rows)

@@ -18,8 +18,9 @@ def numbers(factor: float = 1.0) -> list[Scores]:
 
 
 def labels() -> list[Scores]:
-    shares = [{f"class {place}": 0.1 for place in range(10)}, {SCRIPT: 0.75, "class 1": 0.25}]
-    return [Scores(made, 20, 20, pa.array(["a"]), (), each) for made, each in zip(MADE, shares, strict=True)]
+    many: dict[str | bool, float] = {f"class {place}": 0.1 for place in range(10)}
+    few: dict[str | bool, float] = {SCRIPT: 0.75, "class 1": 0.25}
+    return [Scores(made, 20, 20, pa.array(["a"]), (), each) for made, each in zip(MADE, (many, few), strict=True)]
 
 
 def test_probabilities_are_a_box_a_batch() -> None:
@@ -36,7 +37,8 @@ def test_predicted_values_are_numbers_in_their_own_unit(language: str) -> None:
     picture = by_batch(numbers(1000), "regression", texts, formats)
     assert "%" not in picture.says
     assert formats.number(300.0) in picture.says
-    histogram = of_batch(*numbers(1000), "regression", texts, formats)
+    earlier, later = numbers(1000)
+    histogram = of_batch(earlier, later, "regression", texts, formats)
     first, picked = histogram.figure.data
     assert (sum(first.y), sum(picked.y)) == (pytest.approx(1), pytest.approx(1))
     assert histogram.figure.layout.xaxis.title.text == texts("axis_regression")

@@ -14,15 +14,24 @@ from tests.mart_page.kinds_of_orders import tasks
 
 SAYS, FORMATS = Texts("en")("passport"), Formats("en")
 PART = (Contribution("price", 2.0, 0.5),)
-CLASSES = {"predicted_label": "kept", "probability": probability(1.5), "probabilities": {"kept": 0.8, "lost": 0.2}}
-FOUND = {
+CLASSES: dict[str, object] = {
+    "predicted_label": "kept",
+    "probability": probability(1.5),
+    "probabilities": {"kept": 0.8, "lost": 0.2},
+}
+FOUND: dict[str, tuple[Explanation, dict[str, object]]] = {
     "log_odds": (Explanation(1, 1.0, PART), {"probability": probability(1.5)}),
     "target": (Explanation(1, 100.0, PART, unit="target"), {"prediction": 100.5}),
     "log_target": (Explanation(1, log1p(9.0), PART, unit="log_target"), {"prediction": 10 * 1.6487212707 - 1}),
     "score": (Explanation(1, 1.0, PART, unit="score", of="kept"), CLASSES),
     "permutation": (Explanation(1, 1.0, PART, kind="permutation", of="kept", scored=1.5), CLASSES),
 }
-OTHER = {"probability": 0.1, "prediction": 3.0, "predicted_label": "lost", "probabilities": {"lost": 1.0}}
+OTHER: dict[str, object] = {
+    "probability": 0.1,
+    "prediction": 3.0,
+    "predicted_label": "lost",
+    "probabilities": {"lost": 1.0},
+}
 
 
 def said(found: Explanation, scores: dict[str, object]) -> str:
