@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline_assets.errors import DataError, PipelineError, TaskError, needs_extra
 from pipeline_assets.ml.kinds.base import kind_of, reaches
 from pipeline_assets.ml.trainers.base import Options, Range, Searchable, Space, trainer
-from pipeline_assets.task.spec import Search, TaskSpec
+from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.training_spec import Search
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

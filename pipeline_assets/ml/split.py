@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.task.spec import DEFAULT_FOLDS, SPLIT_BY, TaskSpec, Validation
+from pipeline_assets.task.spec import SPLIT_BY, TaskSpec
+from pipeline_assets.task.training_spec import DEFAULT_FOLDS, Validation
 
 TRAINING, STOPPING, VALIDATION = 0, 1, 2
 SIDES = ("training", "stopping", "validation")

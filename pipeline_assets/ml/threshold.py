@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.prediction import HALF
 from pipeline_assets.ml.trainers.base import FittedModel
-from pipeline_assets.task.spec import Gain, TaskSpec, ThresholdGoal
+from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.training_spec import Gain, ThresholdGoal
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,23 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
-    Discriminator,
     Field,
     PrivateAttr,
-    Tag,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import InitErrorDetails
 
 from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.fingerprints import Slice, fingerprint
-from pipeline_assets.task.names import did_you_mean
 from pipeline_assets.task.own_code import OwnFunction, own_function
+from pipeline_assets.task.spec_model import SpecModel, Sql
+from pipeline_assets.task.training_spec import Training, label_name
 from pipeline_assets.task.types import arrow_type
 
 Stage = Literal["train", "predict"]
@@ -87,68 +81,6 @@ def _known_type(value: str) -> str:
 
 
 ColumnName = Annotated[str, AfterValidator(_column_name)]
-Sql = Annotated[str, Field(min_length=1, description="A DuckDB SQL expression over one row")]
-
-
-class Problem(NamedTuple):
-    """What is wrong at one place of a task: the path of keys, and the sentence."""
-
-    path: tuple[str, ...]
-    message: str
-
-
-def refuse(title: str, problems: Sequence[Problem], data: Any) -> None:
-    """Raises all problems as one ValidationError of pydantic, each with its place; does nothing without problems.
-
-    Pydantic keeps the places when a validator raises its own error type, and Dagster turns them into lines.
-    """
-    if not problems:
-        return
-
-    def given(path: tuple[str, ...]) -> Any:
-        value = data
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
-        return value
-
-    raise ValidationError.from_exception_data(
-        title,
-        [
-            InitErrorDetails(
-                # One of pydantic's error types, because Dagster makes the error again, with lines, by the type's name.
-                type="value_error",
-                loc=problem.path,
-                input=given(problem.path),
-                ctx={"error": ValueError(problem.message)},
-            )
-            for problem in problems
-        ],
-    )
-
-
-class SpecModel(BaseModel):
-    """Strict and frozen: an unknown key is an error, and a task does not change once loaded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: Any) -> Any:
-        """Refuses unknown keys and names the known ones, which pydantic's own message does not."""
-        if isinstance(data, dict):
-            refuse(
-                cls.__name__,
-                [
-                    Problem(
-                        (key,),
-                        f"no such key; there are {', '.join(cls.model_fields)}{did_you_mean(key, cls.model_fields)}",
-                    )
-                    for key in data
-                    if key not in cls.model_fields
-                ],
-                data,
-            )
-        return data
 
 
 class Column(SpecModel):
@@ -190,16 +122,7 @@ _BINARY_LABELS = {"0": 0, "false": 0, "negative": 0, "1": 1, "true": 1, "positiv
 
 def binary_label(target: Target, name: str) -> int | None:
     """The label that a name means for the kind ``binary``: 0, 1 or, for an unknown name, ``None``."""
-    return 1 if target.positive is not None and name == _label_name(target.positive) else _BINARY_LABELS.get(name)
-
-
-def _label_name(value: Any) -> str:
-    """A label of a YAML as text: a boolean in DuckDB's spelling."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _label_names(value: Any) -> Any:
-    return {_label_name(name): each for name, each in value.items()} if isinstance(value, dict) else value
+    return 1 if target.positive is not None and name == label_name(target.positive) else _BINARY_LABELS.get(name)
 
 
 class Feature(SpecModel):
@@ -259,9 +182,6 @@ class Features(SpecModel):
         return {**self.numeric, **self.categorical}
 
 
-DEFAULT_FOLDS = 5
-
-
 class Preparation(SpecModel):
     """A Python function that adds columns to the accepted rows, for the expressions of features.
 
@@ -276,136 +196,6 @@ class Preparation(SpecModel):
 
     function: Annotated[str, Field(pattern=r"^[^:]+:\w+$")]
     columns: dict[ColumnName, Annotated[str, AfterValidator(_known_type)]] = Field(min_length=1)
-
-
-class Validation(SpecModel):
-    """Which labelled rows evaluate a model and which stop its fit; the rest fit it.
-
-    Attributes:
-        split: ``time``: rows with the latest values of ``column`` evaluate, the latest of the rest stop; ``share``: a
-            share of the rows by a hash of their key, so that a key is on the same side in every batch; ``folds``: for
-            small data, every row evaluates one of several models, which has not learned from it; ``fraction`` has no
-            meaning then.
-        fraction: share of the rows that evaluate.
-        stopping_fraction: share of the others that stop the fit.
-        folds: how many models are fitted and judged; 5 by default.
-    """
-
-    split: Literal["time", "share", "folds"] = "share"
-    column: str | None = None
-    fraction: float = Field(default=0.2, gt=0, lt=1)
-    stopping_fraction: float = Field(default=0.15, gt=0, lt=1)
-    folds: int | None = Field(default=None, ge=2, le=20)
-
-    @model_validator(mode="after")
-    def _column_goes_with_time(self) -> Self:
-        if (self.split == "time") != (self.column is not None):
-            raise ValueError("split: time needs column, the raw column to order by; the others take none")
-        if self.folds is not None and self.split != "folds":
-            raise ValueError("folds: N goes with split: folds")
-        return self
-
-
-class Search(SpecModel):
-    """A search for the trainer's parameters, before the fit that is evaluated; those that the task gives stay.
-
-    Attributes:
-        trials: fits on the training rows, judged on the stopping rows; the first has the task's parameters alone.
-        timeout_minutes: no trial begins later. How many were done by then depends on the machine: a training with a
-            timeout may not be repeatable.
-    """
-
-    trials: int = Field(default=20, ge=1)
-    timeout_minutes: float | None = Field(default=None, gt=0)
-
-
-class Gain(SpecModel):
-    """What a decision about one row is worth, by its outcome; negative numbers are costs."""
-
-    true_positive: float = 0
-    false_positive: float = 0
-    true_negative: float = 0
-    false_negative: float = 0
-
-    @model_validator(mode="after")
-    def _worth_something(self) -> Self:
-        if self.true_positive == self.false_negative and self.false_positive == self.true_negative:
-            raise ValueError("every decision is worth the same, so no threshold is better than another")
-        return self
-
-
-class ThresholdGoal(SpecModel):
-    """What the threshold of a version is chosen for, on the rows that stopped its fit: one of these.
-
-    Attributes:
-        goal: ``f1``: the best F1, the harmonic mean of precision and recall.
-        precision: the highest recall with at least this precision.
-        recall: the highest precision with at least this recall.
-        gain: the largest sum of what the decisions are worth.
-    """
-
-    goal: Literal["f1"] | None = None
-    precision: float | None = Field(default=None, gt=0, le=1)
-    recall: float | None = Field(default=None, gt=0, le=1)
-    gain: Gain | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give one of {', '.join(type(self).model_fields)}; found {', '.join(given) or 'none'}")
-        return self
-
-
-def _threshold_form(value: Any) -> str:
-    return "goal" if isinstance(value, dict | ThresholdGoal) else "number"
-
-
-AnyThreshold = Annotated[
-    Annotated[float, Field(ge=0, le=1), Tag("number")] | Annotated[ThresholdGoal, Tag("goal")],
-    Discriminator(_threshold_form),
-]
-
-
-_Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_ByLabel = Annotated[dict[str, _Factor], Field(min_length=1), BeforeValidator(_label_names)]
-ClassWeights = Literal["balanced"] | _ByLabel
-
-
-class Training(SpecModel):
-    """How a version is made. Seed and threads are fixed: the same batch gives the same model.
-
-    Attributes:
-        package: the trainer: a name, or a dotted path ``module:Class``.
-        metric: one of the kind's, the first of them by default; it stops the fit and decides between versions.
-        refit: after the evaluation, fit all labelled rows with the best number of iterations, and register that
-            model; ``false`` registers the evaluated one.
-        weight: the weight of a row in the fit, over the raw columns of train files: a number from 0 up. Metrics are
-            not weighted.
-        class_weights: for the kinds ``binary`` and ``multiclass``, a factor on the weight of each label's rows:
-            ``balanced`` gives every label the same total weight; a mapping gives the factor by label, 1 for the others.
-        threshold: for the kind ``binary``, the probability from which on the predicted label is 1: a number, or a goal
-            that it is chosen for; 0.5 by default. A version keeps its threshold.
-    """
-
-    package: str = "catboost"
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    validation: Validation = Validation()
-    metric: str = ""
-    early_stopping_rounds: int = Field(default=50, ge=1)
-    refit: bool = True
-    seed: int = Field(default=0, ge=0)
-    threads: int = Field(default=2, ge=1)
-    weight: Sql | None = None
-    search: Search | None = None
-    class_weights: ClassWeights | None = None
-    threshold: AnyThreshold | None = None
-
-    @model_validator(mode="after")
-    def _folds_are_refitted(self) -> Self:
-        if self.validation.split == "folds" and not self.refit:
-            raise ValueError("split: folds needs refit: true, as none of the judged models has learned from every row")
-        return self
 
 
 class Selection(SpecModel):

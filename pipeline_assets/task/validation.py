@@ -19,12 +19,11 @@ from pipeline_assets.task.spec import (
     STAGES,
     THRESHOLD,
     Column,
-    Problem,
     Stage,
     TaskSpec,
     binary_label,
-    refuse,
 )
+from pipeline_assets.task.spec_model import Problem, refuse
 from pipeline_assets.task.types import contract_name, duckdb_type, is_nested
 
 Keys = tuple[str, ...]

@@ -14,7 +14,8 @@ from pipeline_assets.errors import TaskError
 from pipeline_assets.resources import resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.task import validation
-from pipeline_assets.task.spec import Problem, TaskSpec
+from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.spec_model import Problem
 from tests.examples import SHOP
 
 

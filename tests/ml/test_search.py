@@ -12,7 +12,8 @@ from pipeline_assets.ml.search import Found, Trial, search
 from pipeline_assets.ml.split import VALIDATION
 from pipeline_assets.ml.training import train
 from pipeline_assets.task import plugins
-from pipeline_assets.task.spec import Search, TaskSpec
+from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.training_spec import Search
 from tests import trainable
 from tests.ml.third_party import TRAINER
 

@@ -11,7 +11,7 @@ from sklearn import metrics
 from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.threshold import chosen, decisions
 from pipeline_assets.ml.training import Trained, train
-from pipeline_assets.task.spec import ThresholdGoal
+from pipeline_assets.task.training_spec import ThresholdGoal
 from tests import trainable
 
 # By falling probability: precision 1, 1, 2/3, 3/4, 3/5, recall 1/3, 2/3, 2/3, 1, 1.
