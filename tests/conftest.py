@@ -1,6 +1,8 @@
 """Fixtures of all tests, and which tests are quick: the others carry the marker ``server``."""
 
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,13 @@ from xdist.scheduler import LoadFileScheduling
 from pipeline_assets.stores.marts import embedded_postgres
 from tests.examples import shop
 from tests.workbench import Workbench
+
+if find_spec("absl") is not None:
+    import absl.logging
+
+    # TensorFlow's logger keeps the stderr that it finds when it is imported, which is pytest's. When Dagster or MLflow
+    # set up the logging anew, Python closes each handler, and this one would close that file.
+    absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("any machine", deadline=None)
