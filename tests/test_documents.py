@@ -4,10 +4,16 @@ import re
 import tomllib
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from click.testing import CliRunner
 from pydantic import BaseModel
 
+from pipeline_assets.cli.main import main
+from pipeline_assets.engine.duckdb.own_columns import with_own_columns
+from pipeline_assets.task.loading import load_task
 from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
 
@@ -15,6 +21,14 @@ ROOT = Path(__file__).parents[1]
 TASKS = (ROOT / "docs/tasks.md").read_text()
 PAIRS = [("README.md", "README.ru.md"), ("docs/tasks.md", "docs/tasks.ru.md")]
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOTES = """type: pipeline_assets.components.MLTask
+attributes:
+  name: notes
+  columns:
+    note: {type: string, nullable: true}
+    liked: {type: bool, nullable: true, stage: train}
+  target: {expression: liked}
+"""
 PATHS = re.compile(r"`((?:pipeline_assets|tests|docs|deploy|benchmarks)/[\w./-]+|[\w-]+\.(?:toml|md|lock|yaml))`")
 
 
@@ -27,8 +41,6 @@ def test_paths_that_a_document_names_are_there(name: str) -> None:
 
 
 def test_make_verbs_and_sub_commands_that_a_document_names_are_there() -> None:
-    from pipeline_assets.cli.main import main
-
     text = "".join((ROOT / name).read_text() for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))
     verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:`|    )(?:REQUIRE_SERVERS=1 )?make ([a-z-]+)", text)) - verbs == set()
@@ -86,3 +98,20 @@ def test_the_yaml_of_the_page_is_that_of_a_task(yaml_text: str) -> None:
     given = yaml.safe_load(yaml_text)
     whole = trainable.task().model_dump(exclude_none=True, mode="json")
     TaskSpec.model_validate({**whole, **given.get("attributes", given)})
+
+
+def test_the_function_of_the_page_adds_its_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (function,) = (body for kind, body in FENCES.findall(TASKS) if kind == "python" and "def words" in body)
+    (keys,) = (body for kind, body in FENCES.findall(TASKS) if kind == "yaml" and "prepare.py" in body)
+    (tmp_path / "tasks" / "notes").mkdir(parents=True)
+    (tmp_path / "tasks" / "notes" / "prepare.py").write_text(function)
+    (tmp_path / "tasks" / "notes" / "defs.yaml").write_text(f"{NOTES}{keys}")
+    rows = pa.table({"note": ["a b c", None], "liked": [True, False]})
+    pq.write_table(rows, tmp_path / "notes.parquet")
+    monkeypatch.setenv("PIPELINE_TASKS", "tasks")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["task", "check", "notes", "--against", "notes.parquet"])
+    assert (done.exit_code, "features are not tried here" in done.output) == (0, True)
+    numbered = rows.add_column(0, "row_number", pa.array([0, 1], pa.int64()))
+    made = with_own_columns(numbered.to_reader(), load_task(tmp_path / "tasks" / "notes")).read_all()
+    assert made["words"].to_pylist() == [3, 0]

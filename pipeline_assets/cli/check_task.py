@@ -77,6 +77,8 @@ def _verdict(task: TaskSpec, trial: Trial, head: str) -> tuple[bool, list[str]]:
         does = "they pass to the output"
         lines += ["columns that the contract does not have; " + does, *_indented(", ".join(manifest.unexpected))]
     lines += _nulls(trial.nulls, manifest.accepted)
+    if task.preparation is not None:
+        lines.append(f"features are not tried here: the task's own function makes columns, {task.preparation.function}")
     if stops:
         return False, [*lines, "a run would stop:", *(line for stop in stops for line in _indented(stop))]
     return True, [*lines, "a run would go through"]

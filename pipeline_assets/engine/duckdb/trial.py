@@ -30,7 +30,8 @@ class Trial:
     Attributes:
         manifest: the counts, as the check of a run would have them.
         examples: for each of the rules broken most, a row with its reason.
-        nulls: of each feature among the accepted rows: null, or the category of null.
+        nulls: of each feature among the accepted rows: null, or the category of null. Empty for a task with a function
+            of its own, which is not called here.
         problem: why a feature cannot be computed, which would stop a run; ``None`` if all can.
     """
 
@@ -83,7 +84,7 @@ def _features(view: Scan, accepted: AcceptedRows) -> tuple[dict[str, int], str |
     """Nulls of each feature, or why one cannot be computed."""
     features = accepted.contract.task.features.all
     if accepted.contract.task.preparation is not None:
-        return {}, "the features are not tried here: they use columns of the task's own function"
+        return {}, None
     counted = ", ".join(f"count_if((\n{each.expression}\n) is null)" for each in features.values())
     try:
         with computable("a feature"):
