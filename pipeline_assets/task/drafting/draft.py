@@ -71,7 +71,9 @@ def draft(
     both = {column.name for column in columns if column.stage is None and column.name not in target.columns}
     known = {name: column for name, column in train.columns.items() if name in both}
     key = guess_key(column for column in known.values() if predict is None or predict.columns[column.name].nulls == 0)
-    split = guess_split(known, target.profile.filled)
+    split = guess_split(
+        known, target.profile.filled, (target.profile.distinct or 0) if guess.kind == "multiclass" else 0
+    )
     setting = Setting(guess.classes, shown(target.expression), key.columns, split.column, train.sampled)
     features: list[tuple[str, DraftedFeature]] = []
     left_out = {

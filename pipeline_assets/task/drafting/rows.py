@@ -8,8 +8,10 @@ from pipeline_assets.task.drafting.profile import MOMENTS, ColumnProfile
 from pipeline_assets.task.drafting.roles import BIRTH_WORDS, KEY_WORDS, SORTED
 from pipeline_assets.task.drafting.words import has_word, words
 
-# Below so many labelled rows one part of them judges badly, and each row should judge once.
-FOLDS_BELOW = 3_000
+# Below so many labelled rows one part of them judges badly and stops a fit by chance, so each row should judge once.
+# With many classes an iteration is slow, and folds fit several models: fewer rows have folds then.
+FOLDS_BELOW = 10_000
+_CHEAP_CLASSES = 2
 
 _TIMES = 20  # different moments that a split by time needs
 _TIME_WORDS = (
@@ -62,7 +64,7 @@ def guess_key(columns: Iterable[ColumnProfile]) -> KeyGuess:
     return KeyGuess((best.name,), reason)
 
 
-def guess_split(columns: Mapping[str, ColumnProfile], labelled: int) -> SplitGuess:
+def guess_split(columns: Mapping[str, ColumnProfile], labelled: int, classes: int = 0) -> SplitGuess:
     """By time if there is a clear time column, else by share, or by folds where rows are few."""
     times = {name: column for name, column in columns.items() if _is_time(column)}
     if times:
@@ -72,7 +74,7 @@ def guess_split(columns: Mapping[str, ColumnProfile], labelled: int) -> SplitGue
         others = f"; or another column: {', '.join(also)}" if also else ""
         reason = f"{chosen.name} is a time column ({why}), and rows to come are later; or split: share{others}"
         return SplitGuess("time", reason, chosen.name)
-    if labelled < FOLDS_BELOW:
+    if labelled * max(classes, _CHEAP_CLASSES) < FOLDS_BELOW * _CHEAP_CLASSES:
         reason = f"{labelled:,} labelled rows are few, so each judges once; or split: share"
         return SplitGuess("folds", reason)
     return SplitGuess("share", "no column is clearly a time; or split: time, with column: the one to order by")

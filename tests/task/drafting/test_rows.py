@@ -54,12 +54,14 @@ def test_a_key_is_sure_or_there_is_none(columns: list[ColumnProfile], key: tuple
     ],
 )
 def test_rows_are_divided_by_a_clear_time_or_by_share(columns: list[ColumnProfile], by: str | None) -> None:
-    guess = guess_split({one.name: one for one in columns}, ROWS)
+    guess = guess_split({one.name: one for one in columns}, 20_000)
     assert (guess.split, guess.column) == (("time", by) if by else ("share", None))
     assert "; or " in guess.reason
 
 
 def test_few_rows_are_judged_by_folds() -> None:
     assert guess_split({}, 2_999).split == "folds"
-    assert guess_split({}, 3_000).split == "share"
+    assert guess_split({}, 10_000).split == "share"
+    assert guess_split({}, 2_999, classes=6).split == "folds"
+    assert guess_split({}, 2_999, classes=23).split == "share"
     assert guess_split({"created_at": column("created_at", "TIMESTAMP")}, 2_999).split == "time"
