@@ -121,7 +121,7 @@ BROKEN_FILES = {
     "missing column": (orders(5).drop_columns(["price"]), "price float64"),
     "no rows": (orders(0), "holds no rows"),
     "every row broken": (with_column(orders(5), "price", [-1.0] * 5), "all 5 rows break the contract"),
-    "a list where a number belongs": (with_column(orders(2), "price", [[1.0], [2.0]]), "DOUBLE[]"),
+    "a list where a number belongs": (with_column(orders(2), "price", [[1.0], [2.0]]), "list<float64>"),
     "0 bytes": (b"", "0 bytes"),
     "text": (b"order_id;price\n", "cannot be read as parquet"),
     "truncated": (None, "cannot be read as parquet"),

@@ -22,7 +22,7 @@ def test_tasks_are_read_and_broken_ones_told(tmp_path: Path) -> None:
     write(tmp_path / "unknown", yaml.safe_dump({**component, "attributes": {**SHOP, "name": "other", "colums": {}}}))
     write(tmp_path / "foreign", "type: dagster.Whatever\nattributes: {}")
     found = catalog.tasks([tmp_path])
-    assert found.known == {"shop": shop()}
+    assert found.known == {"shop": shop().in_folder(tmp_path / "shop")}
     assert set(found.broken) == {"unreadable", "a_list", "unknown"}
     assert "did you mean columns" in found.broken["unknown"]
 

@@ -186,7 +186,7 @@ def test_a_version_judged_by_folds_keeps_the_models_of_its_folds(embedded: Regis
     folds = trainable.task(task.name, training=trainable.training(validation={"split": "folds", "folds": 2}))
     made = train(folds, trainable.frame(), batch="2013-01", sha256="ab" * 32)
     version = embedded.publish(open_run(embedded, folds), folds, made, MADE_FROM, {})
-    evaluated = trainable.single(embedded.load_evaluated(task.name, version))
+    evaluated = embedded.load_evaluated(task.name, version)
     assert isinstance(evaluated, FoldModels)
     assert evaluated.split == made.split
     assert evaluate(folds, evaluated, made.validation) == made.metrics
