@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline_assets.errors import TaskError
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
@@ -203,3 +204,18 @@ def trainer(package: str) -> Trainer:
         TaskError: there is none.
     """
     return cast("Trainer", plugins.trainer(package))
+
+
+def objective_of(task: TaskSpec) -> str:
+    """What a trainer fits for the task's kind."""
+    return plugins.kind(task.target.kind).objective
+
+
+def refuse_parameters(task: TaskSpec, problems: Mapping[str, str]) -> None:
+    """Raises the first problem of the task's training parameters, by the parameter's name; does nothing without any.
+
+    Raises:
+        TaskError: there is a problem.
+    """
+    for name, sentence in problems.items():
+        raise TaskError(sentence, task=task.name, found=f"{name}: {task.training.parameters.get(name)}")

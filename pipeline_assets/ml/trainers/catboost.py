@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space, objective_of, refuse_parameters
 from pipeline_assets.ml.trainers.catboost_parameters import (
     EXPONENTIAL,
     ITERATIONS,
@@ -21,7 +21,6 @@ from pipeline_assets.ml.trainers.catboost_parameters import (
     problems,
     space,
 )
-from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -97,8 +96,7 @@ class CatBoostTrainer:
         """Refuses parameters that the task may not set, then lets CatBoost fit one tree to a few artificial rows."""
         import catboost
 
-        for name, sentence in problems(task.training.parameters, _objective(task)).items():
-            raise TaskError(sentence, task=task.name, found=f"{name}: {task.training.parameters[name]}")
+        refuse_parameters(task, problems(task.training.parameters, objective_of(task)))
         toy = _toy_rows(task)
         parameters = _parameters(task, len(toy))
         parameters.update({name: 1 for name in ITERATIONS if name in parameters})
@@ -198,10 +196,6 @@ class _Reports:
         return self.raised is None
 
 
-def _objective(task: TaskSpec) -> str:
-    return plugins.kind(task.target.kind).objective
-
-
 def _rows_an_iteration(rows: LabelledRows) -> int:
     """How many rows an iteration goes over: with named classes, each row once per class."""
     return len(rows) * max(len(rows.classes), 1)
@@ -218,7 +212,7 @@ def default_iterations(rows: int) -> int:
 
 
 def _parameters(task: TaskSpec, rows: int) -> dict[str, Any]:
-    given, objective = task.training.parameters, _objective(task)
+    given, objective = task.training.parameters, objective_of(task)
     iterations = {} if any(name in given for name in ITERATIONS) else {"iterations": default_iterations(rows)}
     # CatBoost itself would choose the loss by the number of labels.
     loss = {} if any(name in given for name in LOSS_NAMES) else {"loss_function": LOSSES[objective][0]}
@@ -247,7 +241,7 @@ def _fitted(task: TaskSpec, parameters: Mapping[str, Any], rows: LabelledRows, *
     """A model fitted to the rows; ``how`` goes to CatBoost's ``fit``."""
     import catboost
 
-    objective = _objective(task)
+    objective = objective_of(task)
     make = catboost.CatBoostRegressor if objective == "regression" else catboost.CatBoostClassifier
     native = make(**parameters)
     native.fit(_pool_of(rows, task), **how)
@@ -257,7 +251,7 @@ def _fitted(task: TaskSpec, parameters: Mapping[str, Any], rows: LabelledRows, *
 
 def _check_labels(task: TaskSpec, rows: LabelledRows) -> None:
     """Refuses labels without a logarithm where the loss takes one, which CatBoost itself does not."""
-    loss = loss_of(task.training.parameters, _objective(task)).partition(":")[0]
+    loss = loss_of(task.training.parameters, objective_of(task)).partition(":")[0]
     if loss in EXPONENTIAL and float(np.min(rows.label)) < 0:
         raise DataError(
             f"the loss {loss} needs labels from 0 up", task=task.name, found=f"a label of {np.min(rows.label):g}"
@@ -265,7 +259,7 @@ def _check_labels(task: TaskSpec, rows: LabelledRows) -> None:
 
 
 def _of_known_classes(task: TaskSpec, stopping: LabelledRows, training: LabelledRows) -> LabelledRows:
-    if _objective(task) != "multiclass":
+    if objective_of(task) != "multiclass":
         return stopping
     known = np.flatnonzero(np.isin(stopping.label, np.unique(training.label)))
     if not len(known):
@@ -288,7 +282,7 @@ def _toy_rows(task: TaskSpec) -> LabelledRows:
     letters = pd.Index(["a", "b", "c"])
     for name in task.features.categorical:
         columns[name] = pd.Categorical.from_codes(rng.integers(0, len(letters), count), letters)
-    objective = _objective(task)
+    objective = objective_of(task)
     classes = ("a", "b", "c") if objective == "multiclass" else ()
     label = (np.arange(count) % (len(classes) or 2)).astype(np.int32)
     return LabelledRows(features=pd.DataFrame(columns), label=label, split_hash=np.arange(count), classes=classes)
@@ -296,7 +290,7 @@ def _toy_rows(task: TaskSpec) -> LabelledRows:
 
 def _pool_of(rows: LabelledRows, task: TaskSpec) -> "Pool":
     # With classes by name, also those who load the model without this package get names.
-    named = _objective(task) == "multiclass"
+    named = objective_of(task) == "multiclass"
     label = np.array(rows.classes, dtype=object)[rows.label] if named else rows.label
     return _pool(rows.features, label, list(task.features.categorical), rows.weight)
 

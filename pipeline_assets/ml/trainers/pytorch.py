@@ -2,155 +2,63 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipeline_assets.errors import TaskError, needs_extra
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers import network_parameters as parameters
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
-from pipeline_assets.ml.trainers.network_encoding import Encoded, learn_encoding
-from pipeline_assets.ml.trainers.networks import (
-    LOSSES,
-    Goal,
-    Watch,
-    build,
-    builder_of,
-    goal_of,
-    importance,
-    sizes_of,
-    weights_of,
-)
-from pipeline_assets.task import plugins
+from pipeline_assets.ml.trainers.network_encoding import learn_encoding
+from pipeline_assets.ml.trainers.network_trainer import AVERAGED, LONGEST_STEP, NetworkModel, NetworkTrainer
+from pipeline_assets.ml.trainers.networks import Goal, build, sizes_of, weights_of
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
-    import pandas as pd
     from torch import Tensor, nn
 
     from pipeline_assets.ml.trainers.pytorch_network import TabularModel
 
 _OWN = "module"
-_AVERAGED = 0.999  # weight of the former mean in the mean of the weights over the steps
 _ROWS_FOR_THREADS = 20_000  # below, the batches are so small that a second thread costs more than it gains
-_LONGEST_STEP = 1.0  # norm of a gradient
 
 
-@dataclass(frozen=True)
-class PytorchModel:
-    """A fitted network."""
+class PytorchTrainer(NetworkTrainer):
+    """Fits networks with PyTorch."""
 
-    native: "TabularModel"
-    package: str = "pytorch"
-    flavor: str = "pytorch"
+    package = "pytorch"
+    flavor = "pytorch"
+    own = _OWN
+    title = "PyTorch"
     # The module's class is needed to predict from plain columns; torch.export would keep the tensors' part alone.
-    save_options: Mapping[str, Any] = field(default_factory=lambda: {"serialization_format": "pickle"})
-    explains: bool = False
+    save_options: ClassVar[Mapping[str, Any]] = {"serialization_format": "pickle"}
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """For ``multiclass``, the name of each column of a prediction."""
-        return self.native.goal.classes
-
-    def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
-        """See :class:`pipeline_assets.ml.trainers.base.FittedModel`."""
-        return self.native.predict(frame)
-
-    def contributions(self, frame: "pd.DataFrame", of: int = 0) -> NDArray[np.float64]:
-        """A network cannot say what a feature adds."""
-        raise NotImplementedError
-
-
-class PytorchTrainer:
-    """Fits networks with PyTorch; see :class:`pipeline_assets.ml.trainers.base.Trainer`."""
-
-    package: str = "pytorch"
-    flavor: str = "pytorch"
-    objectives: frozenset[str] = frozenset({"binary", "multiclass", "regression"})
-    stops_early: bool = True
-
-    def parameter_problems(self, given: Mapping[str, Any], objective: str = "") -> dict[str, str]:  # noqa: ARG002 - every trainer's signature
-        """By name; see :func:`pipeline_assets.ml.trainers.network_parameters.problems`."""
-        return parameters.problems(given, _OWN)
-
-    def check(self, task: TaskSpec) -> None:
-        """Refuses parameters that have no meaning, a device that is not there and a module that cannot be imported."""
-        given = task.training.parameters
-        for name, sentence in parameters.problems(given, _OWN).items():
-            raise TaskError(sentence, task=task.name, found=f"{name}: {given[name]}")
+    def has_gpu(self) -> bool:
+        """Whether PyTorch can use a GPU."""
         with needs_extra("torch", f"training.package: {self.package}"):
             import torch
-        if given.get("device") == "cuda" and not torch.cuda.is_available():
-            raise TaskError(
-                "there is no GPU that PyTorch can use",
-                task=task.name,
-                found="device: cuda",
-                do="leave training.parameters.device out to fit on the CPU",
-            )
-        if _OWN in given:
-            builder_of(task, given[_OWN], parameters.own_arguments(given, _OWN))
+        return bool(torch.cuda.is_available())
 
-    def space(self, task: TaskSpec, rows: int) -> Space:  # noqa: ARG002 - every trainer's signature
-        """See :class:`pipeline_assets.ml.trainers.base.Searchable`."""
-        return parameters.space(task.training.parameters, _OWN)
+    def epochs(
+        self, task: TaskSpec, rows: LabelledRows, goal: Goal, sizes: parameters.Sizes
+    ) -> "tuple[TabularModel, Iterator[float]]":
+        """See :func:`_epochs`."""
+        return _epochs(task, rows, goal, sizes)
 
-    def fit(
-        self,
-        task: TaskSpec,
-        training: LabelledRows,
-        stopping: LabelledRows,
-        on_progress: OnProgress | None = None,
-    ) -> Fit:
-        """Fits with early stopping on the stopping rows and keeps the best epoch."""
-        self.check(task)
-        sizes = parameters.sizes(task.training.parameters, len(training))
-        goal = goal_of(task, training, plugins.kind(task.target.kind).objective)
-        stopping = goal.known(stopping)
-        weight = stopping.weight
-        watch = Watch(task.training.early_stopping_rounds, LOSSES[goal.objective])
-        with _repeatable(task, sizes.device, len(training)):
-            model, epochs = _epochs(task, training, goal, sizes)
-            judged, labels = model.encode(stopping.features), goal.labels(stopping)
-            best = {}
-            for loss in epochs:
-                if watch.add(goal.shown(loss), goal.loss(model.raw(judged), labels, weight)):
-                    best = {name: value.clone() for name, value in model.state_dict().items()}
-                if on_progress is not None and watch.due(sizes.epochs):
-                    on_progress(Progress(watch.done, sizes.epochs, watch.scores()))
-                if watch.over:
-                    break
-            model.load_state_dict(best)
+    def repeatable(self, task: TaskSpec, device: str, rows: int) -> AbstractContextManager[None]:
+        """See :func:`_repeatable`."""
+        return _repeatable(task, device, rows)
 
-            def loss_of(encoded: Encoded, rows: NDArray[np.int64]) -> float:
-                return goal.loss(model.raw(encoded), labels[rows], None if weight is None else weight[rows])
+    def weights(self, model: "TabularModel") -> "dict[str, Tensor]":
+        """A copy of the module's state."""
+        return {name: value.clone() for name, value in model.state_dict().items()}
 
-            shares = importance(model.encoding, judged, loss_of, task.training.seed)
-        return Fit(
-            model=PytorchModel(model.cpu()),
-            parameters={**task.training.parameters, **sizes.shown()},
-            curves=watch.curves,
-            importance=shares,
-            iterations=watch.done,
-            best_iteration=watch.best,
-        )
+    def put_weights(self, model: "TabularModel", weights: "dict[str, Tensor]") -> None:
+        """Gives the module a state."""
+        model.load_state_dict(weights)
 
-    def refit(self, task: TaskSpec, rows: LabelledRows, fit: Fit) -> PytorchModel:
-        """Fits all the rows for as many epochs as were best, with the sizes that the fit chose for its rows."""
-        sizes = replace(parameters.sizes(fit.parameters, len(rows)), epochs=fit.best_iteration + 1)
-        goal = goal_of(task, rows, plugins.kind(task.target.kind).objective)
-        with _repeatable(task, sizes.device, len(rows)):
-            model, epochs = _epochs(task, rows, goal, sizes)
-            for _ in epochs:
-                pass
-        return PytorchModel(model.cpu())
-
-    def restore(self, native: Any, classes: tuple[str, ...] = ()) -> PytorchModel:  # noqa: ARG002 - the network knows its classes
-        """The model around a module that MLflow loaded."""
-        return PytorchModel(native)
+    def restore(self, native: Any, classes: tuple[str, ...] = ()) -> NetworkModel:
+        """The model around a module, which predicts on the CPU wherever it was fitted."""
+        return super().restore(native.cpu(), classes)
 
 
 def _epochs(
@@ -186,7 +94,7 @@ def _epochs(
                 loss = _loss(network, goal, (part[0], part[1].long()), part[2], part[3])
                 network.zero_grad()
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_STEP)
+                torch.nn.utils.clip_grad_norm_(network.parameters(), LONGEST_STEP)
                 optimiser.step()
                 averaged.update_parameters(network)
                 total += loss.detach() * len(chosen)
@@ -238,7 +146,7 @@ def _mean(averaged: "list[Tensor]", current: "list[Tensor]", steps: "Tensor | in
     """The step of the mean; at first it takes more of the new weights, for the first ones were random."""
     import torch
 
-    weight = max(1 - _AVERAGED, 9 / (10 + int(steps)))
+    weight = max(1 - AVERAGED, 9 / (10 + int(steps)))
     torch._foreach_lerp_(averaged, current, weight)
 
 

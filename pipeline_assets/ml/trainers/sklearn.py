@@ -6,10 +6,10 @@ from typing import Any
 
 from pipeline_assets.errors import DataError, TaskError
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
+from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space, objective_of, refuse_parameters
 from pipeline_assets.ml.trainers.sklearn_boosting import Curves, with_iterations
 from pipeline_assets.ml.trainers.sklearn_estimators import ESTIMATOR, problems
-from pipeline_assets.ml.trainers.sklearn_fitting import Fitting, Plan, objective_of, refusals, toy_rows, words
+from pipeline_assets.ml.trainers.sklearn_fitting import Fitting, Plan, refusals, toy_rows, words
 from pipeline_assets.ml.trainers.sklearn_model import SklearnModel
 from pipeline_assets.ml.trainers.sklearn_spaces import space_of
 from pipeline_assets.task.spec import TaskSpec
@@ -36,8 +36,7 @@ class SklearnTrainer:
 
     def check(self, task: TaskSpec) -> None:
         """Refuses parameters that the task may not set, then fits a small estimator to a few artificial rows."""
-        for name, sentence in problems(task.training.parameters, objective_of(task)).items():
-            raise TaskError(sentence, task=task.name, found=f"{name}: {task.training.parameters.get(name)}")
+        refuse_parameters(task, problems(task.training.parameters, objective_of(task)))
         plan = Plan.of(task)
         few = {name: 1 for name in ("n_estimators",) if name in plan.parameters}
         try:

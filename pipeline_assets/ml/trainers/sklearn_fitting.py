@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers import sklearn_explaining as explaining
+from pipeline_assets.ml.trainers.base import objective_of
 from pipeline_assets.ml.trainers.sklearn_boosting import Boosted, Boosting, Report, Rows
 from pipeline_assets.ml.trainers.sklearn_encoding import categorical_columns, encoder, sources
 from pipeline_assets.ml.trainers.sklearn_estimators import (
@@ -25,7 +26,6 @@ from pipeline_assets.ml.trainers.sklearn_estimators import (
     path_of,
 )
 from pipeline_assets.ml.trainers.sklearn_model import MEANS, SklearnModel
-from pipeline_assets.task import plugins
 from pipeline_assets.task.spec import Features, TaskSpec
 
 if TYPE_CHECKING:
@@ -182,11 +182,6 @@ class Fitting:
         label = self._positions(rows)
         words = bool(self._classes) and not self._codes
         return Rows(values, np.array(self._classes, dtype=object)[label] if words else label, rows.weight)
-
-
-def objective_of(task: TaskSpec) -> str:
-    """What a trainer fits for the task's kind."""
-    return plugins.kind(task.target.kind).objective
 
 
 def refusals(family: Family) -> tuple[type[Exception], ...]:

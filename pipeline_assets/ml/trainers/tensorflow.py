@@ -2,36 +2,21 @@
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline_assets.errors import SettingsError, TaskError, needs_extra
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.trainers import network_parameters as parameters
-from pipeline_assets.ml.trainers.base import Fit, OnProgress, Progress, Space
-from pipeline_assets.ml.trainers.network_encoding import Encoded, Encoding, learn_encoding
-from pipeline_assets.ml.trainers.networks import (
-    LOSSES,
-    Goal,
-    Watch,
-    build,
-    builder_of,
-    goal_of,
-    importance,
-    sizes_of,
-    weights_of,
-)
-from pipeline_assets.task import plugins
+from pipeline_assets.ml.trainers.network_encoding import Encoding, learn_encoding
+from pipeline_assets.ml.trainers.network_trainer import AVERAGED, LONGEST_STEP, NetworkTrainer
+from pipeline_assets.ml.trainers.networks import Goal, build, sizes_of, weights_of
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pipeline_assets.ml.trainers.tensorflow_network import TabularModel
 
 # TensorFlow and Keras read these when they are imported, by whomever: MLflow imports them to load a model. oneDNN's
@@ -41,51 +26,18 @@ for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
 _OWN = "builder"
-_AVERAGED = 0.999  # weight of the former mean in the mean of the weights over the steps
-_LONGEST_STEP = 1.0  # norm of a gradient
 
 
-@dataclass(frozen=True)
-class TensorflowModel:
-    """A fitted network."""
+class TensorflowTrainer(NetworkTrainer):
+    """Fits networks with Keras on TensorFlow."""
 
-    native: "TabularModel"
-    package: str = "tensorflow"
-    flavor: str = "tensorflow"
-    save_options: Mapping[str, Any] = field(default_factory=dict)
-    explains: bool = False
+    package = "tensorflow"
+    flavor = "tensorflow"
+    own = _OWN
+    title = "TensorFlow"
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """For ``multiclass``, the name of each column of a prediction."""
-        return self.native.goal.classes
-
-    def predict(self, frame: "pd.DataFrame") -> NDArray[np.float64]:
-        """See :class:`pipeline_assets.ml.trainers.base.FittedModel`."""
-        return self.native.predict(frame)
-
-    def contributions(self, frame: "pd.DataFrame", of: int = 0) -> NDArray[np.float64]:
-        """A network cannot say what a feature adds."""
-        raise NotImplementedError
-
-
-class TensorflowTrainer:
-    """Fits networks with Keras on TensorFlow; see :class:`pipeline_assets.ml.trainers.base.Trainer`."""
-
-    package: str = "tensorflow"
-    flavor: str = "tensorflow"
-    objectives: frozenset[str] = frozenset({"binary", "multiclass", "regression"})
-    stops_early: bool = True
-
-    def parameter_problems(self, given: Mapping[str, Any], objective: str = "") -> dict[str, str]:  # noqa: ARG002 - every trainer's signature
-        """By name; see :func:`pipeline_assets.ml.trainers.network_parameters.problems`."""
-        return parameters.problems(given, _OWN)
-
-    def check(self, task: TaskSpec) -> None:
-        """Refuses parameters that have no meaning, a device that is not there and a builder that cannot be imported."""
-        given = task.training.parameters
-        for name, sentence in parameters.problems(given, _OWN).items():
-            raise TaskError(sentence, task=task.name, found=f"{name}: {given[name]}")
+    def has_gpu(self) -> bool:
+        """Whether TensorFlow can use a GPU; refuses a Keras that runs on another package."""
         with needs_extra("tensorflow", f"training.package: {self.package}"):
             import keras
             import tensorflow as tf
@@ -95,73 +47,29 @@ class TensorflowTrainer:
                 found=f"the backend {keras.backend.backend()}",
                 do="unset KERAS_BACKEND, or set it to tensorflow",
             )
-        if given.get("device") == "cuda" and not tf.config.list_physical_devices("GPU"):
-            raise TaskError(
-                "there is no GPU that TensorFlow can use",
-                task=task.name,
-                found="device: cuda",
-                do="leave training.parameters.device out to fit on the CPU",
-            )
-        if _OWN in given:
-            builder_of(task, given[_OWN], parameters.own_arguments(given, _OWN))
+        return bool(tf.config.list_physical_devices("GPU"))
 
-    def space(self, task: TaskSpec, rows: int) -> Space:  # noqa: ARG002 - every trainer's signature
-        """See :class:`pipeline_assets.ml.trainers.base.Searchable`."""
-        return parameters.space(task.training.parameters, _OWN)
+    def epochs(
+        self, task: TaskSpec, rows: LabelledRows, goal: Goal, sizes: parameters.Sizes
+    ) -> "tuple[TabularModel, Iterator[float]]":
+        """See :func:`_epochs`."""
+        return _epochs(task, rows, goal, sizes)
 
-    def fit(
-        self,
-        task: TaskSpec,
-        training: LabelledRows,
-        stopping: LabelledRows,
-        on_progress: OnProgress | None = None,
-    ) -> Fit:
-        """Fits with early stopping on the stopping rows and keeps the best epoch."""
-        self.check(task)
-        sizes = parameters.sizes(task.training.parameters, len(training))
-        goal = goal_of(task, training, plugins.kind(task.target.kind).objective)
-        stopping = goal.known(stopping)
-        weight = stopping.weight
-        watch = Watch(task.training.early_stopping_rounds, LOSSES[goal.objective])
-        with _repeatable(task, sizes.device):
-            model, epochs = _epochs(task, training, goal, sizes)
-            judged, labels = model.encoding.encode(stopping.features), goal.labels(stopping)
-            best: list[Any] = []
-            for loss in epochs:
-                if watch.add(goal.shown(loss), goal.loss(model.raw(judged), labels, weight)):
-                    best = model.get_weights()
-                if on_progress is not None and watch.due(sizes.epochs):
-                    on_progress(Progress(watch.done, sizes.epochs, watch.scores()))
-                if watch.over:
-                    break
-            model.set_weights(best)
+    def repeatable(self, task: TaskSpec, device: str, rows: int) -> AbstractContextManager[None]:  # noqa: ARG002 - every network's signature
+        """See :func:`_repeatable`."""
+        return _repeatable(task, device)
 
-            def loss_of(encoded: Encoded, rows: NDArray[np.int64]) -> float:
-                return goal.loss(model.raw(encoded), labels[rows], None if weight is None else weight[rows])
+    def weights(self, model: "TabularModel") -> list[Any]:
+        """A copy of the model's weights."""
+        return list(model.get_weights())
 
-            shares = importance(model.encoding, judged, loss_of, task.training.seed)
-        return Fit(
-            model=TensorflowModel(model),
-            parameters={**task.training.parameters, **sizes.shown(), "threads": _threads()},
-            curves=watch.curves,
-            importance=shares,
-            iterations=watch.done,
-            best_iteration=watch.best,
-        )
+    def put_weights(self, model: "TabularModel", weights: list[Any]) -> None:
+        """Gives the model weights."""
+        model.set_weights(weights)
 
-    def refit(self, task: TaskSpec, rows: LabelledRows, fit: Fit) -> TensorflowModel:
-        """Fits all the rows for as many epochs as were best, with the sizes that the fit chose for its rows."""
-        sizes = replace(parameters.sizes(fit.parameters, len(rows)), epochs=fit.best_iteration + 1)
-        goal = goal_of(task, rows, plugins.kind(task.target.kind).objective)
-        with _repeatable(task, sizes.device):
-            model, epochs = _epochs(task, rows, goal, sizes)
-            for _ in epochs:
-                pass
-        return TensorflowModel(model)
-
-    def restore(self, native: Any, classes: tuple[str, ...] = ()) -> TensorflowModel:  # noqa: ARG002 - the network knows its classes
-        """The model around a network that MLflow loaded."""
-        return TensorflowModel(native)
+    def shown(self) -> dict[str, Any]:
+        """The number of threads, which TensorFlow keeps for the whole process."""
+        return {"threads": _threads()}
 
 
 def _epochs(
@@ -193,7 +101,7 @@ def _epochs(
             total, places = 0.0, order.permutation(len(rows))
             for start in range(0, len(places), sizes.batch_size):
                 chosen = places[start : start + sizes.batch_size]
-                new = max(1 - _AVERAGED, 9 / (10 + steps))
+                new = max(1 - AVERAGED, 9 / (10 + steps))
                 loss = step(*(tf.constant(each[chosen]) for each in columns), tf.constant(new, tf.float32))
                 total, steps = total + float(loss) * len(chosen), steps + 1
             former = [each.numpy() for each in learned]
@@ -227,7 +135,7 @@ def _step(network: Any, goal: Goal, sizes: parameters.Sizes, averaged: list[Any]
     import tensorflow as tf
 
     optimiser = keras.optimizers.AdamW(
-        sizes.learning_rate, weight_decay=sizes.weight_decay, epsilon=1e-8, global_clipnorm=_LONGEST_STEP
+        sizes.learning_rate, weight_decay=sizes.weight_decay, epsilon=1e-8, global_clipnorm=LONGEST_STEP
     )
     learned = network.trainable_variables
     optimiser.build(learned)

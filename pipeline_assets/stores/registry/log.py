@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pipeline_assets.ml.judging import FoldModels
 from pipeline_assets.ml.selection import feature_columns
-from pipeline_assets.ml.trainers.base import FittedModel
+from pipeline_assets.ml.trainers.base import FittedModel, objective_of
 from pipeline_assets.ml.training import Trained
 from pipeline_assets.stores.registry.version_tags import (
     BATCH,
@@ -25,7 +25,6 @@ from pipeline_assets.stores.registry.version_tags import (
     THRESHOLD,
     divided,
 )
-from pipeline_assets.task import plugins
 from pipeline_assets.task.fingerprints import Slice
 from pipeline_assets.task.spec import TaskSpec
 
@@ -313,7 +312,7 @@ def _signature(task: TaskSpec) -> "ModelSignature":
     categorical = [ColSpec(DataType.string, name) for name in task.features.categorical]
     # What the package's own ``predict`` gives, which MLflow calls.
     given = {"regression": DataType.double, "multiclass": DataType.string}
-    output = given.get(plugins.kind(task.target.kind).objective, DataType.long)
+    output = given.get(objective_of(task), DataType.long)
     return ModelSignature(inputs=Schema([*numeric, *categorical]), outputs=Schema([ColSpec(output)]))
 
 
