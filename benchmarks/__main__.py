@@ -55,7 +55,7 @@ def main() -> None:
         small = workspace(given.rows or _ROWS, "csv")
         measured, machines = {}, {}
         for line in lines:
-            measured[line.name] = rounds(line, list(line.contenders), small, line.rounds or given.rounds)
+            measured[line.name] = rounds(line, line.names, small, line.rounds or given.rounds)
             machines[line.name] = report.machine()
             done[line.name] = report.summary(line, measured[line.name], machines[line.name])
             # A run is long, and may be stopped.
@@ -64,7 +64,7 @@ def main() -> None:
             place = workspace(_LARGE, "no csv")
             for line in lines:
                 if line.flat:
-                    large = fresh(line.name, OURS, place)
+                    large = fresh(line, OURS, place)
                     done[line.name] = report.summary(line, measured[line.name], machines[line.name], large)
                     report.write(given.results, list(done.values()))
             if given.line is None:
