@@ -130,6 +130,14 @@ class FeatureStore(Protocol):
         """Rows of a batch; ``None`` if it is not there."""
         ...
 
+    def forget(self, table: FeatureTable, batch: str) -> bool:
+        """Removes a batch; whoever is reading it, reads it to its end.
+
+        Returns:
+            Whether it was there.
+        """
+        ...
+
     def uri(self, table: FeatureTable, batch: str) -> str:
         """The address under which a person finds the rows of the batch."""
         ...

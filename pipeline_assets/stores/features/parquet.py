@@ -84,6 +84,13 @@ class ParquetFeatureStore:
         stored = self._files.read_at(self._path(table, batch))
         return None if stored is None else stored.rows
 
+    def forget(self, table: FeatureTable, batch: str) -> bool:
+        """Removes the file; see :meth:`FeatureStore.forget`."""
+        there = self.count(table, batch) is not None
+        if there:
+            self._files.remove(self._path(table, batch))
+        return there
+
     def uri(self, table: FeatureTable, batch: str) -> str:
         """The file's path."""
         return f"{self._files.uri}/{self._path(table, batch)}"

@@ -236,6 +236,13 @@ class TarantoolFeatureStore:
             held = _hold(session, table, batch)
         return None if held is None else held.rows
 
+    def forget(self, table: FeatureTable, batch: str) -> bool:
+        """Deletes the pointer, then the rows; see :meth:`FeatureStore.forget`."""
+        with self._session(table, batch) as session:
+            there = session.run("forget", table.name, batch) == [True]
+            _collect(session, table, self._stale_after)
+        return there
+
     def uri(self, table: FeatureTable, batch: str) -> str:
         """Server and view, as ``tarantool://host:port/VIEW?batch=...``."""
         return f"tarantool://{self._settings.host}:{self._settings.port}/{table.name}?batch={quote(batch, safe='')}"

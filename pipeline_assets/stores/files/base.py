@@ -174,6 +174,22 @@ class FileStore(ParquetFolder):
         """
         return self.read_at(area.path(ref))
 
+    def forget(self, area: Area, ref: BatchRef) -> bool:
+        """Removes a file that the pipeline wrote.
+
+        Returns:
+            Whether it was there.
+        """
+        there = self.holds(area, ref)
+        if there:
+            self.remove(area.path(ref))
+        return there
+
+    def holds(self, area: Area, ref: BatchRef) -> bool:
+        """Whether a file that the pipeline wrote is there, damaged or not."""
+        path = area.path(ref)
+        return any(found == path for found, _ in self.times(path.rpartition("/")[0]))
+
     @abstractmethod
     def put(self, ref: BatchRef, path: Path) -> bool:
         """Copies a local parquet file to the input of a batch: it appears whole or not at all.

@@ -27,8 +27,10 @@ from pipeline_assets.stores.marts.loading import (
     empty_batch,
     finish_rows,
     lock_batch,
+    stored_where,
 )
-from pipeline_assets.stores.marts.partitions import BatchTable
+from pipeline_assets.stores.marts.partitions import BatchTable, drop_batch
+from pipeline_assets.stores.marts.patience import patiently
 from pipeline_assets.stores.marts.shapes import Shapes
 from pipeline_assets.stores.marts.sql import RelationState
 from pipeline_assets.stores.marts.sql_types import arrow_type
@@ -151,6 +153,44 @@ class MartStore:
             found = cursor.fetchone()
         noted: Mapping[str, str] | None = None if found is None else json.loads(found[0])
         return noted
+
+    def batches(self, name: str) -> dict[str, int]:
+        """The batches of a mart whose load was noted, the one loaded last first, with their rows.
+
+        Raises:
+            TransientError: the server does not answer.
+        """
+        with self._database.cursor(f"reading {self._schema}.{LOADS.name}") as cursor:
+            if mart_catalog.relation_state(cursor, self._schema, LOADS.name) is None:
+                return {}
+            cursor.execute(mart_sql.noted_batches(self._schema, name))
+            return dict(cursor.fetchall())
+
+    def count_batch(self, table: MartTable, batch: str) -> int | None:
+        """Rows of a batch; ``None`` if the mart does not have the batch. Also an empty batch is one."""
+        noted = self.batches(table.name).get(batch)
+        if noted is not None:
+            return noted
+        return self.count(table.name, stored_where(table, {table.batch_column: batch})) or None
+
+    def forget(self, tables: Sequence[MartTable], batch: str) -> list[str]:
+        """Drops a batch from marts by batch, all at once or not at all; waits for loads of it.
+
+        Returns:
+            The names of the marts that had it.
+
+        Raises:
+            StoreError: the server refuses.
+            TransientError: the server does not answer, or the wait for a load or a reader was too long.
+        """
+        doing = f"forgetting a batch of {', '.join(f'{self._schema}.{table.name}' for table in tables)}"
+        with self._database.cursor(doing, batch=batch) as cursor:
+            for table in tables:
+                lock_batch(cursor, self._schema, table, {table.batch_column: batch})
+            return patiently(
+                cursor,
+                lambda: [table.name for table in tables if drop_batch(cursor, self._schema, table, batch)],
+            )
 
     def ensure_view(self, view: MartView) -> None:
         """Makes a view, or replaces it where its definition or columns changed; makes its tables if needed.

@@ -75,8 +75,7 @@ def note(cursor: Cursor, schema: str, of: tuple[str, str], fingerprints: Mapping
         rows: of the batch.
     """
     loads = Identifier(schema, LOADS.name)
-    key = dict(zip(LOADS.key, of, strict=True))
-    cursor.execute(SQL("DELETE FROM {} WHERE {}").format(loads, mart_sql.condition(key)))
+    cursor.execute(mart_sql.forget_note(schema, *of))
     values = SQL(", ").join(map(Literal, [*of, json.dumps(dict(fingerprints)), rows]))
     columns = mart_sql.names_of(LOADS.schema.names)
     cursor.execute(SQL("INSERT INTO {} ({}) VALUES ({}, now())").format(loads, columns, values))

@@ -9,8 +9,9 @@ from psycopg2.sql import SQL, Composed, Identifier
 
 from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.marts import catalog
+from pipeline_assets.stores.marts import sql as mart_sql
 from pipeline_assets.stores.marts.definition import MartTable
-from pipeline_assets.stores.marts.loading import note
+from pipeline_assets.stores.marts.loading import empty_batch, note
 from pipeline_assets.stores.marts.partition_sql import PartitionSql
 from pipeline_assets.stores.marts.patience import patiently
 from pipeline_assets.stores.marts.sql import Dialect
@@ -64,8 +65,9 @@ class BatchTable:
     def swap(self, cursor: Cursor, rows: int) -> None:
         """Makes it the partition of its batch instead of the former one, and notes the load.
 
-        Call it last in a transaction that holds the batch: from here to the end, the mart is locked. A new batch of
-        PostgreSQL excludes only other swaps, every other swap readers too: for milliseconds.
+        Batches that the mart does not keep any longer are dropped. Call it last in a transaction that holds the batch:
+        from here to the end, the mart is locked. A new batch of PostgreSQL excludes only other swaps, every other swap
+        readers too: for milliseconds.
 
         Args:
             cursor: of the transaction.
@@ -73,16 +75,53 @@ class BatchTable:
         """
 
         def action() -> None:
-            replaces = catalog.has_partition(cursor, self.sql, self.batch)
-            mode = "ACCESS EXCLUSIVE" if replaces or self.sql.dialect is Dialect.GREENPLUM else "SHARE UPDATE EXCLUSIVE"
-            mart = Identifier(self.sql.schema, self.sql.table.name)
-            cursor.execute(SQL(f"LOCK TABLE ONLY {{}} IN {mode} MODE").format(mart))
-            wanted = _types(cursor, self.sql.schema, self.sql.table.name)
-            _execute(cursor, self.sql.align(self.name, _types(cursor, self.sql.schema, self.name), wanted))
+            schema, name = self.sql.schema, self.sql.table.name
+            replaces, dropped = self._outgoing(cursor)
+            alone = replaces or bool(dropped) or self.sql.dialect is Dialect.GREENPLUM
+            mode = "ACCESS EXCLUSIVE" if alone else "SHARE UPDATE EXCLUSIVE"
+            cursor.execute(SQL(f"LOCK TABLE ONLY {{}} IN {mode} MODE").format(Identifier(schema, name)))
+            replaces, dropped = self._outgoing(cursor)  # another load may have dropped some meanwhile
+            wanted = _types(cursor, schema, name)
+            _execute(cursor, self.sql.align(self.name, _types(cursor, schema, self.name), wanted))
             _execute(cursor, self.sql.swap_in(self.name, self.batch, replaces=replaces))
-            note(cursor, self.sql.schema, (self.mart.name, self.batch), self.mart.fingerprints, rows)
+            note(cursor, schema, (self.mart.name, self.batch), self.mart.fingerprints, rows)
+            for batch in dropped:
+                for mart in (self.mart, *self.mart.beside):
+                    drop_batch(cursor, schema, mart, batch)
 
         patiently(cursor, action)
+
+    def _outgoing(self, cursor: Cursor) -> tuple[bool, list[str]]:
+        """Whether the batch is there already, and the batches that the mart does not keep once it is loaded."""
+        replaces = catalog.has_partition(cursor, self.sql, self.batch)
+        if self.mart.keep is None:
+            return replaces, []
+        cursor.execute(mart_sql.noted_batches(self.sql.schema, self.mart.name))
+        others = [name for name, _ in cursor.fetchall() if name != self.batch]
+        return replaces, others[self.mart.keep - 1 :]
+
+
+def drop_batch(cursor: Cursor, schema: str, mart: MartTable, batch: str) -> bool:
+    """Drops a batch of a mart with its note. Needs the mart for itself for a moment: call it patiently.
+
+    Returns:
+        Whether there was one.
+    """
+    partitioned = catalog.is_partitioned(cursor, schema, mart.name)
+    if partitioned is None:
+        return False
+    sql = PartitionSql(schema, mart.stored, catalog.dialect(cursor))
+    there = True
+    if not partitioned:  # as former versions made it
+        empty_batch(cursor, schema, mart, {mart.batch_column: batch})
+        there = cursor.rowcount > 0
+    elif catalog.has_partition(cursor, sql, batch):
+        cursor.execute(SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(Identifier(schema, mart.name)))
+        _execute(cursor, sql.drop(batch))
+    else:
+        there = False
+    cursor.execute(mart_sql.forget_note(schema, mart.name, batch))
+    return there
 
 
 def batch_of(table: MartTable, where: Mapping[str, object]) -> str:

@@ -305,6 +305,18 @@ def noted_fingerprints(schema: str, name: str, batch: str) -> Composed:
     return SQL('SELECT "fingerprints" FROM {} WHERE {}').format(Identifier(schema, LOADS.name), which)
 
 
+def noted_batches(schema: str, name: str) -> Composed:
+    """Selects the batches of a mart whose load was noted, and their rows; the one loaded last comes first."""
+    noted = SQL('SELECT "batch", "rows" FROM {} WHERE {} ORDER BY "loaded_at" DESC, "batch" DESC')
+    return noted.format(Identifier(schema, LOADS.name), condition({"table_name": name}))
+
+
+def forget_note(schema: str, name: str, batch: str) -> Composed:
+    """Deletes the note of a load."""
+    which = condition(dict(zip(LOADS.key, (name, batch), strict=True)))
+    return SQL("DELETE FROM {} WHERE {}").format(Identifier(schema, LOADS.name), which)
+
+
 def view_fingerprint(schema: str, view: MartView) -> str:
     """A hash of a view's query and of the columns of its tables."""
     columns = [[table.name, *sql_types(table.stored.schema).items()] for table in view.tables]

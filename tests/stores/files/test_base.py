@@ -413,3 +413,15 @@ def test_writers_of_one_file_at_once_end_as_one_of_them(files_place: FilesPlace)
     assert stored is not None
     assert stored.batches().read_all()["x"].to_pylist() == [int(stored.metadata["writer"])] * 1000
     assert files_place.keys() == {"shop/predictions/2026-01.parquet"}
+
+
+def test_a_file_of_the_pipeline_is_forgotten_and_no_other(files_place: FilesPlace) -> None:
+    files = files_place.store
+    assert not files.forget(Area.SCORES, REF)
+    other = replace(REF, batch=f"{REF.batch}-2")
+    for area, ref in ((Area.SCORES, REF), (Area.OUTPUT, REF), (Area.SCORES, other)):
+        write(files, 1, area=area, ref=ref)
+    assert files.forget(Area.SCORES, REF)
+    assert not files.holds(Area.SCORES, REF)
+    assert files.holds(Area.OUTPUT, REF)
+    assert files.holds(Area.SCORES, other)

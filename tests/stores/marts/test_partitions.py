@@ -106,6 +106,33 @@ def test_anything_but_a_batch_is_refused(marts: Marts, where: dict[str, object])
         marts.store.replace(TABLE, where, stream("one", "me", 1))
 
 
+def test_batches_beyond_those_that_are_kept_go_with_those_beside_them(marts: Marts) -> None:
+    output = replace(TABLE, name="output")
+    kept = replace(TABLE, keep=2, beside=(output,))
+    for batch in ("b", "a", "c"):
+        load(marts, batch, "first", 3, kept)
+        load(marts, batch, "first", 3, output)
+        load(marts, batch, "again", 3, kept)  # a batch that is replaced is none more
+    assert list(marts.store.batches("loads")) == ["c", "a"]
+    assert list(marts.store.batches("output")) == ["c", "a"]
+    assert there(marts) == {("a", "again"): 3, ("c", "again"): 3}
+    assert marts.store.count("output", {}) == 6
+    assert marts.store.fingerprints("loads", "b") is None
+
+
+def test_a_batch_is_forgotten_by_all_marts_at_once(marts: Marts) -> None:
+    output = replace(TABLE, name="output")
+    for batch in ("one", "two"):
+        load(marts, batch, "first")
+    load(marts, "one", "first", 3, output)
+    assert marts.store.forget([TABLE, output, replace(TABLE, name="never made")], "one") == ["loads", "output"]
+    assert marts.store.forget([TABLE, output], "one") == []
+    assert there(marts) == {("two", "first"): 3}
+    assert marts.store.count("output", {}) == 0
+    assert marts.store.count_batch(TABLE, "one") is None
+    assert marts.store.count_batch(TABLE, "two") == 3
+
+
 # Killed at every statement.
 
 
