@@ -1,5 +1,7 @@
 """What the server's catalog says of marts: schema, tables, views and who may read them."""
 
+from collections.abc import Sequence
+
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier
 
@@ -26,6 +28,10 @@ WHERE n.nspname = %(schema)s AND c.relname = %(name)s
 _COLUMNS = """
 SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum)
 FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+_TYPES = """
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
 """
 _KEY = """
 SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
@@ -106,6 +112,14 @@ def relation_state(cursor: Cursor, schema: str, name: str) -> RelationState | No
         key=key,
         indexes=frozenset(index for (index,) in cursor.fetchall()),
     )
+
+
+def column_types(cursor: Cursor, table: Identifier, columns: Sequence[str]) -> list[str]:
+    """The types of columns of a table, which nobody changes until this transaction ends; a missing one is named so."""
+    cursor.execute(SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(table))
+    cursor.execute(_TYPES, [table.as_string(cursor)])
+    types = dict(cursor.fetchall())
+    return [types.get(name, "no such column") for name in columns]
 
 
 def tables_named(cursor: Cursor, schema: str, start: str) -> list[str]:

@@ -17,7 +17,6 @@ from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.load import Piece, check_complete, check_piece, not_open
 from pipeline_assets.stores.marts import catalog
 from pipeline_assets.stores.marts import sql as mart_sql
-from pipeline_assets.stores.marts.copy_csv import sql_types
 from pipeline_assets.stores.marts.database import Database
 from pipeline_assets.stores.marts.definition import MartTable
 from pipeline_assets.stores.marts.loading import (
@@ -29,6 +28,7 @@ from pipeline_assets.stores.marts.loading import (
     lock_batch,
 )
 from pipeline_assets.stores.marts.partitions import BatchTable
+from pipeline_assets.stores.marts.sql_types import sql_types
 from pipeline_assets.task.names import own_name
 
 # Columns of a staging table beside the mart's. A mart's row names its piece and the attempt that wrote it. A marker
