@@ -11,6 +11,7 @@ from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.marts import distribution, queries
 from pipeline_assets.mart_page.views.marts.filters import filters_of
 from pipeline_assets.mart_page.views.marts.queries import Asked, Beside, Order
+from pipeline_assets.stores.marts.sql import Dialect
 from tests.examples import orders, shop
 from tests.fixtures.postgres import Marts
 from tests.mart_page.filled import cursor_of, put_input, put_output
@@ -150,6 +151,11 @@ def test_a_key_of_many_values_is_compared_row_by_row(filled: Marts, monkeypatch:
 
 
 def test_each_column_of_the_key_has_an_index_in_the_order_of_addresses(filled: Marts) -> None:
+    """Greenplum has none, and its rows are asked for in another way."""
+    if mart(filled).dialect is Dialect.GREENPLUM:
+        assert not asked(filled, ("country", "is", "FR"), sort="order_id").by_index
+        assert asked(filled, ("country", "is", "FR")).order == Order()
+        return
     assert asked(filled, ("country", "is", "FR"), sort="order_id").by_index
     assert not asked(filled, ("country", "is", "FR"), sort="price").by_index
     found = filled.query("SELECT indexdef FROM pg_indexes WHERE schemaname = %s", filled.schema)
