@@ -22,7 +22,6 @@ def main(folder: Path) -> None:
     file = pq.ParquetFile(folder / "mart" / "train.parquet")
     login = f"{at['login']}:{at['password']}@{at['host']}:{at['port']}/{at['database']}"
 
-    @dlt.resource(name="flights", write_disposition="replace")
     def rows() -> Iterator[pa.Table]:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group)
@@ -36,7 +35,7 @@ def main(folder: Path) -> None:
         )
 
         def work() -> int:
-            pipeline.run(rows(), loader_file_format="csv")
+            pipeline.run(rows(), table_name="flights", write_disposition="replace", loader_file_format="csv")
             return int(file.metadata.num_rows)
 
         print(json.dumps(timed(work)))

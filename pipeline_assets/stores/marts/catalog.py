@@ -4,6 +4,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier
 
 from pipeline_assets.stores.marts.definition import MartView
+from pipeline_assets.stores.marts.partition_sql import PartitionSql
 from pipeline_assets.stores.marts.sql import Dialect, RelationState, SchemaState, reader_role
 
 _SCHEMA = """
@@ -53,6 +54,29 @@ WHERE p.parrelid = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = 
 _UNQUOTED = """
 SELECT replace(substring(said from $$'(.*)'$$), $$''$$, $$'$$) FROM ({}) v WHERE said LIKE $$%%'%%$$ ORDER BY 1
 """
+_PARTITIONED = {
+    Dialect.POSTGRESQL: """
+SELECT c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')
+""",
+    Dialect.GREENPLUM: """
+SELECT EXISTS (SELECT 1 FROM pg_partition p WHERE p.parrelid = c.oid)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'r'
+""",
+}
+_PARTITION = {
+    Dialect.POSTGRESQL: """
+SELECT 1 FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid JOIN pg_class c ON c.oid = i.inhparent
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.oid = p.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND p.relname = %s
+""",
+    Dialect.GREENPLUM: """
+SELECT 1 FROM pg_partition_rule r JOIN pg_partition p ON p.oid = r.paroid AND NOT p.paristemplate
+JOIN pg_class c ON c.oid = p.parrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND r.parname = %s
+""",
+}
 _VIEW = """
 SELECT pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'v'
@@ -111,6 +135,26 @@ def tables_named(cursor: Cursor, schema: str, start: str) -> list[str]:
 def partitions(cursor: Cursor, schema: str, table: str) -> list[str]:
     """The batches that a table has partitions for, in the server's order; none if it has no partitions."""
     cursor.execute(_UNQUOTED.format(_PARTITION_VALUES[dialect(cursor)]), [schema, table])
+    return [batch for (batch,) in cursor.fetchall()]
+
+
+def is_partitioned(cursor: Cursor, schema: str, table: str) -> bool | None:
+    """Whether a table has partitions; ``None`` if there is no such table."""
+    cursor.execute(_PARTITIONED[dialect(cursor)], [schema, table])
+    found = cursor.fetchone()
+    return None if found is None else bool(found[0])
+
+
+def has_partition(cursor: Cursor, sql: PartitionSql, batch: str) -> bool:
+    """Whether a mart has a partition for a batch."""
+    cursor.execute(_PARTITION[sql.dialect], [sql.schema, sql.table.name, sql.partition(batch)])
+    return cursor.fetchone() is not None
+
+
+def batches_in(cursor: Cursor, schema: str, table: str, column: str) -> list[str]:
+    """The values of a table's column of batches; reads the whole table."""
+    query = SQL("SELECT DISTINCT {0} FROM {1} ORDER BY {0}")
+    cursor.execute(query.format(Identifier(column), Identifier(schema, table)))
     return [batch for (batch,) in cursor.fetchall()]
 
 

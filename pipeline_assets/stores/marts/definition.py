@@ -90,6 +90,11 @@ class MartTable:
         """The columns of the key and of the indexes, each once."""
         return tuple(dict.fromkeys([*self.key, *(column for index in self.indexes for column in index)]))
 
+    @property
+    def by_batch(self) -> bool:
+        """Whether each batch is a partition: where the key begins with it."""
+        return self.key[:1] == (self.batch_column,)
+
     @cached_property
     def stored_names(self) -> dict[str, str]:
         """How the database calls each column, by its name in :attr:`schema`."""

@@ -1,4 +1,4 @@
-"""What a mart is, and the SQL that makes it and keeps it fitting, for PostgreSQL and Greenplum alike.
+"""The SQL that keeps marts and views fitting, for PostgreSQL and Greenplum alike.
 
 Pure functions: they take what is wanted and what the catalog says, and return the statements still needed.
 PostgreSQL 9.4, on which Greenplum 6 is based, accepts all of them.
@@ -87,7 +87,7 @@ def prepare_schema(schema: str, state: SchemaState) -> list[Composed]:
 def fit_table(
     schema: str,
     table: MartTable,
-    state: RelationState | None,
+    state: RelationState,
     dialect: Dialect,
     *,
     readers: bool,
@@ -95,14 +95,13 @@ def fit_table(
 ) -> list[Composed]:
     """The statements that make a mart as wanted: none where it is so already.
 
-    A new mart is made with its key and indexes; on Greenplum as compressed columns distributed by the row address
-    (such tables have no keys there). Missing columns are added, null in the existing rows; types that grew are
-    widened; columns that are no longer wanted stay.
+    Missing columns are added, null in the existing rows; types that grew are widened; columns that are no longer
+    wanted stay.
 
     Args:
         schema: of the mart.
         table: what is wanted.
-        state: what is there; ``None`` if nothing is.
+        state: what is there.
         dialect: of the server.
         readers: whether there is a readers' role.
         valueless: those of :func:`conflicting_columns` that hold no value, so that they may get any type.
@@ -110,14 +109,10 @@ def fit_table(
     Raises:
         StoreError: the key differs, a change of type would lose values, or a name does not fit.
     """
-    types = {name: kind or "text" for name, kind in sql_types(table.schema).items()}
+    types = wanted_types(table)
     check_names([table.name, *types])
-    if state is None:
-        statements = [_create(schema, table, types, dialect)]
-        state = RelationState(types=types)
-    else:
-        statements = _alter(schema, table, state, valueless)
-        state = replace(state, types={**types, **state.types})
+    statements = _alter(schema, table, state, valueless)
+    state = replace(state, types={**types, **state.types})
     if dialect is Dialect.POSTGRESQL:
         statements += _create_indexes(schema, table, state)
     statements += describe(schema, "TABLE", table, state)
@@ -126,18 +121,21 @@ def fit_table(
     return statements
 
 
-def _create(schema: str, table: MartTable, types: Mapping[str, str], dialect: Dialect) -> Composed:
-    columns = [
-        SQL("{} {}{}").format(Identifier(name), SQL(kind), SQL(" NOT NULL" if name in table.key else ""))
+def wanted_types(table: MartTable) -> dict[str, str]:
+    """The SQL types of a mart's columns, in order; text for those that hold nulls alone."""
+    return {name: kind or "text" for name, kind in sql_types(table.schema).items()}
+
+
+def typed_columns(types: Mapping[str, str], key: Collection[str]) -> list[Composed]:
+    """Columns as ``CREATE TABLE`` takes them; those of the key are never null."""
+    return [
+        SQL("{} {}{}").format(Identifier(name), SQL(kind), SQL(" NOT NULL" if name in key else ""))
         for name, kind in types.items()
     ]
-    if dialect is Dialect.POSTGRESQL:
-        columns.append(SQL("PRIMARY KEY ({})").format(names_of(table.key)))
-    made = SQL("CREATE TABLE {} ({})").format(Identifier(schema, table.name), SQL(", ").join(columns))
-    return made + _storage(table.key, dialect)
 
 
-def _storage(spread_by: Iterable[str], dialect: Dialect) -> Composed:
+def storage(spread_by: Iterable[str], dialect: Dialect) -> Composed:
+    """How a table is kept: on Greenplum, as compressed columns that are spread over the segments by some columns."""
     if dialect is Dialect.POSTGRESQL:
         return Composed([])
     how = SQL(" WITH (appendonly=true, orientation=column, compresstype=zstd) DISTRIBUTED BY ({})")
@@ -157,8 +155,8 @@ def create_staging(schema: str, name: str, columns: Mapping[str, str], table: Ma
         dialect: of the server.
     """
     kind = SQL("UNLOGGED TABLE" if dialect is Dialect.POSTGRESQL else "TABLE")
-    typed = SQL(", ").join(SQL("{} {}").format(Identifier(column), SQL(one)) for column, one in columns.items())
-    return SQL("CREATE {} {} ({})").format(kind, Identifier(schema, name), typed) + _storage(table.key, dialect)
+    typed = SQL(", ").join(typed_columns(columns, ()))
+    return SQL("CREATE {} {} ({})").format(kind, Identifier(schema, name), typed) + storage(table.key, dialect)
 
 
 def conflicting_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
@@ -181,12 +179,7 @@ def retyped_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
 
 def _alter(schema: str, table: MartTable, state: RelationState, valueless: Collection[str]) -> list[Composed]:
     if state.key and state.key != frozenset(table.key):
-        raise StoreError(
-            f"the mart {schema}.{table.name} has another key",
-            found=", ".join(sorted(state.key)),
-            expected=", ".join(table.key),
-            do=f"ALTER TABLE {_quoted(schema, table.name)} RENAME TO another name, and run every batch again",
-        )
+        raise another_key(schema, table, state)
     changes = []
     for name, kind in sql_types(table.schema).items():
         kept = state.types.get(name)
@@ -208,6 +201,16 @@ def _alter(schema: str, table: MartTable, state: RelationState, valueless: Colle
     if not changes:
         return []
     return [SQL("ALTER TABLE {} {}").format(Identifier(schema, table.name), SQL(", ").join(changes))]
+
+
+def another_key(schema: str, table: MartTable, state: RelationState) -> StoreError:
+    """The error of a mart whose rows are told apart by other columns than is wanted."""
+    return StoreError(
+        f"the mart {schema}.{table.name} has another key",
+        found=", ".join(sorted(state.key)) or f"the columns {', '.join(state.types)}",
+        expected=", ".join(table.key),
+        do=f"ALTER TABLE {_quoted(schema, table.name)} RENAME TO another name, and run every batch again",
+    )
 
 
 def _create_indexes(schema: str, table: MartTable, state: RelationState) -> list[Composed]:

@@ -190,15 +190,15 @@ def count(cursor: Cursor, asked: Asked) -> int | None:
 
 
 def about(cursor: Cursor, mart: Mart) -> int:
-    """About how many rows a whole mart has, as the server's statistics say of it or of its partitions."""
+    """About how many rows a whole mart has, as the server's statistics say."""
+    # A mart's rows are in its partitions. One that has no statistics counts nothing: -1 since PostgreSQL 14.
     query = SQL(
-        "SELECT greatest(c.reltuples, sum(greatest(p.reltuples, 0)))::bigint"
-        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " LEFT JOIN pg_inherits i ON i.inhparent = c.oid LEFT JOIN pg_class p ON p.oid = i.inhrelid"
-        " WHERE n.nspname = {} AND c.relname = {} GROUP BY c.oid, c.reltuples"
+        "SELECT COALESCE(sum(greatest(p.reltuples, 0)), 0)::bigint FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_inherits i ON i.inhparent = c.oid"
+        " JOIN pg_class p ON p.oid = COALESCE(i.inhrelid, c.oid) WHERE n.nspname = {} AND c.relname = {}"
     )
     cursor.execute(query.format(Literal(mart.schema), Literal(mart.name)))
-    return max(int(cursor.fetchall()[0][0]), 0)
+    return int(cursor.fetchall()[0][0])
 
 
 def batches(cursor: Cursor, mart: Mart) -> list[str]:
