@@ -137,12 +137,8 @@ def partitions(cursor: Cursor, there: Filled, batches: Any) -> set[str]:
 
 
 def of_mart(cursor: Cursor, mart: Mart, batch: str) -> set[str]:
-    cursor.execute(
-        SQL("SELECT DISTINCT c.relname FROM {} t JOIN pg_class c ON c.oid = t.tableoid WHERE t.batch = %s").format(
-            mart.sql
-        ),
-        [batch],
-    )
+    cursor.execute(SQL("SELECT DISTINCT tableoid FROM {} WHERE batch = %s").format(mart.sql), [batch])
+    cursor.execute("SELECT relname FROM pg_class WHERE oid = ANY (%s::oid[])", [[oid for (oid,) in cursor.fetchall()]])
     return {name for (name,) in cursor.fetchall()}
 
 

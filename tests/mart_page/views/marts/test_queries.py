@@ -145,6 +145,27 @@ def test_batches_are_named(filled: Marts) -> None:
     assert ask(filled, queries.batches, mart(filled, "predict_output")) == ["b'; --"]
 
 
+def test_batches_of_any_name_are_named(marts: Marts) -> None:
+    names = ["it's \\ one", "'", "two\nlines", 'b"; --']
+    for name in names:
+        put_input(marts, TASK, "predict", name, orders(1, stage="predict"))
+    assert ask(marts, queries.batches, mart(marts)) == sorted(names)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_pages_go_on_from_batch_to_batch(marts: Marts, down: bool) -> None:
+    counts = {"a": 30, "b": 1, "c": 70, "d": 20, "e": 25}
+    for name, count in counts.items():
+        put_input(marts, TASK, "predict", name, orders(count, stage="predict"))
+    addresses = sorted(((name, row) for name, count in counts.items() for row in range(count)), reverse=down)
+    every = asked(marts, sort="batch", down=down)
+    pages = [rows_of(marts, every, number) for number in range(1, 5)]
+    assert [[row[:2] for row in page] for page in pages] == [addresses[:50], addresses[50:100], addresses[100:], []]
+    some = asked(marts, ("country", "is", "FR"), sort="batch", down=down)
+    kept = [(name, row) for name, row in addresses if orders(70)["country"][row].as_py() == "FR"]
+    assert [row[:2] for row in rows_of(marts, some)] == kept[:50]
+
+
 def test_a_key_of_many_values_is_compared_row_by_row(filled: Marts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "_FEW_VALUES", 2)
     assert ask(filled, queries.count, asked(filled, ("country", "contains", "f"), batch="a")) == 7
