@@ -42,6 +42,24 @@ _TABLES_NAMED = """
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND left(c.relname::text, %s) = %s AND c.relkind = 'r'
 """
+# The partitions' values as text: FOR VALUES IN ('2013-10'), or '2013-10'::text; a partition for null has no quotes.
+_PARTITION_VALUES = {
+    Dialect.POSTGRESQL: """
+SELECT pg_get_expr(p.relpartbound, p.oid) AS said
+FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid AND p.relispartition
+WHERE i.inhparent = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                     WHERE n.nspname = %s AND c.relname = %s)
+""",
+    Dialect.GREENPLUM: """
+SELECT pg_get_expr(r.parlistvalues, r.parchildrelid) AS said
+FROM pg_partition_rule r JOIN pg_partition p ON p.oid = r.paroid AND NOT p.paristemplate
+WHERE p.parrelid = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE n.nspname = %s AND c.relname = %s)
+""",
+}
+_UNQUOTED = """
+SELECT replace(substring(said from $$'(.*)'$$), $$''$$, $$'$$) FROM ({}) v WHERE said LIKE $$%%'%%$$ ORDER BY 1
+"""
 _PARTITIONED = {
     Dialect.POSTGRESQL: """
 SELECT c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -126,6 +144,12 @@ def tables_named(cursor: Cursor, schema: str, start: str) -> list[str]:
     """Tables of a schema whose names begin with ``start``."""
     cursor.execute(_TABLES_NAMED, [schema, len(start), start])
     return [name for (name,) in cursor.fetchall()]
+
+
+def partitions(cursor: Cursor, schema: str, table: str) -> list[str]:
+    """The batches that a table has partitions for, in the server's order; none if it has no partitions."""
+    cursor.execute(_UNQUOTED.format(_PARTITION_VALUES[dialect(cursor)]), [schema, table])
+    return [batch for (batch,) in cursor.fetchall()]
 
 
 def is_partitioned(cursor: Cursor, schema: str, table: str) -> bool | None:
