@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from pipeline_assets.errors import located
+from pipeline_assets.io_managers.alongside import Alongside
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
@@ -21,13 +22,16 @@ class MartIOManager(dg.IOManager):
     def __init__(self, task: TaskSpec, marts: MartStore) -> None:
         self._task, self._marts = task, marts
 
-    def handle_output(self, context: dg.OutputContext, obj: pa.RecordBatchReader) -> None:
-        """Writes the stream; after an error the former batch stays."""
+    def handle_output(self, context: dg.OutputContext, obj: pa.RecordBatchReader | Alongside) -> None:
+        """Writes the stream, or commits what a thread has written; after an error the former batch stays."""
         ref = ref_of(context)
         table = mart_of(self._task, context.asset_key.path[-1])
         progress = Progress(context.log.info, f"rows of {ref.batch} to {table.name}")
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
-            progress.rows = self._marts.replace(table, {table.batch_column: ref.batch}, obj, progress)
+            if isinstance(obj, Alongside):
+                progress.started, progress.rows = obj.started, obj.commit()
+            else:
+                progress.rows = self._marts.replace(table, {table.batch_column: ref.batch}, obj, progress)
             if table.name == output_mart(self._task).name:
                 self._marts.ensure_view(lineage(self._task))
         context.add_output_metadata(
