@@ -1,14 +1,15 @@
 """Scoring parquet to parquet: rows and features in, output and scores out, beside predict_proba on a ready Pool."""
 
-from collections.abc import Iterator
+import pyarrow as pa
 
 from benchmarks.measure import LIMIT, OURS, Line, Work
 from benchmarks.workspace import BATCH, Workspace
+from pipeline_assets.engine.scoring import scoring
 from pipeline_assets.ml.dataset import scoring_frame
 from pipeline_assets.ml.kinds.base import predict
-from pipeline_assets.ml.scoring import ScoredRows, Scorer, scores_schema
+from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.scoring import Scorer, scores_schema
 from pipeline_assets.stores.files.base import Area
-from pipeline_assets.task.preparation import raw_query
 
 
 def _ours(workspace: Workspace) -> Work:
@@ -16,16 +17,18 @@ def _ours(workspace: Workspace) -> Work:
     import pandas as pd  # noqa: F401 - its import is not what is measured
 
     def work() -> int:
-        contract, rows = workspace.raw("predict").open(raw_query)
-        scorer = Scorer(contract, BATCH, lambda batch: predict(task, model, scoring_frame(batch, task.features)), 1)
-        scored: Iterator[ScoredRows] = scorer.score(rows, workspace.features.read(workspace.table("predict"), BATCH))
+        def say(rows: pa.RecordBatch) -> Prediction:
+            return predict(task, model, scoring_frame(rows, task.features))
+
+        features = workspace.features.read(workspace.table("predict"), BATCH)
         with (
-            workspace.files.sink(Area.OUTPUT, ref, scorer.output_schema(rows.schema)) as output,
+            scoring(workspace.raw("predict"), features, lambda contract: Scorer(contract, BATCH, say, 1)) as scored,
+            workspace.files.sink(Area.OUTPUT, ref, scored.output_schema) as output,
             workspace.files.sink(Area.SCORES, ref, scores_schema(task)) as scores,
         ):
-            for part in scored:
-                scores.write(part.scores)
-                output.write(part.output)
+            sinks = {Area.OUTPUT: output, Area.SCORES: scores}
+            for area, rows in scored.rows:
+                sinks[area].write(rows)
         return scores.rows
 
     return work

@@ -7,6 +7,7 @@ from contextlib import suppress
 import click
 from click.shell_completion import CompletionItem
 
+from pipeline_assets.cli.collector import collect_rarely
 from pipeline_assets.cli.report import FAILED, refusals
 
 STAGES = ("train", "predict")
@@ -64,6 +65,7 @@ def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], 
     if every == bool(batches):
         raise click.UsageError("Name the batches, or say --all.")
     with refusals():
+        collect_rarely()
         from pipeline_assets.cli.run import home, run_batches
         from pipeline_assets.definitions import defs_of
 

@@ -2,6 +2,7 @@
 
 import click
 
+from pipeline_assets.cli.collector import collect_rarely
 from pipeline_assets.cli.report import refusals
 
 
@@ -21,6 +22,7 @@ def demo(ctx: click.Context) -> None:
 
     Exit codes: 0 every run succeeded; 1 a run or a check failed; 2 nothing was started.
     """  # noqa: D301 - click reads the backspace
+    collect_rarely()
     # Imported here: Dagster takes seconds, and --help should not.
     from pipeline_assets.demo.steps import run_demo
 

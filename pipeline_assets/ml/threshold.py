@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.prediction import HALF
+from pipeline_assets.ml.ranking import ranking
 from pipeline_assets.ml.trainers.base import FittedModel
 from pipeline_assets.task.spec import TaskSpec
 from pipeline_assets.task.training_spec import Gain, ThresholdGoal
@@ -81,17 +82,14 @@ def decisions(label: NDArray[np.int8], probability: NDArray[np.float64]) -> Deci
         label: 0 or 1, one value per row.
         probability: of label 1, one value per row.
     """
-    order = np.argsort(-probability, kind="stable")
-    falling, ones = probability[order], np.cumsum(label[order] == 1)
-    # Rows of the same probability are on the same side.
-    last = np.flatnonzero(np.append(falling[:-1] != falling[1:], [True] * (len(falling) > 0)))
-    edges = np.concatenate([[1.0], falling[last], [0.0]])
+    ranked = ranking(label, probability)
+    edges = np.concatenate([[1.0], ranked.score, [0.0]])
     # Nothing is above the probability 1, so some threshold would decide no row only below it.
-    some = int(len(last) > 0 and falling[0] >= 1.0)
+    some = int(len(ranked.score) > 0 and ranked.score[0] >= 1.0)
     return Decisions(
         threshold=((edges[:-1] + edges[1:]) / 2)[some:],
-        hits=np.concatenate([[0], ones[last]])[some:].astype(np.int64),
-        positive=np.concatenate([[0], last + 1])[some:].astype(np.int64),
+        hits=np.concatenate([[0], ranked.hits])[some:].astype(np.int64),
+        positive=np.concatenate([[0], ranked.rows])[some:].astype(np.int64),
         ones=int(np.count_nonzero(label == 1)),
         rows=len(label),
     )

@@ -22,9 +22,10 @@ from pipeline_assets.errors import ContractError, DataError, StoreError
 from pipeline_assets.stores.files.base import Area
 from pipeline_assets.stores.files.local import LocalFiles
 from pipeline_assets.task.batch import BatchRef, Manifest
-from pipeline_assets.task.preparation import features_query, features_schema, input_mart_query, raw_query
+from pipeline_assets.task.preparation import features_query, features_schema, input_mart_query
 from tests.examples import orders, shop, with_column
 from tests.fixtures.checked import checked as checked_batch
+from tests.fixtures.checked import raw_rows
 
 REF = BatchRef("shop", "train", "2026-01")
 
@@ -68,7 +69,7 @@ def test_no_row_vanishes_and_the_first_sound_row_keeps_its_key(
     if kept:
         batch = load(files, shop(), REF, folder / "scratch")
         assert batch.stream(features_query).read_all()["row_number"].to_pylist() == kept
-        assert batch.stream(raw_query).read_all().drop_columns(["row_number"]).equals(table.take(kept))
+        assert raw_rows(batch).drop_columns(["row_number"]).equals(table.take(kept))
     else:
         with pytest.raises(DataError, match="no accepted row"):
             load(files, shop(), REF, folder / "scratch")
@@ -146,7 +147,7 @@ def test_a_check_that_raises_rejects_its_row_alone(tmp_path: Path) -> None:
         {"row_number": 4, "reason": "note_is_a_number: check cast(note as integer) > 0 fails:"
          " could not convert string 'x' to INT32 when casting from source column note"},
     ]  # fmt: skip
-    kept = load(files, shop(checks=checks), REF, tmp_path / "s").stream(raw_query).read_all()
+    kept = raw_rows(load(files, shop(checks=checks), REF, tmp_path / "s"))
     assert kept["order_id"].to_pylist() == [0, 1, 5]
 
 

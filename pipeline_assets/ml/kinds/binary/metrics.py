@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
+from pipeline_assets.ml.ranking import ranking
 
 GREATER_IS_BETTER: Mapping[str, bool] = {
     "roc_auc": True,
@@ -15,6 +16,7 @@ GREATER_IS_BETTER: Mapping[str, bool] = {
     "brier_score": False,
 }
 METRICS = tuple(GREATER_IS_BETTER)
+_LEAST = float(np.finfo(np.float64).eps)  # of a probability whose logarithm is taken
 
 
 def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[str, float]:
@@ -27,8 +29,6 @@ def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[st
     Raises:
         DataError: the rows do not have both labels, so a ranking cannot be evaluated.
     """
-    from sklearn import metrics
-
     ones = int(np.count_nonzero(label))
     if not 0 < ones < len(label):
         raise DataError(
@@ -36,11 +36,12 @@ def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[st
             found=f"{len(label)} rows, {ones} of label 1",
             expected="rows of label 0 and rows of label 1",
         )
+    ranked, own = ranking(label, probability), np.where(label == 1, probability, 1 - probability)
     return {
-        "roc_auc": float(metrics.roc_auc_score(label, probability)),
-        "average_precision": float(metrics.average_precision_score(label, probability)),
-        "log_loss": float(metrics.log_loss(label, probability)),
-        "brier_score": float(metrics.brier_score_loss(label, probability)),
+        "roc_auc": ranked.roc_auc,
+        "average_precision": ranked.average_precision,
+        "log_loss": float(-np.mean(np.log(np.clip(own, _LEAST, 1 - _LEAST)))),
+        "brier_score": float(np.mean((probability - (label == 1)) ** 2)),
     }
 
 

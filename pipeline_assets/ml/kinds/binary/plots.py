@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.kinds import drawing
 from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.ranking import ranking
 from pipeline_assets.ml.threshold import decisions
 from pipeline_assets.ml.trainers.base import Fit
 
@@ -26,14 +27,11 @@ def plots(rows: LabelledRows, prediction: Prediction, fit: Fit, title: str) -> d
 
 def roc(label: NDArray[np.int8], probability: NDArray[np.float64], title: str) -> bytes:
     """True positive rate by false positive rate."""
-    from sklearn import metrics
-
-    false_positive, true_positive, _ = metrics.roc_curve(label, probability)
-    area = metrics.roc_auc_score(label, probability)
+    ranked = ranking(label, probability)
     figure, axes = drawing.canvas("ROC curve", title, "false positive rate", "true positive rate")
     axes.plot([0, 1], [0, 1], color=drawing.BASELINE, linestyle="--", linewidth=1, label="baseline (area 0.500)")
-    x, y = drawing.thinned(false_positive, true_positive)
-    axes.plot(x, y, color=drawing.MODEL, linewidth=2, label=f"model (area {area:.3f})")
+    x, y = drawing.thinned(np.append(0, ranked.false_positive_rate), np.append(0, ranked.recall))
+    axes.plot(x, y, color=drawing.MODEL, linewidth=2, label=f"model (area {ranked.roc_auc:.3f})")
     axes.fill_between(x, y, color=drawing.MODEL, alpha=0.08)
     drawing.unit_square(axes)
     axes.legend(loc="lower right", frameon=False)
@@ -42,14 +40,12 @@ def roc(label: NDArray[np.int8], probability: NDArray[np.float64], title: str) -
 
 def precision_recall(label: NDArray[np.int8], probability: NDArray[np.float64], title: str) -> bytes:
     """Precision by recall, with the share of label 1, which is the precision of a constant baseline."""
-    from sklearn import metrics
-
-    precision, recall, _ = metrics.precision_recall_curve(label, probability)
-    average, share = metrics.average_precision_score(label, probability), float(np.mean(label))
+    ranked, share = ranking(label, probability), float(np.mean(label))
     figure, axes = drawing.canvas("Precision and recall", title, "recall", "precision")
     axes.axhline(share, color=drawing.BASELINE, linestyle="--", linewidth=1, label=f"baseline ({share:.3f})")
-    x, y = drawing.thinned(recall, precision)
-    axes.plot(x, y, color=drawing.MODEL, linewidth=2, label=f"model (average {average:.3f})")
+    # The curve begins where no row is decided: by convention with precision 1.
+    x, y = drawing.thinned(np.append(0, ranked.recall), np.append(1, ranked.precision))
+    axes.plot(x, y, color=drawing.MODEL, linewidth=2, label=f"model (average {ranked.average_precision:.3f})")
     drawing.unit_square(axes)
     axes.legend(loc="upper right", frameon=False)
     return drawing.png(figure)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.prediction import Prediction
+from pipeline_assets.ml.ranking import ranking
 
 GREATER_IS_BETTER: Mapping[str, bool] = {
     "log_loss": False,
@@ -61,8 +62,6 @@ def scores(rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
     Raises:
         DataError: the rows have fewer than two classes, so a ranking cannot be evaluated.
     """
-    from sklearn import metrics
-
     found = aligned(rows, prediction)
     present = np.unique(found.label)
     if len(present) < 2:  # noqa: PLR2004 - one class and the others
@@ -74,11 +73,20 @@ def scores(rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
     of_label = found.probability[np.arange(len(rows)), found.label]
     hit = found.label == found.predicted
     recalls = np.bincount(found.label, hit)[present] / np.bincount(found.label)[present]
-    areas = [metrics.roc_auc_score(found.label == code, found.probability[:, code]) for code in present]
+    areas = [ranking(found.label == code, found.probability[:, code]).roc_auc for code in present]
     return {
         "log_loss": float(-np.mean(np.log(np.clip(of_label, _LEAST, 1 - _LEAST)))),
         "accuracy": float(np.mean(hit)),
         "balanced_accuracy": float(np.mean(recalls)),
-        "f1_macro": float(metrics.f1_score(found.label, found.predicted, average="macro", zero_division=0)),
+        "f1_macro": _f1_macro(found),
         "roc_auc_ovr": float(np.mean(areas)),
     }
+
+
+def _f1_macro(found: Aligned) -> float:
+    """The mean of F1 over the classes that the rows or the predictions have."""
+    size = len(found.classes)
+    either = np.bincount(found.label, minlength=size) + np.bincount(found.predicted, minlength=size)
+    both = np.bincount(found.label[found.label == found.predicted], minlength=size)
+    some = either > 0
+    return float(np.mean(2 * both[some] / either[some]))

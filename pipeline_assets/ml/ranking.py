@@ -1,0 +1,64 @@
+"""How well scores put rows of label 1 before those of label 0, as scikit-learn defines it.
+
+Importing scikit-learn takes as long as a small training; the numbers are few lines.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The rows by falling score; rows of the same score are one entry.
+
+    Attributes:
+        score: the distinct scores, the largest first.
+        hits: for each, the number of rows of label 1 with at least this score; int64.
+        rows: for each, the number of rows with at least this score; int64.
+    """
+
+    score: NDArray[np.float64]
+    hits: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """The share of the rows of label 1 that have at least each score; those rows must exist."""
+        return np.asarray(self.hits / self.hits[-1])
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """The share of label 1 among the rows of at least each score."""
+        return np.asarray(self.hits / self.rows)
+
+    @property
+    def false_positive_rate(self) -> NDArray[np.float64]:
+        """The share of the rows of label 0 that have at least each score; those rows must exist."""
+        wrong = self.rows - self.hits
+        return np.asarray(wrong / wrong[-1])
+
+    @property
+    def roc_auc(self) -> float:
+        """The area below the ROC curve."""
+        return float(np.trapezoid(np.append(0, self.recall), np.append(0, self.false_positive_rate)))
+
+    @property
+    def average_precision(self) -> float:
+        """The mean of the precisions, each with the recall that it gains as its weight."""
+        return float(np.sum(np.diff(self.recall, prepend=0) * self.precision))
+
+
+def ranking(label: NDArray[Any], score: NDArray[np.float64]) -> Ranking:
+    """Ranks rows.
+
+    Args:
+        label: one value per row; 1 is the label that should come first.
+        score: one value per row.
+    """
+    order = np.argsort(-score, kind="stable")
+    falling, ones = score[order], np.cumsum(label[order] == 1)
+    last = np.flatnonzero(np.append(falling[:-1] != falling[1:], [True] * (len(falling) > 0)))
+    return Ranking(falling[last], ones[last].astype(np.int64), (last + 1).astype(np.int64))
