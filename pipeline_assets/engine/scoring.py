@@ -112,6 +112,8 @@ def _with_rows(
         for came in raw.take(_numbers(kept), scorer.output_columns):
             yield kept.slice(at, came.num_rows), came
             at += came.num_rows
+        if at != kept.num_rows:
+            raise other_rows()
 
     for some in scored:
         yield some.scores

@@ -1,5 +1,7 @@
 """What the server's catalog says of marts: schema, tables, views and who may read them."""
 
+from collections.abc import Sequence
+
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier
 
@@ -27,6 +29,10 @@ _COLUMNS = """
 SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum)
 FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
+_TYPES = """
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
+"""
 _KEY = """
 SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
 WHERE i.indrelid = %s AND i.indisprimary
@@ -35,6 +41,24 @@ _INDEXES = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexr
 _TABLES_NAMED = """
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND left(c.relname::text, %s) = %s AND c.relkind = 'r'
+"""
+# The partitions' values as text: FOR VALUES IN ('2013-10'), or '2013-10'::text; a partition for null has no quotes.
+_PARTITION_VALUES = {
+    Dialect.POSTGRESQL: """
+SELECT pg_get_expr(p.relpartbound, p.oid) AS said
+FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid AND p.relispartition
+WHERE i.inhparent = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                     WHERE n.nspname = %s AND c.relname = %s)
+""",
+    Dialect.GREENPLUM: """
+SELECT pg_get_expr(r.parlistvalues, r.parchildrelid) AS said
+FROM pg_partition_rule r JOIN pg_partition p ON p.oid = r.paroid AND NOT p.paristemplate
+WHERE p.parrelid = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE n.nspname = %s AND c.relname = %s)
+""",
+}
+_UNQUOTED = """
+SELECT replace(substring(said from $$'(.*)'$$), $$''$$, $$'$$) FROM ({}) v WHERE said LIKE $$%%'%%$$ ORDER BY 1
 """
 _PARTITIONED = {
     Dialect.POSTGRESQL: """
@@ -108,10 +132,24 @@ def relation_state(cursor: Cursor, schema: str, name: str) -> RelationState | No
     )
 
 
+def column_types(cursor: Cursor, table: Identifier, columns: Sequence[str]) -> list[str]:
+    """The types of columns of a table, which nobody changes until this transaction ends; a missing one is named so."""
+    cursor.execute(SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(table))
+    cursor.execute(_TYPES, [table.as_string(cursor)])
+    types = dict(cursor.fetchall())
+    return [types.get(name, "no such column") for name in columns]
+
+
 def tables_named(cursor: Cursor, schema: str, start: str) -> list[str]:
     """Tables of a schema whose names begin with ``start``."""
     cursor.execute(_TABLES_NAMED, [schema, len(start), start])
     return [name for (name,) in cursor.fetchall()]
+
+
+def partitions(cursor: Cursor, schema: str, table: str) -> list[str]:
+    """The batches that a table has partitions for, in the server's order; none if it has no partitions."""
+    cursor.execute(_UNQUOTED.format(_PARTITION_VALUES[dialect(cursor)]), [schema, table])
+    return [batch for (batch,) in cursor.fetchall()]
 
 
 def is_partitioned(cursor: Cursor, schema: str, table: str) -> bool | None:

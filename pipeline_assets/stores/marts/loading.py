@@ -12,14 +12,16 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier, Literal
 
 from pipeline_assets.errors import StoreError
+from pipeline_assets.stores.marts import catalog
 from pipeline_assets.stores.marts import sql as mart_sql
-from pipeline_assets.stores.marts.copy_csv import sql_types, write_rows
+from pipeline_assets.stores.marts.copy_binary import HEADER, TRAILER, check_types, encoded
 from pipeline_assets.stores.marts.database import copy_in
 from pipeline_assets.stores.marts.definition import LOADS, MartTable
 from pipeline_assets.stores.marts.json_text import plain
+from pipeline_assets.stores.marts.sql_types import sql_types
 
-_ROWS_WRITTEN_AT_ONCE = 65_536
-# In Arrow; as text they may take several times as much.
+# So few that they stay in the processor's cache, and the server takes the former ones while the next are encoded.
+_ROWS_WRITTEN_AT_ONCE = 4_096
 _BYTES_WRITTEN_AT_ONCE = 16 << 20
 # The server refuses a bad row only when its COPY ends; so a new COPY begins after so many rows.
 _ROWS_OF_A_COPY = 1_000_000
@@ -110,12 +112,14 @@ def copy_rows(
         How many.
 
     Raises:
-        StoreError: the server's count of rows differs from the rows sent.
+        StoreError: a column of the table cannot hold the rows'; a value cannot be stored; the server's count of rows
+            differs from the rows sent.
     """
-    how = SQL("FORMAT csv, ENCODING 'UTF8', FREEZE" if frozen else "FORMAT csv, ENCODING 'UTF8'")
+    how = SQL("FORMAT binary, FREEZE" if frozen else "FORMAT binary")
     copy = SQL("COPY {} ({}) FROM STDIN WITH ({})").format(into, mart_sql.names_of(columns), how)
+    types = catalog.column_types(cursor, into, columns)
     stored = 0
-    for write in outgoing.copies():
+    for write in outgoing.copies(types):
         copy_in(cursor, copy, write)
         stored += cursor.rowcount
     if stored != outgoing.sent:
@@ -130,14 +134,23 @@ class Outgoing:
         self, rows: pa.RecordBatchReader, where: Mapping[str, object], key: Sequence[str], progress: Progress
     ) -> None:
         self.sent = 0
+        self._schema = rows.schema
         self._parts = self._cut(rows, where)
         self._key = key
         self._progress = progress
 
-    def copies(self) -> Iterator[Callable[[io.RawIOBase], None]]:
-        """One function per COPY, which writes its rows."""
+    def copies(self, types: Sequence[str]) -> Iterator[Callable[[io.RawIOBase], None]]:
+        """One function per COPY, which writes its rows.
+
+        Args:
+            types: SQL type of the table's column for each column of the rows.
+
+        Raises:
+            StoreError: the table's column cannot hold the rows'.
+        """
+        check_types(self._schema, types)
         for first in self._parts:
-            yield partial(self._write, first)
+            yield partial(self._write, types, first)
 
     def _cut(self, rows: pa.RecordBatchReader, where: Mapping[str, object]) -> Iterator[pa.RecordBatch]:
         for batch in rows:
@@ -148,15 +161,17 @@ class Outgoing:
                 _check_belonging(part, where)
                 yield part
 
-    def _write(self, first: pa.RecordBatch, sink: io.RawIOBase) -> None:
+    def _write(self, types: Sequence[str], first: pa.RecordBatch, sink: io.RawIOBase) -> None:
         enough = self.sent + _ROWS_OF_A_COPY
+        sink.write(HEADER)
         for part in chain([first], self._parts):
-            write_rows(part, sink, self._key, first_row=self.sent)
+            sink.write(encoded(part, types, self._key, first_row=self.sent))
             self.sent += part.num_rows
             if self._progress is not None:
                 self._progress(self.sent)
             if self.sent >= enough:
-                return
+                break
+        sink.write(TRAILER)
 
 
 def _check_belonging(rows: pa.RecordBatch, where: Mapping[str, object]) -> None:

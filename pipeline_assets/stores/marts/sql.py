@@ -14,9 +14,8 @@ import pyarrow as pa
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.stores.marts.copy_csv import sql_types
 from pipeline_assets.stores.marts.definition import LOADS, MartTable, MartView, check_names, shortened
-from pipeline_assets.stores.marts.sql_types import common_type
+from pipeline_assets.stores.marts.sql_types import common_type, sql_types
 
 
 class Dialect(Enum):

@@ -184,8 +184,8 @@ def test_a_folder_is_fetched_in_the_order_of_names(files_place: FilesPlace) -> N
     with store.fetch(found) as fetched:
         assert [path.name for path in fetched.paths] == sorted(parts)
         assert [path.read_bytes() for path in fetched.paths] == [parts[name] for name in sorted(parts)]
-    lines = "".join(f"{name} {hashlib.sha256(parts[name]).hexdigest()}\n" for name in sorted(parts))
-    assert fetched.sha256 == hashlib.sha256(lines.encode()).hexdigest()
+        lines = "".join(f"{name} {hashlib.sha256(parts[name]).hexdigest()}\n" for name in sorted(parts))
+        assert fetched.sha256 == hashlib.sha256(lines.encode()).hexdigest()
 
 
 def test_a_folder_of_one_part_is_not_its_part(files_place: FilesPlace) -> None:

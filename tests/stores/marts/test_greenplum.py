@@ -309,12 +309,12 @@ def test_a_load_that_the_server_refuses_ends_however_much_is_still_to_come(
 
 
 def test_a_load_of_several_copies_is_one(marts: Marts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_ROWS_OF_A_COPY", 50_000)
+    monkeypatch.setattr(loading, "_ROWS_OF_A_COPY", 5_000)
     table = mart(("n", pa.int32()))
     told: list[int] = []
-    numbers = list(range(150_000))
-    assert marts.store.replace(table, {"batch": "one"}, rows_of(table, "one", numbers), told.append) == 150_000
-    assert told == [65_536, 131_072, 150_000]
+    numbers = list(range(10_000))
+    assert marts.store.replace(table, {"batch": "one"}, rows_of(table, "one", numbers), told.append) == 10_000
+    assert told == [4_096, 8_192, 10_000]
     assert there(marts, table, "one") == [numbers]
 
 
@@ -535,6 +535,46 @@ def test_a_type_that_grows_takes_the_old_values_along(
     read = marts.store.read("flights", {}, ["value"]).read_all()["value"]
     assert read.type == kept
     assert read.to_pylist() == [str(v) if v is not None and kept == pa.string() else v for v in values]
+
+
+NARROWER: list[tuple[pa.Array, pa.DataType]] = [
+    (pa.array([-7, None, 2**15 - 1], pa.int16()), pa.int32()),
+    (pa.array([-7, None, 255], pa.int16()), pa.int64()),
+    (pa.array([-(2**31), None, 7], pa.int32()), pa.int64()),
+    (pa.array([-7, None, 127], pa.int8()), pa.float32()),
+    (pa.array([-7, None, 2**31 - 1], pa.int32()), pa.float64()),
+    (pa.array([0.1, None, float("inf")], pa.float32()), pa.float64()),
+    (pa.array([-(2**63), None, 7], pa.int64()), pa.decimal128(20, 0)),
+    (pa.array([-7, None, 20_000], pa.int16()), pa.decimal128(38, 3)),
+    (pa.array([D("-1.20"), None, D("999.99")], pa.decimal128(5, 2)), pa.decimal128(38, 3)),
+    (pa.array([D("-1.20"), None, D("999.99")], pa.decimal128(5, 2)), pa.decimal256(70, 20)),
+    (pa.nulls(2), pa.timestamp("us", "UTC")),
+    (pa.nulls(2), pa.binary()),
+]
+
+
+@pytest.mark.parametrize(("rows", "kept"), NARROWER, ids=lambda value: str(getattr(value, "type", value)))
+def test_rows_of_a_narrower_type_than_the_table_has_keep_their_values(
+    marts: Marts, rows: pa.Array, kept: pa.DataType
+) -> None:
+    before, after = mart(("value", kept)), mart(("value", rows.type))
+    marts.store.replace(before, {"batch": "1"}, rows_of(before, "1", pa.nulls(1, kept)))
+    marts.store.replace(after, {"batch": "2"}, rows_of(after, "2", rows))
+    read = marts.store.read("flights", {"batch": "2"}, ["value"]).read_all()["value"]
+    assert read.type == kept
+    assert read.to_pylist() == pa.array(rows.to_pylist(), rows.type).cast(kept).to_pylist()
+
+
+def test_a_table_that_changed_since_it_was_made_to_fit_is_named_not_filled_with_other_values(
+    marts: Marts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = mart(("n", pa.int32()))
+    marts.store.replace(table, {"batch": "1"}, rows_of(table, "1", [1]))
+    marts.query('ALTER TABLE {schema}.flights ALTER COLUMN "n" TYPE text')
+    monkeypatch.setattr(MartStore, "_fit", lambda *_: None)
+    with pytest.raises(StoreError, match=r"(?s)column cannot hold the rows.*column: +n.*found: +text.*: +integer"):
+        marts.store.replace(table, {"batch": "2"}, rows_of(table, "2", [2]))
+    assert there(marts, table, "1") == [["1"]]
 
 
 @pytest.mark.parametrize(
