@@ -28,7 +28,6 @@ from pipeline_assets.stores.marts.loading import (
     lock_batch,
 )
 from pipeline_assets.stores.marts.partitions import BatchTable
-from pipeline_assets.stores.marts.sql_types import sql_types
 from pipeline_assets.task.names import own_name
 
 # Columns of a staging table beside the mart's. A mart's row names its piece and the attempt that wrote it. A marker
