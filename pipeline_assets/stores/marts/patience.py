@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from psycopg2.errors import LockNotAvailable
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
 # Who wants a table for himself stands in its queue, and every reader that comes later stands behind him. So each try is
@@ -46,7 +46,7 @@ def patiently(cursor: Cursor, action: Callable[[], T]) -> T:
         cursor.execute("SET LOCAL lock_timeout = %s", [min(longest, limit) if limit else longest])
         try:
             done = action()
-        except LockNotAvailable:
+        except (LockNotAvailable, DeadlockDetected):
             cursor.execute("ROLLBACK TO SAVEPOINT before_try")
             if limit and (time.monotonic() - begun) * 1000 >= limit:
                 raise

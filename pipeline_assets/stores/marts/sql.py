@@ -258,6 +258,15 @@ def grant_reading(schema: str, relation: str) -> Composed:
     return SQL("GRANT SELECT ON {} TO {}").format(Identifier(schema, relation), Identifier(reader_role(schema)))
 
 
+def grant_again(schema: str, relation: str, grants: Iterable[tuple[str | None, str]]) -> list[Composed]:
+    """Gives the rights of a table or view that was made again to those who had them; ``None`` is everybody."""
+    give = SQL("GRANT {} ON {} TO {}")
+    return [
+        give.format(SQL(right), Identifier(schema, relation), SQL("PUBLIC") if role is None else Identifier(role))
+        for role, right in grants
+    ]
+
+
 def view_query(schema: str, view: MartView) -> Composed:
     """The query of a view with its tables' names filled in; all other braces stay unchanged."""
     names = {f"{{{table.name}}}": Identifier(schema, table.name) for table in view.tables}

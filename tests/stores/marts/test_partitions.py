@@ -247,6 +247,8 @@ def make_former(marts: Marts) -> None:
         marts.query("INSERT INTO {schema}.loads SELECT %s, generate_series(0, 9), 'former'", batch)
     marts.query("CREATE VIEW {schema}.seen AS SELECT batch, writer FROM {schema}.loads")
     marts.query("COMMENT ON VIEW {schema}.seen IS 'Seen'")
+    for relation in ("loads", "seen"):  # as an administrator does for colleagues
+        marts.query(SQL("GRANT SELECT ON {}.{} TO PUBLIC").format(Identifier(marts.schema), Identifier(relation)))
 
 
 FORMER = {("one", "former"): 10, ("it's", "former"): 10, ("three", "former"): 10}
@@ -269,7 +271,8 @@ def test_a_mart_of_the_former_version_is_moved_over_by_the_first_run_wherever_th
     assert there(marts) == {("one", "former"): 10, ("it's", "new"): 4, ("three", "new"): 4}
     reads = "SELECT has_table_privilege(%s, c.oid, 'SELECT') FROM pg_class c JOIN pg_namespace n"
     reads += " ON n.oid = c.relnamespace WHERE nspname = %s AND relname IN ('loads', 'seen')"
-    assert marts.query(reads, f"{marts.schema}_reader", marts.schema) == [(True,), (True,)]
+    for role in (f"{marts.schema}_reader", "public"):
+        assert marts.query(reads, role, marts.schema) == [(True,), (True,)]
     if not greenplum(marts):
         indexes = "SELECT indexname FROM pg_indexes WHERE schemaname = %s AND tablename = 'loads' ORDER BY 1"
         assert marts.query(indexes, marts.schema) == [("loads_pkey",), ("loads_writer_batch_row_number_idx",)]
