@@ -12,7 +12,7 @@ from pipeline_assets.mart_page.catalog import Column, Mart
 from pipeline_assets.stores.marts.sql import Dialect
 from pipeline_assets.stores.marts.sql_types import arrow_type
 
-ROWS = 20_000  # of a sample, at most
+ROWS = 10_000  # of a sample, at most
 # 2 to the 32nd by the golden ratio. Multiples of it, by 2 to the 32nd, leave remainders that are spread evenly and
 # follow no pattern.
 _STEP = 2_654_435_769
@@ -41,7 +41,7 @@ def numbers(count: int, size: int) -> list[int]:
 
     Equal steps could follow a pattern in the file, such as the hours of a day; a plain random draw is uneven.
 
-    >>> numbers(3, 20_000), numbers(10, 5)
+    >>> numbers(3, 10_000), numbers(10, 5)
     ([0, 1, 2], [0, 3, 4, 7, 8])
     """
     stretch = _stretch(count, size)
@@ -58,7 +58,7 @@ def drawn(mart: Mart, count: int, size: int) -> Composed:
     """The condition that a row's number is one of :func:`numbers`, as the mart's server answers it soonest.
 
     PostgreSQL looks each number up in its index. Greenplum reads the batch's partition in any case, and computing is
-    cheaper than a join: it compares a row with an array of 20,000 numbers for minutes.
+    cheaper than a join: it compares a row with an array of thousands of numbers for minutes.
     """
     if mart.dialect is Dialect.POSTGRESQL:
         return SQL("{} IN (SELECT unnest({}::bigint[]))").format(mart.row_number, Literal(numbers(count, size)))

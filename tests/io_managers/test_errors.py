@@ -1,8 +1,11 @@
+from typing import Any
+
 import dagster as dg
 import pytest
 
 from pipeline_assets.errors import ContractError, TransientError
 from pipeline_assets.io_managers.errors import MAX_RETRIES, translate_errors
+from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.marts.staged import MartLoad
 from tests.examples import orders
 from tests.workbench import Workbench
@@ -33,15 +36,15 @@ def test_other_errors_pass_as_they_are() -> None:
 
 
 def test_a_run_survives_a_passing_fault_of_a_store(place: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit, calls = MartLoad.commit, []
+    begin, calls = MartStore.begin, []
 
-    def fails_once(self: MartLoad) -> int:
-        calls.append(self)
+    def fails_once(self: MartStore, *arguments: Any) -> MartLoad:
+        calls.append(arguments)
         if len(calls) == 1:
             raise TransientError("the server is restarting")
-        return commit(self)
+        return begin(self, *arguments)
 
-    monkeypatch.setattr(MartLoad, "commit", fails_once)
+    monkeypatch.setattr(MartStore, "begin", fails_once)
     place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")
     assert len(place.mart("train_input")) == 200

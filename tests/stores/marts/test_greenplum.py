@@ -561,18 +561,6 @@ def test_rows_of_a_narrower_type_than_the_table_has_keep_their_values(
     assert read.to_pylist() == pa.array(rows.to_pylist(), rows.type).cast(kept).to_pylist()
 
 
-def test_a_table_that_changed_since_it_was_made_to_fit_is_named_not_filled_with_other_values(
-    marts: Marts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = mart(("n", pa.int32()))
-    marts.store.replace(table, {"batch": "1"}, rows_of(table, "1", [1]))
-    marts.query('ALTER TABLE {schema}.flights ALTER COLUMN "n" TYPE text')
-    monkeypatch.setattr(MartStore, "_fit", lambda *_: None)
-    with pytest.raises(StoreError, match=r"(?s)column cannot hold the rows.*column: +n.*found: +text.*: +integer"):
-        marts.store.replace(table, {"batch": "2"}, rows_of(table, "2", [2]))
-    assert there(marts, table, "1") == [["1"]]
-
-
 @pytest.mark.parametrize(
     ("old", "new", "value", "next_value"),
     [
