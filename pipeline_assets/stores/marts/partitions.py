@@ -60,7 +60,7 @@ class BatchTable:
 
     def finish(self, cursor: Cursor) -> None:
         """Makes its key, indexes and statistics, once its rows are there."""
-        _execute(cursor, self.sql.finish_apart(self.name, self.batch))
+        _execute(cursor, self.sql.finish_apart(self.name, self.batch, catalog.indexed(cursor, self.sql)))
 
     def swap(self, cursor: Cursor, rows: int) -> None:
         """Makes it the partition of its batch instead of the former one, and notes the load.

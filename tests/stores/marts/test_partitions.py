@@ -375,6 +375,20 @@ def test_a_mart_that_got_a_column_during_a_load_takes_its_rows(marts: Marts) -> 
     assert there(marts) == {("one", "staged"): 2, ("two", "wider"): 1}
 
 
+def test_a_batch_has_every_index_of_its_mart_before_the_swap(marts: Marts) -> None:
+    if greenplum(marts):
+        pytest.skip("there are none")
+    load(marts, "one", "former")
+    other = replace(TABLE, indexes=(("row_number", "writer"),))
+    begun = marts.store.begin(other, {"batch": "one"}, 1)
+    begun.write(pieces_of(1)[0], stream("one", "staged", 2))
+    apart = "SELECT indexdef FROM pg_indexes WHERE schemaname = %s AND left(tablename, 6) = '_load_'"
+    found = {definition.rpartition(" USING btree ")[2] for (definition,) in marts.query(apart, marts.schema)}
+    assert found == {"(batch, row_number)", "(writer, batch, row_number)", "(row_number, writer)"}
+    begun.commit()
+    assert there(marts) == {("one", "staged"): 2}
+
+
 def test_an_old_postgresql_is_refused(own_tcp_server: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline_assets.stores.marts.shapes._POSTGRESQL", 99)
     with pytest.raises(StoreError, match=r"(?s)too old.*found: +PostgreSQL \d\d.*expected: +PostgreSQL 99"):
