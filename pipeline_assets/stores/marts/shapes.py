@@ -17,8 +17,8 @@ from pipeline_assets.stores.marts import view_sql
 from pipeline_assets.stores.marts.database import Database
 from pipeline_assets.stores.marts.definition import LOADS, MartTable, MartView, check_names
 from pipeline_assets.stores.marts.loading import note
+from pipeline_assets.stores.marts.lock_retries import with_lock_retries
 from pipeline_assets.stores.marts.partition_sql import PartitionSql
-from pipeline_assets.stores.marts.patience import patiently
 from pipeline_assets.stores.marts.sql import Dialect, RelationState
 
 _log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Shapes:
                         for table in self._former(cursor, tables):
                             self._move(cursor, table.stored)
                         changes = self._changes(cursor, tables)
-                        patiently(cursor, partial(_execute, cursor, changes))
+                        with_lock_retries(cursor, partial(_execute, cursor, changes))
             except StoreError as error:
                 if not (another_try and isinstance(error.__cause__, _MADE_MEANWHILE)):
                     raise
@@ -75,7 +75,7 @@ class Shapes:
             definition = mart_catalog.view_definition(cursor, self._schema, view.name)
             if definition is None or self._view_as_noted(cursor, view) != (wanted, _hash(definition)):
                 self._lock(cursor)
-                patiently(cursor, partial(self._replace_view, cursor, view))
+                with_lock_retries(cursor, partial(self._replace_view, cursor, view))
                 made = mart_catalog.view_definition(cursor, self._schema, view.name) or ""
                 note(cursor, self._schema, (view.name, ""), {"view": wanted, "definition": _hash(made)}, 0)
             readers = mart_catalog.schema_state(cursor, self._schema).reader_exists
@@ -132,7 +132,7 @@ class Shapes:
             for one in mart_sql.grant_again(self._schema, name, mart_catalog.grants(cursor, self._schema, name))
         ]
         last = [*dropped, drop, rename, *restored, *rights]
-        patiently(cursor, partial(_execute, cursor, last))
+        with_lock_retries(cursor, partial(_execute, cursor, last))
 
     def _changes(self, cursor: Cursor, tables: Iterable[MartTable]) -> list[Composed]:
         """The statements needed to make the tables as wanted, and the table that notes loads."""

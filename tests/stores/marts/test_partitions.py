@@ -16,7 +16,7 @@ from psycopg2.sql import SQL, Identifier
 from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stores.load import pieces_of
-from pipeline_assets.stores.marts import patience
+from pipeline_assets.stores.marts import lock_retries
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable, MartView
 from tests.fixtures.postgres import Marts
 
@@ -283,8 +283,8 @@ def test_a_mart_of_the_former_version_is_moved_over_by_the_first_run_wherever_th
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_SHORTEST_MS", 30)
-    monkeypatch.setattr(patience, "_LONGEST_MS", 60)
+    monkeypatch.setattr(lock_retries, "_SHORTEST_MS", 30)
+    monkeypatch.setattr(lock_retries, "_LONGEST_MS", 60)
 
 
 class Reader:
