@@ -8,8 +8,8 @@ from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
 # While we wait to have a table for ourselves, every reader that comes later waits behind us. So each try is short, and
-# between two tries those readers go on. The server cancels its own maintenance (autovacuum) for us after a second. Tries
-# grow with the time waited, so that a table that is read without a pause is locked in the end.
+# between two tries those readers go on. The server cancels its own maintenance (autovacuum) for us after a second.
+# Tries grow with the time waited, so that a table that is read without a pause is locked in the end.
 _SHORTEST_MS, _LONGEST_MS = 1_200, 10_000
 _SHARE_OF_WAITED = 0.05
 # A reader of two tables may hold the second one and wait for the first one, which we hold. We give up before the server
