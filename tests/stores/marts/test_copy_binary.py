@@ -42,7 +42,7 @@ def number(field: bytes | None) -> Fraction | None:
         return None
     count, first, sign, _, *digits = struct.unpack(f">4h{len(field) // 2 - 4}h", field)
     assert count == len(digits)
-    whole = sum(digit * 10_000 ** (count - 1 - place) for place, digit in enumerate(digits))
+    whole: int = sum(digit * 10_000 ** (count - 1 - place) for place, digit in enumerate(digits))
     last: Fraction = Fraction(10_000) ** (first - count + 1)
     return (-whole if sign else whole) * last
 
