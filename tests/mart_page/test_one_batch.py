@@ -36,7 +36,7 @@ class Recording(Cursor):
 
     def execute(self, query: Any, values: Any = None) -> None:
         super().execute(query, values)
-        self.__dict__.setdefault("statements", []).append(bytes(self.query))
+        self.__dict__.setdefault("statements", []).append(self.query)
 
 
 Question = Callable[[Cursor, "Filled"], object]
