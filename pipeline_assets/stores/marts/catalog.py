@@ -83,6 +83,12 @@ JOIN pg_class c ON c.oid = p.parrelid JOIN pg_namespace n ON n.oid = c.relnamesp
 WHERE n.nspname = %s AND c.relname = %s AND r.parname = %s
 """,
 }
+_GRANTS = """
+SELECT DISTINCT r.rolname, x.privilege FROM (
+  SELECT c.relowner, (aclexplode(c.relacl)).grantee, (aclexplode(c.relacl)).privilege_type AS privilege
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
+) x LEFT JOIN pg_roles r ON r.oid = x.grantee WHERE x.grantee <> x.relowner ORDER BY 1, 2
+"""
 _VIEW = """
 SELECT pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'v'
@@ -170,6 +176,12 @@ def batches_in(cursor: Cursor, schema: str, table: str, column: str) -> list[str
     query = SQL("SELECT DISTINCT {0} FROM {1} ORDER BY {0}")
     cursor.execute(query.format(Identifier(column), Identifier(schema, table)))
     return [batch for (batch,) in cursor.fetchall()]
+
+
+def grants(cursor: Cursor, schema: str, name: str) -> list[tuple[str | None, str]]:
+    """Who beside the owner has which right on a table or view: roles and privileges; ``None`` is everybody."""
+    cursor.execute(_GRANTS, [schema, name])
+    return [(role, privilege) for role, privilege in cursor.fetchall()]
 
 
 def has_values(cursor: Cursor, schema: str, table: str, column: str) -> bool:

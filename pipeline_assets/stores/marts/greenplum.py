@@ -137,7 +137,7 @@ class MartStore:
         self._shapes.fit(table)
         collect(self._database, self._schema, table, self._stale_after)
         with self._database.cursor(f"beginning to load {self._schema}.{table.name}") as cursor:
-            name = begin(cursor, self._schema, table)
+            name = begin(cursor, self._schema, table, pieces)
         return MartLoad(self._database, self._schema, table, dict(where), pieces, name)
 
     def fingerprints(self, name: str, batch: str) -> Mapping[str, str] | None:

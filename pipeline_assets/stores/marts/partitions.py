@@ -13,7 +13,7 @@ from pipeline_assets.stores.marts import sql as mart_sql
 from pipeline_assets.stores.marts.definition import MartTable
 from pipeline_assets.stores.marts.loading import empty_batch, note
 from pipeline_assets.stores.marts.partition_sql import PartitionSql
-from pipeline_assets.stores.marts.patience import patiently
+from pipeline_assets.stores.marts.patience import hurry, patiently
 from pipeline_assets.stores.marts.sql import Dialect
 
 
@@ -79,7 +79,7 @@ class BatchTable:
             replaces, dropped = self._outgoing(cursor)
             alone = replaces or bool(dropped) or self.sql.dialect is Dialect.GREENPLUM
             mode = "ACCESS EXCLUSIVE" if alone else "SHARE UPDATE EXCLUSIVE"
-            cursor.execute(SQL(f"LOCK TABLE ONLY {{}} IN {mode} MODE").format(Identifier(schema, name)))
+            _lock(cursor, schema, name, mode)
             replaces, dropped = self._outgoing(cursor)  # another load may have dropped some meanwhile
             wanted = _types(cursor, schema, name)
             _execute(cursor, self.sql.align(self.name, _types(cursor, schema, self.name), wanted))
@@ -116,7 +116,7 @@ def drop_batch(cursor: Cursor, schema: str, mart: MartTable, batch: str) -> bool
         empty_batch(cursor, schema, mart, {mart.batch_column: batch})
         there = cursor.rowcount > 0
     elif catalog.has_partition(cursor, sql, batch):
-        cursor.execute(SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(Identifier(schema, mart.name)))
+        _lock(cursor, schema, mart.name, "ACCESS EXCLUSIVE")
         _execute(cursor, sql.drop(batch))
     else:
         there = False
@@ -138,6 +138,11 @@ def batch_of(table: MartTable, where: Mapping[str, object]) -> str:
             expected=f"{table.batch_column}, and a text",
         )
     return batch
+
+
+def _lock(cursor: Cursor, schema: str, name: str, mode: str) -> None:
+    cursor.execute(SQL(f"LOCK TABLE ONLY {{}} IN {mode} MODE").format(Identifier(schema, name)))
+    hurry(cursor)
 
 
 def _types(cursor: Cursor, schema: str, name: str) -> Mapping[str, str]:

@@ -125,7 +125,12 @@ class Shapes:
         views = mart_catalog.views_on(cursor, self._schema, table.name)
         dropped = [mart_sql.drop_view(self._schema, view.name) for view, _ in views]
         restored = [one for view, state in views for one in mart_sql.restore_view(self._schema, view, state)]
-        last = [*dropped, drop, rename, *restored]
+        rights = [
+            one
+            for name in (table.name, *(view.name for view, _ in views))
+            for one in mart_sql.grant_again(self._schema, name, mart_catalog.grants(cursor, self._schema, name))
+        ]
+        last = [*dropped, drop, rename, *restored, *rights]
         patiently(cursor, partial(_execute, cursor, last))
 
     def _changes(self, cursor: Cursor, tables: Iterable[MartTable]) -> list[Composed]:

@@ -141,7 +141,9 @@ def storage(spread_by: Iterable[str], dialect: Dialect) -> Composed:
     return how.format(names_of(spread_by))
 
 
-def create_staging(schema: str, name: str, columns: Mapping[str, str], table: MartTable, dialect: Dialect) -> Composed:
+def create_staging(
+    schema: str, name: str, columns: Mapping[str, str], spread_by: Iterable[str], dialect: Dialect
+) -> Composed:
     """Makes a staging table for rows of a mart: without key and index, and on PostgreSQL unlogged.
 
     A PostgreSQL server that crashes empties it; then it holds no piece, and the load cannot be committed.
@@ -150,12 +152,12 @@ def create_staging(schema: str, name: str, columns: Mapping[str, str], table: Ma
         schema: of mart and staging table.
         name: of the staging table.
         columns: their SQL types.
-        table: the mart, as it is stored.
+        spread_by: columns that Greenplum distributes the rows by.
         dialect: of the server.
     """
     kind = SQL("UNLOGGED TABLE" if dialect is Dialect.POSTGRESQL else "TABLE")
     typed = SQL(", ").join(typed_columns(columns, ()))
-    return SQL("CREATE {} {} ({})").format(kind, Identifier(schema, name), typed) + storage(table.key, dialect)
+    return SQL("CREATE {} {} ({})").format(kind, Identifier(schema, name), typed) + storage(spread_by, dialect)
 
 
 def conflicting_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
@@ -254,6 +256,15 @@ def describe(schema: str, kind: str, wanted: MartTable | MartView, state: Relati
 def grant_reading(schema: str, relation: str) -> Composed:
     """Lets the readers' role select."""
     return SQL("GRANT SELECT ON {} TO {}").format(Identifier(schema, relation), Identifier(reader_role(schema)))
+
+
+def grant_again(schema: str, relation: str, grants: Iterable[tuple[str | None, str]]) -> list[Composed]:
+    """Gives the rights of a table or view that was made again to those who had them; ``None`` is everybody."""
+    give = SQL("GRANT {} ON {} TO {}")
+    return [
+        give.format(SQL(right), Identifier(schema, relation), SQL("PUBLIC") if role is None else Identifier(role))
+        for role, right in grants
+    ]
 
 
 def view_query(schema: str, view: MartView) -> Composed:

@@ -28,7 +28,6 @@ from pipeline_assets.stores.marts.loading import (
     lock_batch,
 )
 from pipeline_assets.stores.marts.partitions import BatchTable
-from pipeline_assets.stores.marts.sql_types import sql_types
 from pipeline_assets.task.names import own_name
 
 # Columns of a staging table beside the mart's. A mart's row names its piece and the attempt that wrote it. A marker
@@ -205,12 +204,14 @@ def marks(table: MartTable) -> list[str]:
     return [own_name(name, taken) for name in _MARKS]
 
 
-def begin(cursor: Cursor, schema: str, table: MartTable) -> str:
+def begin(cursor: Cursor, schema: str, table: MartTable, pieces: int) -> str:
     """Makes the staging table of a new load; returns its name."""
     name = new_name(table)
     own = dict(zip(marks(table), _MARKS.values(), strict=True))
-    columns = {column: kind or "text" for column, kind in sql_types(table.stored.schema).items()}
-    cursor.execute(mart_sql.create_staging(schema, name, {**columns, **own}, table.stored, catalog.dialect(cursor)))
+    whole = pieces == 1 and table.by_batch  # then its rows go into tables of their own
+    columns = {} if whole else mart_sql.wanted_types(table.stored)
+    spread_by = [*own][:1] if whole else table.stored.key
+    cursor.execute(mart_sql.create_staging(schema, name, {**columns, **own}, spread_by, catalog.dialect(cursor)))
     at, _, count, when = own
     add = SQL("INSERT INTO {} ({}) VALUES ({}, 0, now())")
     cursor.execute(add.format(Identifier(schema, name), mart_sql.names_of([at, count, when]), Literal(_BEGUN)))

@@ -42,8 +42,8 @@ def number(field: bytes | None) -> Fraction | None:
         return None
     count, first, sign, _, *digits = struct.unpack(f">4h{len(field) // 2 - 4}h", field)
     assert count == len(digits)
-    whole = sum(digit * 10_000 ** (count - 1 - place) for place, digit in enumerate(digits))
-    return Fraction(-whole if sign else whole) * Fraction(10_000) ** (first - count + 1)
+    whole: int = sum(digit * 10_000 ** (count - 1 - place) for place, digit in enumerate(digits))
+    return Fraction(-whole if sign else whole) * Fraction(10_000, 1) ** int(first - count + 1)
 
 
 def test_each_field_has_its_length_and_bytes() -> None:

@@ -49,7 +49,7 @@ def test_a_batch_of_postgresql_gets_all_that_a_partition_has_before_it_is_one() 
         f"""CREATE TABLE "marts"."new" ({COLUMNS}, CONSTRAINT "belongs" CHECK ("batch" = "it's"))""",
         """COMMENT ON TABLE "marts"."new" IS "flights: batch it's\"""",
     ]
-    key, index, analyze = texts(POSTGRESQL.finish_apart("new", "it's"))
+    _, key, index, analyze = texts(POSTGRESQL.finish_apart("new", "it's"))
     assert key.startswith(f'ALTER TABLE "marts"."new" ADD CONSTRAINT "{part}_')
     assert key.endswith('_pkey" PRIMARY KEY ("batch", "row_number")')
     assert index.startswith(f'CREATE INDEX "{part}_')

@@ -58,6 +58,10 @@ def rows_of(marts: Marts, wanted: Asked, number: int = 1) -> list[tuple[Any, ...
     return ask(marts, queries.page, wanted, ["batch", "row_number", "price", "note"], number).rows
 
 
+def test_a_mart_has_about_the_rows_of_its_batches(filled: Marts) -> None:
+    assert ask(filled, queries.about, mart(filled)) == 20 + COUNT
+
+
 def expected() -> list[dict[str, Any]]:
     return [
         {**row, "batch": batch, "row_number": number}
