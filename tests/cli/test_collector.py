@@ -1,0 +1,28 @@
+import subprocess
+import sys
+
+
+def test_python_ends_without_looking_through_what_is_left() -> None:
+    script = """
+import gc
+from pipeline_assets.cli.collector import collect_rarely
+before = gc.get_threshold()[0]
+collect_rarely()
+collect_rarely()
+assert gc.get_threshold()[0] > before and gc.isenabled()
+
+class Left:
+    def __del__(self):
+        print("collected")
+
+left = Left()
+left.itself = left
+del left
+gc.collect()  # while the command runs, garbage is still found
+
+kept = Left()
+kept.itself = kept
+del kept
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.count("collected") == 1
