@@ -1,11 +1,14 @@
+import gc
 import subprocess
 import sys
+
+from pipeline_assets.collector import collecting_later
 
 
 def test_python_ends_without_looking_through_what_is_left() -> None:
     script = """
 import gc
-from pipeline_assets.cli.collector import collect_rarely
+from pipeline_assets.collector import collect_rarely
 before = gc.get_threshold()[0]
 collect_rarely()
 collect_rarely()
@@ -26,3 +29,12 @@ del kept
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.count("collected") == 1
+
+
+def test_the_collector_waits_for_the_end_of_a_block_and_stays_off_where_it_was() -> None:
+    with collecting_later():
+        assert not gc.isenabled()
+        with collecting_later():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
