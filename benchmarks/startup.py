@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from benchmarks.measure import LIMIT, OURS, Line, Work
 from benchmarks.workspace import BATCH, Workspace
 from pipeline_assets.stores.marts import embedded_postgres
-from pipeline_assets.task.spec import STAGES
+from pipeline_assets.task.spec import STAGES, Stage
 
 _ROWS = 5_000
 _TASKS = 200
@@ -42,7 +42,7 @@ def _help(workspace: Workspace) -> Work:  # noqa: ARG001 - every contender's sig
     return _command("-m", "pipeline_assets.cli", "--help")
 
 
-def _run(workspace: Workspace, stage: str) -> Work:
+def _run(workspace: Workspace, stage: Stage) -> Work:
     """A run of an installation that has run before: its databases are there, and its server runs."""
     folder = workspace.folder / "startup"
     state = folder / "state"
