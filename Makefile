@@ -9,6 +9,7 @@ TRAINERS_READY := .venv/.trainers
 AIRFLOW_BIN := .venv-airflow/bin
 AIRFLOW_READY := .venv-airflow/.ready
 MLFLOW2_READY := .venv-mlflow2/.ready
+PEERS_READY := .venv-peers/.ready
 AIRFLOW2_BIN := .venv-airflow2/bin
 AIRFLOW2_READY := .venv-airflow2/.ready
 AIRFLOW_PLUGINS := pipeline_assets/airflow_dags/plugins
@@ -111,7 +112,7 @@ test: $(HOME_READY) $(TRAINERS_READY) $(AIRFLOW_READY) $(AIRFLOW2_READY) $(MLFLO
 	$(AIRFLOW_BIN)/python $(AIRFLOW_TEST)
 	$(AIRFLOW2_BIN)/python $(AIRFLOW_TEST)
 
-bench: $(HOME_READY) $(TRAINERS_READY) ## Measure each step beside its limit and its peers, in one run: make bench BENCH="--rounds 5"
+bench: $(HOME_READY) $(TRAINERS_READY) $(PEERS_READY) ## Measure each step beside its limit and its peers, in one run: make bench BENCH="--rounds 5"
 	$(BIN)/python -m benchmarks $(BENCH)
 
 quality: $(HOME_READY) $(TRAINERS_READY) ## Measure drafted tasks beside CatBoost and LightGBM used by hand: make quality QUALITY="--rows 5000"
@@ -142,6 +143,8 @@ lock: $(READY) ## Resolve the lock files anew from pyproject.toml
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow.lock
 	$(UV) pip compile --group mlflow2 --quiet --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-mlflow2.lock
+	$(UV) pip compile --group peers --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-peers.lock
 	$(UV) pip compile --group airflow2 --quiet --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow2.lock
 

@@ -127,4 +127,5 @@ LINE = Line(
         "one insert a row": _single,
     },
     wanted={LIMIT: 0.85, "one insert a row": 50},
+    peers={"Feast": "feast_online"},
 )

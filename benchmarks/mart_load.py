@@ -121,4 +121,5 @@ LINE = Line(
     "mart load",
     {OURS: _ours, LIMIT: copy_csv, "to_sql(multi)": _to_sql, "executemany": _executemany},
     wanted={LIMIT: 0.9, "executemany": 100},
+    peers={"dlt": "dlt_load"},
 )

@@ -1,14 +1,15 @@
 """Measuring: contenders in turn, each in a process of its own, and what medians and bests say of them."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.clock import timed
 from benchmarks.workspace import Workspace
 
 # Does the work that is timed, and says of how many rows.
@@ -17,6 +18,10 @@ Work = Callable[[], int]
 Prepare = Callable[[Workspace], Work]
 
 OURS, LIMIT = "ours", "limit"
+# The peers' own Python: they need other versions of packages than the pipeline.
+PEERS = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
+# Peers count their users over the network unless told not to.
+_PRIVATE = {"RUNTIME__DLTHUB_TELEMETRY": "false", "FEAST_USAGE": "False"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Line:
         wanted: ours at least so many times as fast as a contender.
         rounds: at most so many; some lines are long.
         flat: whether memory must not grow with the rows.
+        peers: contenders of :mod:`benchmarks.peers`, by name: the module of each.
     """
 
     name: str
@@ -36,6 +42,12 @@ class Line:
     wanted: Mapping[str, float]
     rounds: int | None = None
     flat: bool = True
+    peers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """All contenders; the peers among them only where their environment is installed."""
+        return [*self.contenders, *(self.peers if PEERS.exists() else ())]
 
 
 @dataclass(frozen=True)
@@ -58,23 +70,17 @@ class Measured:
 
 def once(prepare: Prepare, workspace: Workspace) -> Measured:
     """Measures in this process; call it in a fresh one."""
-    work = prepare(workspace)
-    start = time.perf_counter()
-    rows = work()
-    seconds = time.perf_counter() - start
-    return Measured(seconds, rows, _peak())
+    told = timed(prepare(workspace))
+    return Measured(told["seconds"], int(told["rows"]), int(told["peak"]))
 
 
-def _peak() -> int:
-    """This program's own peak, in bytes: Linux lets ``ru_maxrss`` start at what the parent had before the exec."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
-def fresh(line: str, contender: str, folder: Path) -> Measured:
+def fresh(line: Line, contender: str, folder: Path) -> Measured:
     """Measures in a process that has done nothing before."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.contender", str(folder), line, contender]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    if contender in line.peers:
+        command = [str(PEERS), "-m", f"benchmarks.peers.{line.peers[contender]}", str(folder)]
+    else:
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.contender", str(folder), line.name, contender]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **_PRIVATE})
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -84,7 +90,7 @@ def rounds(line: Line, names: Sequence[str], folder: Path, count: int) -> dict[s
     for number in range(count):
         shift = number % len(names)
         for name in [*names[shift:], *names[:shift]]:
-            one = fresh(line.name, name, folder)
+            one = fresh(line, name, folder)
             measured[name].append(one)
             print(
                 f"  {line.name}, {name}: {one.rows:,} rows in {one.seconds:.2f} s, {one.peak / 2**20:.0f} MB",

@@ -1,6 +1,7 @@
 """What was measured, as a table for people and as JSON."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -11,13 +12,12 @@ from typing import Any
 
 from benchmarks.measure import OURS, Line, Measured, ratio
 
-# How much more memory ten times the rows may take.
+# How much more memory ten times the rows may take, from a million to ten million.
 GROWTH = 1.15
+_SIZES = ("rows", "seconds", "peak_mb")
 
 
-def summary(
-    line: Line, measured: Mapping[str, Sequence[Measured]], on: Mapping[str, Any], large: Measured | None = None
-) -> dict[str, Any]:
+def summary(line: Line, measured: Mapping[str, Sequence[Measured]], on: Mapping[str, Any]) -> dict[str, Any]:
     """One line's numbers; ``on`` is what :func:`machine` said."""
     contenders = {
         name: {
@@ -30,7 +30,7 @@ def summary(
         for name, rounds in measured.items()
     }
     ratios = {name: round(ratio(measured[OURS], rounds), 3) for name, rounds in measured.items() if name != OURS}
-    told: dict[str, Any] = {
+    return {
         "step": line.name,
         "machine": on,
         "rounds": len(measured[OURS]),
@@ -39,16 +39,24 @@ def summary(
         "wanted": {name: round(value, 3) for name, value in line.wanted.items()},
         "missed": [name for name, value in line.wanted.items() if name in ratios and ratios[name] < value],
     }
-    if large is not None:
-        growth = large.peak / max(one.peak for one in measured[OURS])
-        told["large"] = {
-            "rows": large.rows,
-            "seconds": round(large.seconds, 1),
-            "peak_mb": round(large.peak / 2**20),
-            "times_the_memory": round(growth, 2),
-            "flat": growth <= GROWTH,
-        }
-    return told
+
+
+def growth(sizes: Sequence[Measured]) -> dict[str, Any]:
+    """How seconds and memory grow with the rows, from the smallest of some sizes to the largest.
+
+    ``exponent`` is the power of the rows that the seconds grow with: 1 where ten times the rows take ten times as long.
+    """
+    first, last = sizes[0], sizes[-1]
+    times = last.rows / first.rows
+    before = sizes[-2] if len(sizes) > 1 else last
+    return {
+        "rows": [one.rows for one in sizes],
+        "seconds": [round(one.seconds, 2) for one in sizes],
+        "peak_mb": [round(one.peak / 2**20) for one in sizes],
+        "exponent": round(math.log(last.seconds / first.seconds, times), 2) if times > 1 else None,
+        "times_the_memory": round(last.peak / before.peak, 2),
+        "flat": last.peak <= before.peak * GROWTH,
+    }
 
 
 def machine() -> dict[str, Any]:
@@ -82,21 +90,14 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
                     "" if wanted is None else f"{wanted:.2f}x{' MISSED' if name in line['missed'] else ''}",
                 )
             )
-        if "large" in line:
-            one = line["large"]
+        for count, seconds, peak in zip(*(line.get("growth", {}).get(key, []) for key in _SIZES), strict=True):
             rows.append(
-                (
-                    "",
-                    "ours, large",
-                    f"{one['rows']:,}",
-                    f"{one['seconds']:.2f}",
-                    "",
-                    f"{one['rows'] / one['seconds']:,.0f}",
-                    f"{one['peak_mb']:,}",
-                    f"{one['times_the_memory']:.2f}x memory",
-                    f"{GROWTH:.2f}x{'' if one['flat'] else ' MISSED'}",
-                )
+                ("", "ours", f"{count:,}", f"{seconds:.2f}", "", f"{count / seconds:,.0f}", f"{peak:,}", "", "")
             )
+        if "growth" in line:
+            one = line["growth"]
+            said = f"rows^{one['exponent']}, {one['times_the_memory']:.2f}x memory"
+            rows.append(("", "growth", "", "", "", "", "", said, f"{GROWTH:.2f}x{'' if one['flat'] else ' MISSED'}"))
     widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
     left = {0, 1}
     texts = [
@@ -114,3 +115,57 @@ def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> Path:
     told = {line["step"]: line for line in [*former, *lines]}
     path.write_text(json.dumps({"lines": list(told.values())}, indent=2) + "\n")
     return path
+
+
+_HEADS = {
+    "en": ("line", "contender", "rows", "seconds", "rows/s", "peak, MB", "ours is faster by", "wanted"),
+    "ru": ("строка", "участник", "строк", "секунд", "строк/с", "пик, МБ", "наш быстрее в", "цель"),
+}
+_GROWTH_HEADS = {
+    "en": ("line", "rows", "seconds", "peak, MB", "time grows as"),
+    "ru": ("строка", "строк", "секунд", "пик, МБ", "время растёт как"),
+}
+
+
+def newest(folder: Path) -> dict[str, dict[str, Any]]:
+    """Each line as it was measured last."""
+    files = [json.loads(path.read_text())["lines"] for path in sorted(folder.glob("*.json"))]
+    return {line["step"]: line for lines in files for line in lines}
+
+
+def markdown(lines: Sequence[Mapping[str, Any]], language: str) -> str:
+    """The tables for the documentation: contenders beside each other, and how ours grows."""
+    rows = [
+        (
+            line["step"] if name == OURS else "",
+            name,
+            f"{one['rows']:,}",
+            f"{one['median_seconds']:.2f}",
+            f"{one['median_rows_per_second']:,}",
+            f"{one['peak_mb']:,}",
+            _times(line["ours_times_as_fast"].get(name)),
+            _times(line["wanted"].get(name)) + (" ✗" if name in line["missed"] else ""),
+        )
+        for line in lines
+        for name, one in line.get("contenders", {}).items()
+    ]
+    grown = [
+        (
+            line["step"],
+            " / ".join(f"{one:,}" for one in line["growth"]["rows"]),
+            " / ".join(f"{one:,}" for one in line["growth"]["seconds"]),
+            " / ".join(f"{one:,}" for one in line["growth"]["peak_mb"]),
+            f"n^{line['growth']['exponent']}",
+        )
+        for line in lines
+        if "growth" in line
+    ]
+    return f"{_markdown(_HEADS[language], rows)}\n\n{_markdown(_GROWTH_HEADS[language], grown)}\n"
+
+
+def _times(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}×"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))

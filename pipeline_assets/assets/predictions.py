@@ -9,15 +9,17 @@ from pipeline_assets.assets import describe
 from pipeline_assets.assets.champion import settle
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.duckdb.accepted import RawBatch
+from pipeline_assets.engine.scoring import scoring
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.predictions import FINGERPRINT, MADE_UNDER, ScoredBatch
 from pipeline_assets.ml.dataset import scoring_frame
 from pipeline_assets.ml.kinds.base import predict
+from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.scoring import Scorer, scores_schema
 from pipeline_assets.ml.selection import Choice, choose
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.registry import Registry
-from pipeline_assets.task.preparation import raw_query
+from pipeline_assets.task.contract import Contract
 from pipeline_assets.task.spec import TaskSpec
 
 
@@ -61,13 +63,13 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
             )
             context.log.info(choice.reason)
             model = registry.load(task.name, choice.winner)
-            contract, rows = raw.open(raw_query)
-            scorer = Scorer(
-                contract,
-                raw.manifest.ref.batch,
-                lambda batch: predict(task, model, scoring_frame(batch, task.features), choice.threshold),
-                choice.winner,
-            )
+
+            def scorer(contract: Contract) -> Scorer:
+                def say(rows: pa.RecordBatch) -> Prediction:
+                    return predict(task, model, scoring_frame(rows, task.features), choice.threshold)
+
+                return Scorer(contract, raw.manifest.ref.batch, say, choice.winner)
+
             provenance = {
                 "task": task.name,
                 "batch": raw.manifest.ref.batch,
@@ -78,8 +80,7 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                 "run_id": context.run.run_id,
             }
             scored = ScoredBatch(
-                rows=scorer.score(rows, features),
-                output_schema=scorer.output_schema(rows.schema),
+                scoring=scoring(raw, features, scorer),
                 scores_schema=scores_schema(task),
                 provenance=provenance,
                 expected=raw.manifest.accepted,

@@ -1,16 +1,17 @@
-"""Features and input mart: prepares accepted rows for a model and for people, in one pass over the file."""
+"""Features and input mart: prepares accepted rows for a model and for people, in one pass, for both stores at once."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import dagster as dg
-import pyarrow as pa
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.duckdb.accepted import RawBatch
+from pipeline_assets.io_managers.alongside import Alongside
 from pipeline_assets.io_managers.errors import translate_errors
-from pipeline_assets.io_managers.spool import twice
+from pipeline_assets.stores.load import Load
+from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.marts.tables import input_mart
 from pipeline_assets.task.preparation import (
     features_of,
@@ -27,8 +28,8 @@ from pipeline_assets.task.spec import Stage, TaskSpec
 def prepared_assets(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
     """``<task>/<stage>_features`` and ``<task>/<stage>_input_mart``; each can be made alone.
 
-    The mart has the columns of the features too, so one query gives both, and each expression is computed once. The
-    features are written first; a temporary file keeps the rows for the mart.
+    The mart has the columns of the features too, so one query gives both, and each expression is computed once. Both
+    stores take the rows at the same time; the mart's new rows become visible after those of the features.
     """
     features, mart = f"{stage}_features", f"{stage}_input_mart"
     raw_key = graph.key(f"{stage}_raw")
@@ -71,27 +72,29 @@ def prepared_assets(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
         can_subset=True,
     )
     def prepared(
-        context: dg.AssetExecutionContext, raw: RawBatch, scratch: dg.ResourceParam[Path]
-    ) -> Iterator[dg.Output[pa.RecordBatchReader]]:
+        context: dg.AssetExecutionContext, raw: RawBatch, marts: dg.ResourceParam[MartStore]
+    ) -> Iterator[dg.Output[object]]:
         wanted = {key.path[-1] for key in context.selected_asset_keys}
+        table = input_mart(graph.task, stage)
+        where = {table.batch_column: context.partition_key}
         with translate_errors(context.retry_number):
             if features not in wanted:
                 yield dg.Output(raw.stream(input_mart_query), output_name=mart)
             elif mart not in wanted:
                 yield dg.Output(raw.stream(features_query), output_name=features)
             else:
-                with twice(raw.stream(prepared_query), scratch) as (first, second):
-                    yield dg.Output(_features(graph.task, stage, first), output_name=features)
-                    yield dg.Output(_mart(graph.task, stage, second), output_name=mart)
+                both = _both(graph.task, stage, raw, partial(marts.begin, table, where, 1))
+                try:
+                    yield dg.Output(both.first(), output_name=features)
+                    yield dg.Output(both, output_name=mart)
+                finally:
+                    both.abandon()
 
     return prepared
 
 
-def _mart(task: TaskSpec, stage: Stage, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    batches = (input_mart_of(task, stage, batch) for batch in rows)
-    return pa.RecordBatchReader.from_batches(input_mart_schema(task, stage), batches)
-
-
-def _features(task: TaskSpec, stage: Stage, rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
-    batches = (features_of(task, stage, batch) for batch in rows)
-    return pa.RecordBatchReader.from_batches(features_schema(task, stage), batches)
+def _both(task: TaskSpec, stage: Stage, raw: RawBatch, begin: Callable[[], Load]) -> Alongside:
+    """Features first, and the mart beside them."""
+    rows = raw.stream(prepared_query)
+    pairs = ((features_of(task, stage, batch), input_mart_of(task, stage, batch)) for batch in rows)
+    return Alongside(pairs, (features_schema(task, stage), input_mart_schema(task, stage)), begin)

@@ -17,6 +17,7 @@ _COMPLETE = "_PIPELINE_ASSETS_COMPLETE"  # the variable by which click's scripts
 _VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "demo": ("pipeline_assets.demo.__main__:demo", "Train and predict on real flights."),
+        "forget": ("pipeline_assets.cli.commands:forget", "Remove all that is kept of a batch but its file."),
         "page": ("pipeline_assets.mart_page.__main__:page", "Serve the mart page."),
         "run": ("pipeline_assets.cli.commands:run", "Train or predict batches of a task."),
         "sql": ("pipeline_assets.cli.commands:sql", "Open the marts in psql."),
@@ -64,6 +65,7 @@ def main() -> None:
       pipeline-assets run flight_delays predict --all
       pipeline-assets task new bank --from bank.parquet --target y
       pipeline-assets task list
+      pipeline-assets forget flight_delays predict 2013-10
       pipeline-assets run --help
     """  # noqa: D301 - click reads the backspace
 

@@ -1,5 +1,7 @@
 """Features: writes a stream of prepared rows to the feature store, and reads it."""
 
+from contextlib import AbstractContextManager
+
 import dagster as dg
 import pyarrow as pa
 
@@ -18,13 +20,13 @@ class FeaturesIOManager(dg.IOManager):
     def __init__(self, task: TaskSpec, features: FeatureStore) -> None:
         self._task, self._features = task, features
 
-    def handle_output(self, context: dg.OutputContext, obj: pa.RecordBatchReader) -> None:
-        """Writes the stream; after an error the former batch stays."""
+    def handle_output(self, context: dg.OutputContext, obj: AbstractContextManager[pa.RecordBatchReader]) -> None:
+        """Writes the stream that the block gives; after an error the former batch stays."""
         ref = ref_of(context)
         table = self._table(ref)
         progress = Progress(context.log.info, f"features of {ref.batch} to {table.name}")
-        with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
-            progress.rows = self._features.replace(table, ref.batch, obj, progress)
+        with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()), obj as rows:
+            progress.rows = self._features.replace(table, ref.batch, rows, progress)
         context.add_output_metadata(
             {**progress.metadata(), "uri": self._features.uri(table, ref.batch), "dagster/table_name": table.name}
         )
@@ -33,7 +35,7 @@ class FeaturesIOManager(dg.IOManager):
         """The batch's rows in the order of the file."""
         ref = ref_of(context)
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
-            return self._features.read(self._table(ref), ref.batch)
+            return self._features.read(self._table(ref), ref.batch, coded=tuple(self._task.features.categorical))
 
     def _table(self, ref: BatchRef) -> FeatureTable:
         return feature_table(self._task, ref.stage)

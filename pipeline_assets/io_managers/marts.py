@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from pipeline_assets.errors import located
+from pipeline_assets.io_managers.alongside import Alongside
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
@@ -21,18 +22,28 @@ class MartIOManager(dg.IOManager):
     def __init__(self, task: TaskSpec, marts: MartStore) -> None:
         self._task, self._marts = task, marts
 
-    def handle_output(self, context: dg.OutputContext, obj: pa.RecordBatchReader) -> None:
-        """Writes the stream; after an error the former batch stays."""
+    def handle_output(self, context: dg.OutputContext, obj: pa.RecordBatchReader | Alongside) -> None:
+        """Writes the stream, or commits what a thread has written; after an error the former batch stays."""
         ref = ref_of(context)
         table = mart_of(self._task, context.asset_key.path[-1])
         progress = Progress(context.log.info, f"rows of {ref.batch} to {table.name}")
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
-            progress.rows = self._marts.replace(table, {table.batch_column: ref.batch}, obj, progress)
+            before = self._marts.batches(table.name) if table.keep else {}
+            if isinstance(obj, Alongside):
+                progress.started, progress.rows = obj.started, obj.commit()
+            else:
+                progress.rows = self._marts.replace(table, {table.batch_column: ref.batch}, obj, progress)
             if table.name == output_mart(self._task).name:
                 self._marts.ensure_view(lineage(self._task))
+            dropped = sorted(before.keys() - self._marts.batches(table.name)) if before else []
         context.add_output_metadata(
             {**progress.metadata(), "uri": self._marts.uri(table.name), "dagster/table_name": table.name}
         )
+        if dropped:
+            names = [mart.name for mart in (table, *table.beside)]
+            said = ", ".join(dropped)
+            context.log.info("dropped %s from %s: the task keeps %d batches", said, " and ".join(names), table.keep)
+            context.add_output_metadata({"dropped_batches": said})
 
     def load_input(self, context: dg.InputContext) -> pa.RecordBatchReader:
         """The batch's rows in the order of the file."""

@@ -1,16 +1,17 @@
 """Predictions: writes the output file and, beside it, the scores of all rows; reads those scores."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import dagster as dg
 import pyarrow as pa
 
+from pipeline_assets.engine.scoring import Scoring
 from pipeline_assets.errors import DataError, TransientError, located
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
-from pipeline_assets.ml.scoring import ScoredRows
 from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.fingerprints import Slice
@@ -27,16 +28,14 @@ class ScoredBatch:
     """A batch to be written.
 
     Attributes:
-        rows: scored, a few at a time, in file order.
-        output_schema: of the output file.
+        scoring: scores the rows while they are taken.
         scores_schema: of the scores.
         provenance: metadata of the files: input uri and sha256, task, batch, model version, run id, and the
             fingerprints of the task.
         expected: how many rows will be scored.
     """
 
-    rows: Iterator[ScoredRows] = field(repr=False)
-    output_schema: pa.Schema
+    scoring: AbstractContextManager[Scoring] = field(repr=False)
     scores_schema: pa.Schema
     provenance: dict[str, str]
     expected: int
@@ -61,20 +60,19 @@ class PredictionsIOManager(dg.IOManager):
         ref = ref_of(context)
         progress = Progress(context.log.info, f"scores of {ref.batch}", obj.expected)
         metadata = {f"{PREFIX}{name}": value for name, value in obj.provenance.items()}
-        written = 0
         with (
             translate_errors(context.step_context.previous_attempt_count),
             located(ref.facts()),
-            self._files.sink(Area.OUTPUT, ref, obj.output_schema) as output,
+            obj.scoring as scoring,
+            self._files.sink(Area.OUTPUT, ref, scoring.output_schema) as output,
             self._files.sink(Area.SCORES, ref, obj.scores_schema) as scores,
         ):
-            output.metadata.update(metadata)
-            scores.metadata.update(metadata)
-            for rows in obj.rows:
-                scores.write(rows.scores)
-                output.write(rows.output)
-                written += rows.output.num_rows
-                progress(progress.rows + rows.scores.num_rows)
+            sinks = {Area.OUTPUT: output, Area.SCORES: scores}
+            for sink in sinks.values():
+                sink.metadata.update(metadata)
+            for area, rows in scoring.rows:
+                sinks[area].write(rows)
+                progress(scores.rows)
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             # The two files change one after the other. The run that wrote the output last checks here that the scores
             # are its own; if not, it writes both again, so that two simultaneous runs end as one of them.
@@ -82,9 +80,9 @@ class PredictionsIOManager(dg.IOManager):
         context.add_output_metadata(
             {
                 **progress.metadata(),
-                "dagster/row_count": written,
-                "scored_rows": progress.rows,
-                "output_rows": written,
+                "dagster/row_count": output.rows,
+                "scored_rows": scores.rows,
+                "output_rows": output.rows,
                 "uri": self._files.uri_of(Area.OUTPUT, ref),
                 "dagster/uri": self._files.uri_of(Area.OUTPUT, ref),
                 "scores_uri": self._files.uri_of(Area.SCORES, ref),

@@ -9,6 +9,10 @@ import dagster as dg
 class Progress:
     """Counts rows and logs from time to time.
 
+    Attributes:
+        rows: done so far.
+        started: when, by ``time.perf_counter()``.
+
     Args:
         log: called with ``<doing>: <rows> of <total> rows``.
         doing: what is being done.
@@ -20,7 +24,7 @@ class Progress:
         self._of = "" if total is None else f" of {total:,}"
         self._step = max((total or 0) // 10, 100_000)
         self._next = self._step
-        self._started = time.perf_counter()
+        self.started = time.perf_counter()
         self.rows = 0
 
     def __call__(self, rows: int) -> None:
@@ -32,7 +36,7 @@ class Progress:
 
     def metadata(self) -> dict[str, dg.MetadataValue]:
         """Rows, seconds and rows per second since the start."""
-        seconds = time.perf_counter() - self._started
+        seconds = time.perf_counter() - self.started
         return {
             "dagster/row_count": dg.MetadataValue.int(self.rows),
             "seconds": dg.MetadataValue.float(round(seconds, 3)),

@@ -7,7 +7,7 @@ If an expression raises on a row (a division by zero, an overflow), only that ro
 gives null. The expression inside ``try`` is never null, so null always means "it raised".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,8 +107,12 @@ class Contract:
     @property
     def typed_raw(self) -> str:
         """SELECT list that gives the contract's columns their types, over the view ``raw``; exact on accepted rows."""
+        return ", ".join(self.typed(self.casts))
+
+    def typed(self, names: Iterable[str]) -> list[str]:
+        """The items of :attr:`typed_raw` of these columns."""
         place = {name: at for at, name in enumerate(self.raw)}
-        return ", ".join(f"{how.typed(raw(place[name]))} as {sql.name(name)}" for name, how in self.casts.items())
+        return [f"{self.casts[name].typed(raw(place[name]))} as {sql.name(name)}" for name in names]
 
     @property
     def as_it_came(self) -> str:
@@ -154,6 +158,10 @@ class Contract:
             why = f"{sql.text(f'{self.target_rule}: ')} || {_failure(len(self.checks))}"
             said = f"case when {REASON} = '' and {self._unlabelled} is null then {why} else {REASON} end as {REASON}"
         return f"select {ROW}, {said}, {self.as_it_came} from ({query})"
+
+    def no_rejected_query(self) -> str:
+        """The columns of :meth:`rejected_query` and no row; reads nothing, and has no expression to be planned."""
+        return f"select {ROW}, '' as {REASON}, {self.as_it_came} from raw limit 0"
 
     def key_hash_query(self) -> str:
         """One row per raw row, in file order: ``__row_number`` and ``__key_hash``, as in :meth:`check_query`."""

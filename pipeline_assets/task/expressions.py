@@ -91,6 +91,13 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def cursor() -> duckdb.DuckDBPyConnection:
+    """A connection for expressions over given rows, in UTC; several cost hardly more than one."""
+    connection = _connection().cursor()
+    connection.execute("set TimeZone = 'UTC'")
+    return connection
+
+
 def _ask(statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
     """The rows of one statement. Each call has its own cursor, because threads may call at the same time."""
     return _connection().cursor().execute(statement, parameters).fetchall()

@@ -222,11 +222,6 @@ def input_mart_names(task: TaskSpec, stage: Stage) -> dict[str, str]:
     return {name: own_name(name, taken) for name in (*ROW_ADDRESS, LABEL, MORE_COLUMNS)}
 
 
-def raw_query(rows: AcceptedRows) -> str:
-    """Accepted raw rows, with all columns of the file, in file order."""
-    return f"select {ROW}, {rows.contract.as_it_came} from raw{rows.where}"
-
-
 def features_of(task: TaskSpec, stage: Stage, prepared: pa.RecordBatch) -> pa.RecordBatch:
     """The columns of :func:`features_schema`, selected from rows of :func:`prepared_query`."""
     own, wanted = input_mart_names(task, stage), features_schema(task, stage)

@@ -1,13 +1,19 @@
 """Features and input mart of a batch: one pass over the file for both, or for the one that is asked for."""
 
+import threading
 from collections import Counter
+from typing import Any, NoReturn
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
 from pipeline_assets.cli.run import failures
+from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.features.base import feature_table
+from pipeline_assets.stores.features.parquet import ParquetFeatureStore
 from pipeline_assets.stores.files.local import LocalFiles
+from pipeline_assets.stores.marts import loading
 from tests.examples import orders, shop, with_column
 from tests.workbench import Workbench
 
@@ -85,3 +91,48 @@ def test_a_feature_that_raises_leaves_both_stores_as_they_were_and_is_named(plac
     assert "division by zero in 100 // (order_id - 150)" in said
     place.use(shop())
     assert place.everything() == before
+
+
+def test_a_mart_that_fails_leaves_the_features_whole_and_the_former_mart(
+    place: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put("train", BATCH, orders(200))
+    place.succeed("train", BATCH)
+    place.put("train", BATCH, orders(150))
+    monkeypatch.setattr(loading, "write_rows", _refuse)
+    said = place.fail("train", BATCH)
+    assert "the mart is full" in said
+    assert "the mart is full" not in said.split("the mart is full", 1)[1]
+    monkeypatch.undo()
+    assert place.stores["features"].count(feature_table(shop(), "train"), BATCH) == 150
+    assert place.stores["marts"].count("shop_train_input", {"batch": BATCH}) == 200
+
+
+@pytest.mark.parametrize("when", ["while it takes the rows", "when it has all rows", "after it has written"])
+def test_features_that_fail_leave_the_former_mart_and_no_thread(
+    place: Workbench, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    place.put("train", BATCH, orders(200))
+    place.succeed("train", BATCH)
+    place.put("train", BATCH, orders(150))
+    real = ParquetFeatureStore.replace
+
+    def replace(self: ParquetFeatureStore, table: Any, batch: str, rows: pa.RecordBatchReader, progress: Any) -> int:
+        if when == "while it takes the rows":
+            rows.read_next_batch()
+        else:
+            count = real(self, table, batch, rows, progress)
+            if when == "after it has written":
+                return count
+        raise StoreError("the folder is full")
+
+    monkeypatch.setattr(ParquetFeatureStore, "replace", replace)
+    if when == "after it has written":
+        monkeypatch.setattr(ParquetFeatureStore, "uri", _refuse)
+    assert "is full" in place.fail("train", BATCH)
+    assert place.stores["marts"].count("shop_train_input", {"batch": BATCH}) == 200
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("alongside")]
+
+
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise StoreError("the mart is full")

@@ -225,41 +225,53 @@ def test_clearing_a_finished_task_runs_it_anew(predicted: TaskRun) -> None:
 
 def test_clearing_a_waiting_task_ends_its_run_and_starts_another(pair: Pair, trained: TaskRun) -> None:
     trained.until("success")
-    task = pair.predict(AFTER_TRAIN)
-    task.until("deferred")
-    task.until_dagster(STATUS.STARTED)
-    task.clear()
+    with pair.holding_marts():
+        task = pair.predict(AFTER_TRAIN)
+        task.until("deferred")
+        task.until_dagster(STATUS.STARTED)
+        task.clear()
+        task.until_asked_to_end()
     eventually(lambda: len(task.dagster_runs()) == 2, 240)
     task.until("success")
     assert [run.status for run in task.dagster_runs()] == [STATUS.CANCELED, STATUS.SUCCESS]
 
 
 @pytest.mark.parametrize("status", [STATUS.STARTING, STATUS.STARTED])
-def test_marking_a_waiting_task_ends_its_run(pair: Pair, status: dg.DagsterRunStatus) -> None:
+def test_marking_a_waiting_task_ends_its_run(pair: Pair, trained: TaskRun, status: dg.DagsterRunStatus) -> None:
     """Dagster refuses to end a run that is starting; it is asked again."""
-    task = pair.predict(AFTER_TRAIN)
-    task.until("deferred")
-    task.until_dagster(status)
-    task.mark("failed")
+    trained.until("success")
+    with pair.holding_marts():
+        task = pair.predict(AFTER_TRAIN)
+        task.until("deferred")
+        task.until_dagster(status)
+        task.mark("failed")
+        task.until_asked_to_end()
     task.until_dagster(*ENDED)
     assert task.dagster_run().status == STATUS.CANCELED
     said = f"run {task.dagster_run().run_id} has ended: CANCELED"
     eventually(lambda: said in task.log or said in pair.scheduler.log("airflow-triggerer").read_text(), 120)
 
 
-def test_marking_a_task_while_it_launches_ends_its_run(pair: Pair) -> None:
-    with pair.proxy.holding("launchRun") as held:
-        task = pair.predict(AFTER_TRAIN)
-        held.wait()
-        task.mark("failed")
+def test_marking_a_task_while_it_launches_ends_its_run(pair: Pair, trained: TaskRun) -> None:
+    trained.until("success")
+    with pair.holding_marts():
+        with pair.proxy.holding("launchRun") as held:
+            task = pair.predict(AFTER_TRAIN)
+            held.wait()
+            task.mark("failed")
+        task.until_asked_to_end()
     task.until_dagster(*ENDED)
     assert task.dagster_run().status == STATUS.CANCELED
     assert task.state == "failed"
 
 
-def test_a_run_that_takes_too_long_is_ended(pair: Pair) -> None:
-    task = pair.trigger("overdue", "run", AFTER_TRAIN)
-    task.until("failed")
+def test_a_run_that_takes_too_long_is_ended(pair: Pair, trained: TaskRun) -> None:
+    trained.until("success")
+    with pair.holding_marts():
+        task = pair.trigger("overdue", "run", AFTER_TRAIN)
+        task.until("failed")
+        task.until_asked_to_end()
+    task.until_dagster(*ENDED)
     assert task.now["try_number"] == 1
     assert "took longer than 0:00:02 and was terminated" in task.log
     assert task.dagster_run().status == STATUS.CANCELED
@@ -306,11 +318,13 @@ def test_who_is_not_dagster_or_refuses_ends_the_task(pair: Pair, status: int, te
     assert said in task.log
 
 
-def test_a_token_that_is_refused_later_ends_the_wait(pair: Pair) -> None:
-    task = pair.predict(AFTER_TRAIN)
-    task.until_dagster(STATUS.STARTING, STATUS.STARTED)
-    with pair.proxy.answering(403, "no longer"):
-        task.until("failed")
+def test_a_token_that_is_refused_later_ends_the_wait(pair: Pair, trained: TaskRun) -> None:
+    trained.until("success")
+    with pair.holding_marts():
+        task = pair.predict(AFTER_TRAIN)
+        task.until_dagster(STATUS.STARTING, STATUS.STARTED)
+        with pair.proxy.answering(403, "no longer"):
+            task.until("failed")
     assert task.now["try_number"] == 1
     assert "refuses the token (HTTP 403)" in task.log
     assert f"Dagster run: {pair.dagster_url}/runs/{task.dagster_run().run_id}" in task.log

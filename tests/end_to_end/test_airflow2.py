@@ -81,10 +81,12 @@ def test_dagster_away_at_the_start_is_tried_again(pair2: Pair2, trained: TaskRun
 
 def test_marking_a_waiting_task_ends_its_run(pair2: Pair2, trained: TaskRun) -> None:
     trained.until("success")
-    task = pair2.predict(AFTER_TRAIN)
-    task.until("deferred")
-    task.until_dagster(STATUS.STARTED)
-    task.mark("failed")
+    with pair2.holding_marts():
+        task = pair2.predict(AFTER_TRAIN)
+        task.until("deferred")
+        task.until_dagster(STATUS.STARTED)
+        task.mark("failed")
+        task.until_asked_to_end()
     task.until_dagster(STATUS.SUCCESS, STATUS.FAILURE, STATUS.CANCELED)
     assert task.dagster_run().status == STATUS.CANCELED
     assert task.state == "failed"
@@ -92,10 +94,12 @@ def test_marking_a_waiting_task_ends_its_run(pair2: Pair2, trained: TaskRun) -> 
 
 def test_clearing_a_waiting_task_ends_its_run_and_starts_another(pair2: Pair2, trained: TaskRun) -> None:
     trained.until("success")
-    task = pair2.predict(AFTER_TRAIN)
-    task.until("deferred")
-    task.until_dagster(STATUS.STARTED)
-    task.clear()
+    with pair2.holding_marts():
+        task = pair2.predict(AFTER_TRAIN)
+        task.until("deferred")
+        task.until_dagster(STATUS.STARTED)
+        task.clear()
+        task.until_asked_to_end()
     eventually(lambda: len(task.dagster_runs()) == 2, 240)
     task.until("success")
     assert [run.status for run in task.dagster_runs()] == [STATUS.CANCELED, STATUS.SUCCESS]

@@ -4,28 +4,18 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.prediction import Prediction
-from pipeline_assets.ml.scoring import Scorer, aligned, scores_schema
+from pipeline_assets.ml.scoring import Scorer, scores_schema
 from pipeline_assets.task.contract import Contract, of_file
 from pipeline_assets.task.spec import TaskSpec
 from pipeline_assets.task.validation import rule_types
 from tests.examples import orders, shop
 from tests.task.test_contract import found
-
-
-def stream(table: pa.Table, sizes: Sequence[int] = ()) -> pa.RecordBatchReader:
-    """The table in batches of the given sizes, and the rest."""
-    batches, start = [], 0
-    for size in [*sizes, table.num_rows]:
-        batches += table.slice(start, size).combine_chunks().to_batches()
-        start += size
-    return pa.RecordBatchReader.from_batches(table.schema, batches)
 
 
 def numbered(count: int) -> pa.Table:
@@ -39,15 +29,21 @@ def fifths(batch: pa.RecordBatch, threshold: float = 0.5) -> Prediction:
 
 def scored(task: TaskSpec, count: int = 5, threshold: float = 0.5) -> tuple[pa.Table, pa.Table]:
     """Scores and output of orders whose probability is 0, 0.2, 0.4 ..."""
-    columns = found()
-    del columns["returned"]
-    scorer = Scorer(of_file(task, "predict", columns), "2026-01", partial(fifths, threshold=threshold), 7)
-    rows = numbered(count)
-    pairs = list(scorer.score(stream(rows), stream(rows.select(["row_number"]))))
-    assert scorer.output_schema(rows.schema) == pairs[0].output.schema
-    return pa.Table.from_batches([pair.scores for pair in pairs]), pa.Table.from_batches(
-        [pair.output for pair in pairs]
-    )
+    return outcome(Scorer(of_file_of(task), "2026-01", partial(fifths, threshold=threshold), 7), numbered(count))
+
+
+def outcome(scorer: Scorer, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Scores and output of rows as they came, the row number first."""
+    (batch,) = rows.combine_chunks().to_batches()
+
+    def came(columns: Sequence[str]) -> pa.RecordBatch:
+        return batch.select(["row_number", *columns])
+
+    done = scorer.score(batch.select(["row_number"]), came(scorer.deciding_columns))
+    gone = pc.is_in(batch["row_number"], done.kept["row_number"])
+    output = scorer.output(done.kept, came(scorer.output_columns).filter(gone))
+    assert scorer.output_schema(came(scorer.output_columns).schema) == output.schema
+    return pa.table(done.scores), pa.table(output)
 
 
 def test_every_row_is_scored_and_the_output_is_the_input_filtered() -> None:
@@ -128,25 +124,23 @@ def test_a_select_of_the_tasks_own_keeps_the_row_address() -> None:
     assert output["percent"].to_pylist() == [0, 20, 40, 60, 80]
 
 
-@given(st.integers(0, 30), st.lists(st.integers(0, 9), max_size=6), st.lists(st.integers(0, 9), max_size=6))
-def test_streams_of_the_same_rows_are_aligned_however_they_are_cut(
-    count: int, left: list[int], right: list[int]
-) -> None:
-    rows = numbered(count)
-    pairs = list(aligned(stream(rows, left), stream(rows, right)))
-    assert all(ours.column("row_number").equals(theirs.column("row_number")) for ours, theirs in pairs)
-    assert [number for ours, _ in pairs for number in ours.column("row_number").to_pylist()] == list(
-        range(10, 10 + count)
-    )
+def test_raw_columns_are_asked_for_only_where_an_expression_or_the_file_needs_them() -> None:
+    def asked(**output: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        scorer = Scorer(of_file_of(shop(output=output)), "2026-01", fifths, 7)
+        return scorer.deciding_columns, scorer.output_columns
+
+    everything = tuple(orders(1, stage="predict").column_names)
+    assert asked(where="probability > threshold") == ((), everything)
+    assert asked(where="Price > 2 or note is null", append=["decision"]) == (("price", "note"), everything)
+    assert asked(select={"id": "order_id", "of": "decision"}, where="probability > 0") == ((), ("order_id",))
 
 
-@pytest.mark.parametrize("gone", [0, 2, 4])
-def test_other_rows_in_the_features_are_an_error(gone: int) -> None:
-    rows = numbered(5)
-    others = pa.concat_tables([rows.slice(0, gone), rows.slice(gone + 1)])
-    for left, right in ((rows, others), (others, rows)):
-        with pytest.raises(DataError, match="not those of the checked file"):
-            list(aligned(stream(left), stream(right)))
+def test_an_output_of_other_rows_than_were_kept_is_an_error() -> None:
+    scorer = Scorer(of_file_of(shop()), "2026-01", fifths, 7)
+    (batch,) = numbered(5).to_batches()
+    kept = scorer.score(batch.select(["row_number"])).kept
+    with pytest.raises(DataError, match="not those of the checked file"):
+        scorer.output(kept, batch.slice(0, kept.num_rows))
 
 
 def test_an_expression_that_fails_is_named_with_its_row() -> None:
@@ -170,17 +164,16 @@ def test_the_pipelines_own_columns_step_aside_for_the_files() -> None:
     for name in ("probability", "batch"):
         columns[name] = "VARCHAR"
     contract = replace(of_file_of(task), raw=tuple(columns))
-    scorer = Scorer(contract, "2026-01", fifths, 7)
     rows = numbered(5)
     for name in ("probability", "batch"):
         rows = rows.append_column(name, pa.array(["theirs"] * 5))
-    (pair,) = scorer.score(stream(rows), stream(rows.select(["row_number"])))
+    _, output = outcome(Scorer(contract, "2026-01", fifths, 7), rows)
     own = [*orders(1, stage="predict").column_names, "probability", "batch"]
-    assert pair.output.schema.names == [
+    assert output.column_names == [
         *own, "pipeline_probability", "model_version", "pipeline_batch", "row_number"
     ]  # fmt: skip
-    assert pair.output.column("probability").to_pylist() == ["theirs"] * 5
-    assert pair.output.column("pipeline_probability").to_pylist() == [0, 0.2, 0.4, 0.6, 0.8]
+    assert output.column("probability").to_pylist() == ["theirs"] * 5
+    assert output.column("pipeline_probability").to_pylist() == [0, 0.2, 0.4, 0.6, 0.8]
 
 
 def of_file_of(task: TaskSpec) -> Contract:
@@ -201,14 +194,10 @@ def test_expressions_see_the_score_columns_of_the_kind() -> None:
         of_b = np.arange(batch.num_rows) / 4
         return Prediction(np.column_stack([1 - of_b, of_b]), ("a", "b"))
 
-    columns = found()
-    del columns["returned"]
-    scorer = Scorer(of_file(task, "predict", columns), "2026-01", thirds, 7)
-    rows = numbered(5)
-    (pair,) = scorer.score(stream(rows), stream(rows.select(["row_number"])))
-    assert pair.scores.schema == scores_schema(task)
-    assert pair.scores.schema.names == ["row_number", "predicted_label", "probability", "probabilities", "decision"]
-    assert pair.output.to_pylist() == [
+    scores, kept = outcome(Scorer(of_file_of(task), "2026-01", thirds, 7), numbered(5))
+    assert scores.schema == scores_schema(task)
+    assert scores.column_names == ["row_number", "predicted_label", "probability", "probabilities", "decision"]
+    assert kept.to_pylist() == [
         {"said": "a", "b": 0.5, "none": None, "batch": "2026-01", "row_number": 12},
         {"said": "b", "b": 0.75, "none": None, "batch": "2026-01", "row_number": 13},
         {"said": "b", "b": 1.0, "none": None, "batch": "2026-01", "row_number": 14},

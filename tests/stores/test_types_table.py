@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from pipeline_assets.engine.duckdb.accepted import RawBatch, load
 from pipeline_assets.engine.duckdb.check import check
 from pipeline_assets.engine.record import to_metadata
+from pipeline_assets.engine.scoring import scoring
 from pipeline_assets.errors import ContractError, StoreError
 from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.scoring import Scorer
@@ -28,7 +29,8 @@ from pipeline_assets.stores.files.base import Area
 from pipeline_assets.stores.files.local import LocalFiles
 from pipeline_assets.stores.marts.tables import input_mart
 from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.preparation import features_query, input_mart_query, raw_query
+from pipeline_assets.task.contract import Contract
+from pipeline_assets.task.preparation import features_query, input_mart_query
 from pipeline_assets.task.spec import TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_type_of
 from tests.examples import shop
@@ -190,11 +192,16 @@ def run(folder: Path, marts: Marts, columns: Mapping[str, pa.Array], spec: TaskS
 
 
 def _output(raw: RawBatch, features: ParquetFeatureStore, spec: TaskSpec, files: LocalFiles) -> pa.Table:
-    contract, rows = raw.open(raw_query)
-    scorer = Scorer(contract, "b", lambda batch: Prediction(np.full(batch.num_rows, 0.5)), 1)
-    with files.sink(Area.OUTPUT, REF, scorer.output_schema(rows.schema)) as sink:
-        for scored in scorer.score(rows, features.read(feature_table(spec, "predict"), "b")):
-            sink.write(scored.output)
+    def scorer(contract: Contract) -> Scorer:
+        return Scorer(contract, "b", lambda batch: Prediction(np.full(batch.num_rows, 0.5)), 1)
+
+    with (
+        scoring(raw, features.read(feature_table(spec, "predict"), "b"), scorer) as scored,
+        files.sink(Area.OUTPUT, REF, scored.output_schema) as sink,
+    ):
+        for area, rows in scored.rows:
+            if area is Area.OUTPUT:
+                sink.write(rows)
     stored = files.read(Area.OUTPUT, REF)
     assert stored is not None
     return stored.batches().read_all()

@@ -18,9 +18,45 @@ from pipeline_assets.errors import DataError, located
 from pipeline_assets.stores.files.base import FileStore, Found
 from pipeline_assets.stores.files.prefetch import prefetch
 from pipeline_assets.task.batch import BatchRef, Manifest
-from pipeline_assets.task.contract import Contract, of_file
-from pipeline_assets.task.preparation import AcceptedRows, raw_query
+from pipeline_assets.task.contract import ROW, Contract, of_file, raw
+from pipeline_assets.task.preparation import AcceptedRows
 from pipeline_assets.task.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class RowsByNumber:
+    """The rows of an open batch as they came, by their numbers.
+
+    Attributes:
+        contract: as applied to the file.
+    """
+
+    contract: Contract
+    _view: Scan
+    _paths: Sequence[Path]
+    _batch: "RawBatch"
+
+    def schema(self, columns: Sequence[str]) -> pa.Schema:
+        """Of what :meth:`take` gives."""
+        return self._view.stream(f"select {', '.join([ROW, *map(raw, self._places(columns))])} from raw limit 0").schema
+
+    def take(self, numbers: npt.NDArray[np.int64], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of these numbers, a few at a time: the row number, then the columns.
+
+        One call ends before the next one begins.
+
+        Args:
+            numbers: ascending.
+            columns: of the file.
+        """
+        if len(numbers):
+            doing = computable("reading the file", self._batch.spill)
+            with located(self._batch.facts), doing, values_are_values(self._paths):
+                yield from self._view.only(numbers, self._places(columns))
+
+    def _places(self, columns: Sequence[str]) -> list[int]:
+        places = {name: place for place, name in enumerate(self.contract.raw)}
+        return [places[name] for name in columns]
 
 
 @dataclass(frozen=True)
@@ -33,12 +69,33 @@ class RawBatch:
     rejected: npt.NDArray[np.int64]
     spill: Path
 
-    def stream(self, query: Query) -> pa.RecordBatchReader:
-        """Rows of a query over the batch, in file order, as a stream; see :meth:`open`."""
-        return self.open(query)[1]
+    @property
+    def facts(self) -> dict[str, object]:
+        """For errors: which batch, which file."""
+        return {**self.manifest.ref.facts(), "file": self.manifest.uri}
 
-    def open(self, query: Query) -> tuple[Contract, pa.RecordBatchReader]:
-        """The contract as applied to the file, and the rows of a query.
+    def accepted(self, start: int, count: int) -> npt.NDArray[np.int64]:
+        """The numbers of ``count`` accepted rows, after the first ``start`` ones."""
+        places = np.arange(start, start + count)
+        before = self.rejected - np.arange(len(self.rejected))
+        return places + np.searchsorted(before, places, "right")
+
+    @contextmanager
+    def rows(self) -> Iterator[RowsByNumber]:
+        """Opens the batch's files for rows as they came.
+
+        Raises:
+            ContractError: as :meth:`stream`.
+        """
+        with ExitStack() as opened:
+            with located(self.facts):
+                paths = opened.enter_context(self.files.open(Found(self.manifest.uri, self.manifest.parts)))
+                view = opened.enter_context(scan(paths, self.spill))
+                contract = of_file(self.task, self.manifest.ref.stage, view.columns)
+            yield RowsByNumber(contract, view, paths, self)
+
+    def stream(self, query: Query) -> pa.RecordBatchReader:
+        """Rows of a query over the batch, in file order, as a stream.
 
         Args:
             query: a function of :mod:`pipeline_assets.task.preparation`.
@@ -49,7 +106,7 @@ class RawBatch:
                 raises it too.
             StoreError: there is no space left for data that does not fit in memory.
         """
-        facts = {**self.manifest.ref.facts(), "file": self.manifest.uri}
+        facts = self.facts
         with ExitStack() as opening:
             opening.enter_context(located(facts))
             paths = opening.enter_context(self.files.open(Found(self.manifest.uri, self.manifest.parts)))
@@ -58,10 +115,10 @@ class RawBatch:
                 view.mark("rejected", self.rejected)
             contract = of_file(self.task, self.manifest.ref.stage, view.columns)
             rows = AcceptedRows(contract, self.manifest.ref.batch, any_rejected=len(self.rejected) > 0)
-            if self.task.preparation is not None and query is not raw_query:
+            if self.task.preparation is not None:
                 added = with_own_columns(view.stream(rows.typed), self.task)
                 reader = answers(view, added, query, replace(rows, any_rejected=False, given=True), self.spill)
-                return contract, _closing(reader, opening.pop_all(), facts, paths)
+                return _closing(reader, opening.pop_all(), facts, paths)
             with _explained(view, rows, paths, self.spill):
                 reader = view.stream(query(rows))
             still_open = opening.pop_all()
@@ -74,7 +131,7 @@ class RawBatch:
             with still_open:
                 yield from prefetch(computed())
 
-        return contract, pa.RecordBatchReader.from_batches(reader.schema, batches())
+        return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
 def _closing(

@@ -33,12 +33,16 @@ class Scan:
     Attributes:
         connection: to the database that holds the view.
         rows_of_parts: rows of each file.
+        parts: SQL strings of the files' names, in the same order.
+        names: DuckDB's names of the files' columns.
         schema: the files' columns with their names and types; a timestamp of INT96 has microseconds.
         columns: the files' columns with their DuckDB types.
     """
 
     connection: duckdb.DuckDBPyConnection
     rows_of_parts: tuple[int, ...]
+    parts: tuple[str, ...]
+    names: tuple[str, ...]
     schema: pa.Schema
     columns: dict[str, str]
 
@@ -50,6 +54,30 @@ class Scan:
     def mark(self, variable: str, rows: npt.NDArray[np.int64]) -> None:
         """Sets a bit string variable for :func:`pipeline_assets.task.contract.in_bits`."""
         self.connection.execute(f"set variable {sql.name(variable)} = ?::BIT", [bits(rows, self.rows)])
+
+    def only(self, numbers: npt.NDArray[np.int64], places: Sequence[int]) -> pa.RecordBatchReader:
+        """Some rows as :meth:`stream` gives them. Row groups without any of them are not read.
+
+        Of the others DuckDB decodes only the values wanted, where the encoding allows it.
+
+        Args:
+            numbers: of the rows, ascending, at least one.
+            places: of the columns wanted after the row number.
+        """
+        first, last = int(numbers[0]), int(numbers[-1])
+        ends = np.cumsum(self.rows_of_parts)
+        parts = range(int(np.searchsorted(ends, first, "right")), int(np.searchsorted(ends, last, "right")) + 1)
+        starts = [int(ends[part]) - self.rows_of_parts[part] for part in parts]
+        source = _numbered([self.parts[part] for part in parts], starts, self.names)
+        if len(parts) == 1:
+            # DuckDB knows which row groups these are, but not for the sum that is the row number.
+            source += f" where file_row_number between {first - starts[0]} and {last - starts[0]}"
+        within = f"{ROW} between {first} and {last}"
+        if len(numbers) <= last - first:
+            self.connection.execute("set variable wanted = ?::BIT", [bits(numbers - first, last - first + 1)])
+            marked = f"get_bit(getvariable('wanted'), ({ROW} - {first})::INTEGER) = 1"
+            within = f"case when {within} then {marked} else false end"
+        return self.stream(f"select {', '.join([ROW, *map(raw, places)])} from ({source}) where {within}")
 
     def stream(self, query: str) -> pa.RecordBatchReader:
         """The rows of a query, in file order, as a stream.
@@ -106,18 +134,25 @@ def scan(paths: Sequence[Path], spill: Path) -> Iterator[Scan]:
         connection = sql.connect(spill=str(spill))
         stack.callback(connection.close)
         connection.execute(f"set variable {FAILURES} = map {{}}::MAP(VARCHAR, VARCHAR)")
-        files = ", ".join(sql.text(str(link)) for link in names)
-        starts = ", ".join(f"{start}::BIGINT" for start in np.cumsum([0, *rows_of_parts[:-1]]))
+        parts = tuple(sql.text(str(link)) for link in names)
         with readable(paths):
-            described = connection.execute(f"describe select * from read_parquet([{files}])").fetchall()
-            # By position: DuckDB renames columns whose names are empty or differ only by case.
-            columns = ", ".join(f"{sql.name(row[0])} as {raw(place)}" for place, row in enumerate(described))
-            connection.execute(
-                f"create view raw as select file_row_number + [{starts}][(file_index + 1)::BIGINT] as {ROW},"
-                f" {columns} from read_parquet([{files}], file_row_number = true)"
-            )
+            described = connection.execute(f"describe select * from read_parquet([{', '.join(parts)}])").fetchall()
+            columns = tuple(row[0] for row in described)
+            starts = np.cumsum([0, *rows_of_parts[:-1]]).tolist()
+            connection.execute(f"create view raw as {_numbered(parts, starts, columns)}")
         found = found_types(schema, [row[1] for row in described])
-        yield Scan(connection, rows_of_parts, schema, found)
+        yield Scan(connection, rows_of_parts, parts, columns, schema, found)
+
+
+def _numbered(parts: Sequence[str], starts: Sequence[int], names: Sequence[str]) -> str:
+    """SQL query: the rows of some files, the first of each numbered as told, with columns ``__raw_0`` and so on."""
+    first = ", ".join(f"{start}::BIGINT" for start in starts)
+    # By position: DuckDB renames columns whose names are empty or differ only by case.
+    columns = ", ".join(f"{sql.name(name)} as {raw(place)}" for place, name in enumerate(names))
+    return (
+        f"select file_row_number + [{first}][(file_index + 1)::BIGINT] as {ROW}, {columns}"
+        f" from read_parquet([{', '.join(parts)}], file_row_number = true)"
+    )
 
 
 def _read_footers(paths: Sequence[Path]) -> tuple[tuple[int, ...], pa.Schema]:

@@ -1,9 +1,12 @@
 """What the server's catalog says of marts: schema, tables, views and who may read them."""
 
+from collections.abc import Sequence
+
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier
 
 from pipeline_assets.stores.marts.definition import MartView
+from pipeline_assets.stores.marts.partition_sql import PartitionSql
 from pipeline_assets.stores.marts.sql import Dialect, RelationState, SchemaState, reader_role
 
 _SCHEMA = """
@@ -26,6 +29,10 @@ _COLUMNS = """
 SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum)
 FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
+_TYPES = """
+SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
+"""
 _KEY = """
 SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
 WHERE i.indrelid = %s AND i.indisprimary
@@ -34,6 +41,53 @@ _INDEXES = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexr
 _TABLES_NAMED = """
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND left(c.relname::text, %s) = %s AND c.relkind = 'r'
+"""
+# The partitions' values as text: FOR VALUES IN ('2013-10'), or '2013-10'::text; a partition for null has no quotes.
+_PARTITION_VALUES = {
+    Dialect.POSTGRESQL: """
+SELECT pg_get_expr(p.relpartbound, p.oid) AS said
+FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid AND p.relispartition
+WHERE i.inhparent = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                     WHERE n.nspname = %s AND c.relname = %s)
+""",
+    Dialect.GREENPLUM: """
+SELECT pg_get_expr(r.parlistvalues, r.parchildrelid) AS said
+FROM pg_partition_rule r JOIN pg_partition p ON p.oid = r.paroid AND NOT p.paristemplate
+WHERE p.parrelid = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE n.nspname = %s AND c.relname = %s)
+""",
+}
+_UNQUOTED = """
+SELECT replace(substring(said from $$'(.*)'$$), $$''$$, $$'$$) FROM ({}) v WHERE said LIKE $$%%'%%$$ ORDER BY 1
+"""
+_PARTITIONED = {
+    Dialect.POSTGRESQL: """
+SELECT c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')
+""",
+    Dialect.GREENPLUM: """
+SELECT EXISTS (SELECT 1 FROM pg_partition p WHERE p.parrelid = c.oid)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND c.relkind = 'r'
+""",
+}
+_PARTITION = {
+    Dialect.POSTGRESQL: """
+SELECT 1 FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid JOIN pg_class c ON c.oid = i.inhparent
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.oid = p.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND p.relname = %s
+""",
+    Dialect.GREENPLUM: """
+SELECT 1 FROM pg_partition_rule r JOIN pg_partition p ON p.oid = r.paroid AND NOT p.paristemplate
+JOIN pg_class c ON c.oid = p.parrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND r.parname = %s
+""",
+}
+_GRANTS = """
+SELECT DISTINCT r.rolname, x.privilege FROM (
+  SELECT c.relowner, (aclexplode(c.relacl)).grantee, (aclexplode(c.relacl)).privilege_type AS privilege
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
+) x LEFT JOIN pg_roles r ON r.oid = x.grantee WHERE x.grantee <> x.relowner ORDER BY 1, 2
 """
 _VIEW = """
 SELECT pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -84,10 +138,50 @@ def relation_state(cursor: Cursor, schema: str, name: str) -> RelationState | No
     )
 
 
+def column_types(cursor: Cursor, table: Identifier, columns: Sequence[str]) -> list[str]:
+    """The types of columns of a table, which nobody changes until this transaction ends; a missing one is named so."""
+    cursor.execute(SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(table))
+    cursor.execute(_TYPES, [table.as_string(cursor)])
+    types = dict(cursor.fetchall())
+    return [types.get(name, "no such column") for name in columns]
+
+
 def tables_named(cursor: Cursor, schema: str, start: str) -> list[str]:
     """Tables of a schema whose names begin with ``start``."""
     cursor.execute(_TABLES_NAMED, [schema, len(start), start])
     return [name for (name,) in cursor.fetchall()]
+
+
+def partitions(cursor: Cursor, schema: str, table: str) -> list[str]:
+    """The batches that a table has partitions for, in the server's order; none if it has no partitions."""
+    cursor.execute(_UNQUOTED.format(_PARTITION_VALUES[dialect(cursor)]), [schema, table])
+    return [batch for (batch,) in cursor.fetchall()]
+
+
+def is_partitioned(cursor: Cursor, schema: str, table: str) -> bool | None:
+    """Whether a table has partitions; ``None`` if there is no such table."""
+    cursor.execute(_PARTITIONED[dialect(cursor)], [schema, table])
+    found = cursor.fetchone()
+    return None if found is None else bool(found[0])
+
+
+def has_partition(cursor: Cursor, sql: PartitionSql, batch: str) -> bool:
+    """Whether a mart has a partition for a batch."""
+    cursor.execute(_PARTITION[sql.dialect], [sql.schema, sql.table.name, sql.partition(batch)])
+    return cursor.fetchone() is not None
+
+
+def batches_in(cursor: Cursor, schema: str, table: str, column: str) -> list[str]:
+    """The values of a table's column of batches; reads the whole table."""
+    query = SQL("SELECT DISTINCT {0} FROM {1} ORDER BY {0}")
+    cursor.execute(query.format(Identifier(column), Identifier(schema, table)))
+    return [batch for (batch,) in cursor.fetchall()]
+
+
+def grants(cursor: Cursor, schema: str, name: str) -> list[tuple[str | None, str]]:
+    """Who beside the owner has which right on a table or view: roles and privileges; ``None`` is everybody."""
+    cursor.execute(_GRANTS, [schema, name])
+    return [(role, privilege) for role, privilege in cursor.fetchall()]
 
 
 def has_values(cursor: Cursor, schema: str, table: str, column: str) -> bool:

@@ -173,6 +173,8 @@ def _with_null(texts: pa.Array) -> pa.Array:
 
 
 def _where_valid(column: pa.Array, texts: pa.Array) -> pa.Array:
+    if column.null_count == 0:
+        return texts
     return pc.if_else(column.is_valid(), texts, pa.scalar(None, pa.large_string()))
 
 

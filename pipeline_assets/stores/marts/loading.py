@@ -1,4 +1,4 @@
-"""What each load of a mart does in its transaction: empty the batch, copy rows in, note the load."""
+"""What each load of a mart does in its transaction: take the batch, copy rows in, note the load."""
 
 import io
 import json
@@ -12,14 +12,16 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier, Literal
 
 from pipeline_assets.errors import StoreError
+from pipeline_assets.stores.marts import catalog
 from pipeline_assets.stores.marts import sql as mart_sql
-from pipeline_assets.stores.marts.copy_csv import sql_types, write_rows
+from pipeline_assets.stores.marts.copy_binary import HEADER, TRAILER, check_types, encoded
 from pipeline_assets.stores.marts.database import copy_in
 from pipeline_assets.stores.marts.definition import LOADS, MartTable
 from pipeline_assets.stores.marts.json_text import plain
+from pipeline_assets.stores.marts.sql_types import sql_types
 
-_ROWS_WRITTEN_AT_ONCE = 65_536
-# In Arrow; as text they may take several times as much.
+# So few that they stay in the processor's cache, and the server takes the former ones while the next are encoded.
+_ROWS_WRITTEN_AT_ONCE = 4_096
 _BYTES_WRITTEN_AT_ONCE = 16 << 20
 # The server refuses a bad row only when its COPY ends; so a new COPY begins after so many rows.
 _ROWS_OF_A_COPY = 1_000_000
@@ -44,18 +46,20 @@ def check_columns(table: MartTable, rows: pa.Schema) -> None:
         )
 
 
-def empty_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object]) -> None:
-    """Deletes the rows of a batch. Another load of it waits from here on, until this transaction ends."""
+def lock_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object]) -> None:
+    """Takes a batch: another load of it waits from here on, until this transaction ends."""
     lock = mart_sql.lock_key(schema, table.name, *sorted(where.items()))
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
+
+
+def empty_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object]) -> None:
+    """Deletes the rows that have some values from a table without partitions."""
     which = mart_sql.condition(stored_where(table, where))
     cursor.execute(SQL("DELETE FROM {} WHERE {}").format(Identifier(schema, table.name), which))
 
 
-def finish_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object], rows: int) -> None:
-    """Updates the planner's statistics, and notes the load."""
-    # Without ANALYZE the planner takes the new batch for empty, and joins a million rows by nested loops. The columns
-    # used for joins and look-ups are enough; all columns would take a tenth of the load's time.
+def finish_rows(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object], rows: int) -> None:
+    """Updates the planner's statistics of a table without partitions, and notes the load if it is of a batch."""
     known = mart_sql.names_of(table.stored.looked_up_by)
     cursor.execute(SQL("ANALYZE {} ({})").format(Identifier(schema, table.name), known))
     if table.batch_column in where:
@@ -73,8 +77,7 @@ def note(cursor: Cursor, schema: str, of: tuple[str, str], fingerprints: Mapping
         rows: of the batch.
     """
     loads = Identifier(schema, LOADS.name)
-    key = dict(zip(LOADS.key, of, strict=True))
-    cursor.execute(SQL("DELETE FROM {} WHERE {}").format(loads, mart_sql.condition(key)))
+    cursor.execute(mart_sql.forget_note(schema, *of))
     values = SQL(", ").join(map(Literal, [*of, json.dumps(dict(fingerprints)), rows]))
     columns = mart_sql.names_of(LOADS.schema.names)
     cursor.execute(SQL("INSERT INTO {} ({}) VALUES ({}, now())").format(loads, columns, values))
@@ -91,6 +94,8 @@ def copy_rows(
     into: Identifier,
     columns: Sequence[str],
     outgoing: "Outgoing",
+    *,
+    frozen: bool = False,
 ) -> int:
     """Copies rows into a table.
 
@@ -100,16 +105,21 @@ def copy_rows(
         into: the table.
         columns: its columns, in the order of the columns of the rows.
         outgoing: the rows.
+        frozen: writes them as the server keeps old rows, so that it need not go over them again; PostgreSQL allows it
+            for a table that this transaction has made.
 
     Returns:
         How many.
 
     Raises:
-        StoreError: the server's count of rows differs from the rows sent.
+        StoreError: a column of the table cannot hold the rows'; a value cannot be stored; the server's count of rows
+            differs from the rows sent.
     """
-    copy = SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8')").format(into, mart_sql.names_of(columns))
+    how = SQL("FORMAT binary, FREEZE" if frozen else "FORMAT binary")
+    copy = SQL("COPY {} ({}) FROM STDIN WITH ({})").format(into, mart_sql.names_of(columns), how)
+    types = catalog.column_types(cursor, into, columns)
     stored = 0
-    for write in outgoing.copies():
+    for write in outgoing.copies(types):
         copy_in(cursor, copy, write)
         stored += cursor.rowcount
     if stored != outgoing.sent:
@@ -124,14 +134,23 @@ class Outgoing:
         self, rows: pa.RecordBatchReader, where: Mapping[str, object], key: Sequence[str], progress: Progress
     ) -> None:
         self.sent = 0
+        self._schema = rows.schema
         self._parts = self._cut(rows, where)
         self._key = key
         self._progress = progress
 
-    def copies(self) -> Iterator[Callable[[io.RawIOBase], None]]:
-        """One function per COPY, which writes its rows."""
+    def copies(self, types: Sequence[str]) -> Iterator[Callable[[io.RawIOBase], None]]:
+        """One function per COPY, which writes its rows.
+
+        Args:
+            types: SQL type of the table's column for each column of the rows.
+
+        Raises:
+            StoreError: the table's column cannot hold the rows'.
+        """
+        check_types(self._schema, types)
         for first in self._parts:
-            yield partial(self._write, first)
+            yield partial(self._write, types, first)
 
     def _cut(self, rows: pa.RecordBatchReader, where: Mapping[str, object]) -> Iterator[pa.RecordBatch]:
         for batch in rows:
@@ -142,15 +161,17 @@ class Outgoing:
                 _check_belonging(part, where)
                 yield part
 
-    def _write(self, first: pa.RecordBatch, sink: io.RawIOBase) -> None:
+    def _write(self, types: Sequence[str], first: pa.RecordBatch, sink: io.RawIOBase) -> None:
         enough = self.sent + _ROWS_OF_A_COPY
+        sink.write(HEADER)
         for part in chain([first], self._parts):
-            write_rows(part, sink, self._key, first_row=self.sent)
+            sink.write(encoded(part, types, self._key, first_row=self.sent))
             self.sent += part.num_rows
             if self._progress is not None:
                 self._progress(self.sent)
             if self.sent >= enough:
-                return
+                break
+        sink.write(TRAILER)
 
 
 def _check_belonging(rows: pa.RecordBatch, where: Mapping[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""What a mart is, and the SQL that makes it and keeps it fitting, for PostgreSQL and Greenplum alike.
+"""The SQL that keeps marts and views fitting, for PostgreSQL and Greenplum alike.
 
 Pure functions: they take what is wanted and what the catalog says, and return the statements still needed.
 PostgreSQL 9.4, on which Greenplum 6 is based, accepts all of them.
@@ -14,9 +14,8 @@ import pyarrow as pa
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.stores.marts.copy_csv import sql_types
 from pipeline_assets.stores.marts.definition import LOADS, MartTable, MartView, check_names, shortened
-from pipeline_assets.stores.marts.sql_types import common_type
+from pipeline_assets.stores.marts.sql_types import common_type, sql_types
 
 
 class Dialect(Enum):
@@ -87,7 +86,7 @@ def prepare_schema(schema: str, state: SchemaState) -> list[Composed]:
 def fit_table(
     schema: str,
     table: MartTable,
-    state: RelationState | None,
+    state: RelationState,
     dialect: Dialect,
     *,
     readers: bool,
@@ -95,14 +94,13 @@ def fit_table(
 ) -> list[Composed]:
     """The statements that make a mart as wanted: none where it is so already.
 
-    A new mart is made with its key and indexes; on Greenplum as compressed columns distributed by the row address
-    (such tables have no keys there). Missing columns are added, null in the existing rows; types that grew are
-    widened; columns that are no longer wanted stay.
+    Missing columns are added, null in the existing rows; types that grew are widened; columns that are no longer
+    wanted stay.
 
     Args:
         schema: of the mart.
         table: what is wanted.
-        state: what is there; ``None`` if nothing is.
+        state: what is there.
         dialect: of the server.
         readers: whether there is a readers' role.
         valueless: those of :func:`conflicting_columns` that hold no value, so that they may get any type.
@@ -110,14 +108,10 @@ def fit_table(
     Raises:
         StoreError: the key differs, a change of type would lose values, or a name does not fit.
     """
-    types = {name: kind or "text" for name, kind in sql_types(table.schema).items()}
+    types = wanted_types(table)
     check_names([table.name, *types])
-    if state is None:
-        statements = [_create(schema, table, types, dialect)]
-        state = RelationState(types=types)
-    else:
-        statements = _alter(schema, table, state, valueless)
-        state = replace(state, types={**types, **state.types})
+    statements = _alter(schema, table, state, valueless)
+    state = replace(state, types={**types, **state.types})
     if dialect is Dialect.POSTGRESQL:
         statements += _create_indexes(schema, table, state)
     statements += describe(schema, "TABLE", table, state)
@@ -126,25 +120,30 @@ def fit_table(
     return statements
 
 
-def _create(schema: str, table: MartTable, types: Mapping[str, str], dialect: Dialect) -> Composed:
-    columns = [
-        SQL("{} {}{}").format(Identifier(name), SQL(kind), SQL(" NOT NULL" if name in table.key else ""))
+def wanted_types(table: MartTable) -> dict[str, str]:
+    """The SQL types of a mart's columns, in order; text for those that hold nulls alone."""
+    return {name: kind or "text" for name, kind in sql_types(table.schema).items()}
+
+
+def typed_columns(types: Mapping[str, str], key: Collection[str]) -> list[Composed]:
+    """Columns as ``CREATE TABLE`` takes them; those of the key are never null."""
+    return [
+        SQL("{} {}{}").format(Identifier(name), SQL(kind), SQL(" NOT NULL" if name in key else ""))
         for name, kind in types.items()
     ]
-    if dialect is Dialect.POSTGRESQL:
-        columns.append(SQL("PRIMARY KEY ({})").format(names_of(table.key)))
-    made = SQL("CREATE TABLE {} ({})").format(Identifier(schema, table.name), SQL(", ").join(columns))
-    return made + _storage(table.key, dialect)
 
 
-def _storage(spread_by: Iterable[str], dialect: Dialect) -> Composed:
+def storage(spread_by: Iterable[str], dialect: Dialect) -> Composed:
+    """How a table is kept: on Greenplum, as compressed columns that are spread over the segments by some columns."""
     if dialect is Dialect.POSTGRESQL:
         return Composed([])
     how = SQL(" WITH (appendonly=true, orientation=column, compresstype=zstd) DISTRIBUTED BY ({})")
     return how.format(names_of(spread_by))
 
 
-def create_staging(schema: str, name: str, columns: Mapping[str, str], table: MartTable, dialect: Dialect) -> Composed:
+def create_staging(
+    schema: str, name: str, columns: Mapping[str, str], spread_by: Iterable[str], dialect: Dialect
+) -> Composed:
     """Makes a staging table for rows of a mart: without key and index, and on PostgreSQL unlogged.
 
     A PostgreSQL server that crashes empties it; then it holds no piece, and the load cannot be committed.
@@ -153,12 +152,12 @@ def create_staging(schema: str, name: str, columns: Mapping[str, str], table: Ma
         schema: of mart and staging table.
         name: of the staging table.
         columns: their SQL types.
-        table: the mart, as it is stored.
+        spread_by: columns that Greenplum distributes the rows by.
         dialect: of the server.
     """
     kind = SQL("UNLOGGED TABLE" if dialect is Dialect.POSTGRESQL else "TABLE")
-    typed = SQL(", ").join(SQL("{} {}").format(Identifier(column), SQL(one)) for column, one in columns.items())
-    return SQL("CREATE {} {} ({})").format(kind, Identifier(schema, name), typed) + _storage(table.key, dialect)
+    typed = SQL(", ").join(typed_columns(columns, ()))
+    return SQL("CREATE {} {} ({})").format(kind, Identifier(schema, name), typed) + storage(spread_by, dialect)
 
 
 def conflicting_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
@@ -181,12 +180,7 @@ def retyped_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
 
 def _alter(schema: str, table: MartTable, state: RelationState, valueless: Collection[str]) -> list[Composed]:
     if state.key and state.key != frozenset(table.key):
-        raise StoreError(
-            f"the mart {schema}.{table.name} has another key",
-            found=", ".join(sorted(state.key)),
-            expected=", ".join(table.key),
-            do=f"ALTER TABLE {_quoted(schema, table.name)} RENAME TO another name, and run every batch again",
-        )
+        raise another_key(schema, table, state)
     changes = []
     for name, kind in sql_types(table.schema).items():
         kept = state.types.get(name)
@@ -208,6 +202,16 @@ def _alter(schema: str, table: MartTable, state: RelationState, valueless: Colle
     if not changes:
         return []
     return [SQL("ALTER TABLE {} {}").format(Identifier(schema, table.name), SQL(", ").join(changes))]
+
+
+def another_key(schema: str, table: MartTable, state: RelationState) -> StoreError:
+    """The error of a mart whose rows are told apart by other columns than is wanted."""
+    return StoreError(
+        f"the mart {schema}.{table.name} has another key",
+        found=", ".join(sorted(state.key)) or f"the columns {', '.join(state.types)}",
+        expected=", ".join(table.key),
+        do=f"ALTER TABLE {_quoted(schema, table.name)} RENAME TO another name, and run every batch again",
+    )
 
 
 def _create_indexes(schema: str, table: MartTable, state: RelationState) -> list[Composed]:
@@ -252,6 +256,15 @@ def describe(schema: str, kind: str, wanted: MartTable | MartView, state: Relati
 def grant_reading(schema: str, relation: str) -> Composed:
     """Lets the readers' role select."""
     return SQL("GRANT SELECT ON {} TO {}").format(Identifier(schema, relation), Identifier(reader_role(schema)))
+
+
+def grant_again(schema: str, relation: str, grants: Iterable[tuple[str | None, str]]) -> list[Composed]:
+    """Gives the rights of a table or view that was made again to those who had them; ``None`` is everybody."""
+    give = SQL("GRANT {} ON {} TO {}")
+    return [
+        give.format(SQL(right), Identifier(schema, relation), SQL("PUBLIC") if role is None else Identifier(role))
+        for role, right in grants
+    ]
 
 
 def view_query(schema: str, view: MartView) -> Composed:
@@ -300,6 +313,18 @@ def noted_fingerprints(schema: str, name: str, batch: str) -> Composed:
     """Selects the fingerprints that were noted of a batch of a mart, or of a view."""
     which = condition({"table_name": name, "batch": batch})
     return SQL('SELECT "fingerprints" FROM {} WHERE {}').format(Identifier(schema, LOADS.name), which)
+
+
+def noted_batches(schema: str, name: str) -> Composed:
+    """Selects the batches of a mart whose load was noted, and their rows; the one loaded last comes first."""
+    noted = SQL('SELECT "batch", "rows" FROM {} WHERE {} ORDER BY "loaded_at" DESC, "batch" DESC')
+    return noted.format(Identifier(schema, LOADS.name), condition({"table_name": name}))
+
+
+def forget_note(schema: str, name: str, batch: str) -> Composed:
+    """Deletes the note of a load."""
+    which = condition(dict(zip(LOADS.key, (name, batch), strict=True)))
+    return SQL("DELETE FROM {} WHERE {}").format(Identifier(schema, LOADS.name), which)
 
 
 def view_fingerprint(schema: str, view: MartView) -> str:

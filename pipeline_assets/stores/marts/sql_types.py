@@ -8,6 +8,8 @@ import re
 import pyarrow as pa
 import pyarrow.types as pat
 
+from pipeline_assets.errors import StoreError
+
 _SIMPLE: dict[pa.DataType, str] = {
     pa.bool_(): "boolean",
     pa.int8(): "smallint",
@@ -120,6 +122,27 @@ def sql_type(kind: pa.DataType) -> str | None:
     if is_nested(kind):
         return "text"
     raise ValueError(f"no SQL type holds {kind}")
+
+
+def sql_types(schema: pa.Schema) -> dict[str, str | None]:
+    """The SQL type of each column; ``None`` for a column of nulls alone, which fits any type.
+
+    Raises:
+        StoreError: a column's type has none.
+    """
+    types = {}
+    for field in schema:
+        try:
+            types[field.name] = sql_type(field.type)
+        except ValueError as error:
+            raise StoreError(
+                "a mart cannot hold a column's type",
+                column=field.name,
+                found=field.type,
+                expected="numbers, bool, text, binary, date, time, timestamp, lists, structs or maps",
+                do="cast it where the column is made, such as a duration to its seconds",
+            ) from error
+    return types
 
 
 def common_type(kept: str, new: str) -> str | None:

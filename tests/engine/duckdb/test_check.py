@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ from pipeline_assets.errors import ContractError, DataError, StoreError
 from pipeline_assets.stores.files.base import Area
 from pipeline_assets.stores.files.local import LocalFiles
 from pipeline_assets.task.batch import BatchRef, Manifest
-from pipeline_assets.task.preparation import features_query, features_schema, input_mart_query, raw_query
+from pipeline_assets.task.preparation import features_query, features_schema, input_mart_query
 from tests.examples import orders, shop, with_column
 from tests.fixtures.checked import checked as checked_batch
+from tests.fixtures.checked import raw_rows
 
 REF = BatchRef("shop", "train", "2026-01")
 
@@ -67,7 +69,7 @@ def test_no_row_vanishes_and_the_first_sound_row_keeps_its_key(
     if kept:
         batch = load(files, shop(), REF, folder / "scratch")
         assert batch.stream(features_query).read_all()["row_number"].to_pylist() == kept
-        assert batch.stream(raw_query).read_all().drop_columns(["row_number"]).equals(table.take(kept))
+        assert raw_rows(batch).drop_columns(["row_number"]).equals(table.take(kept))
     else:
         with pytest.raises(DataError, match="no accepted row"):
             load(files, shop(), REF, folder / "scratch")
@@ -145,7 +147,7 @@ def test_a_check_that_raises_rejects_its_row_alone(tmp_path: Path) -> None:
         {"row_number": 4, "reason": "note_is_a_number: check cast(note as integer) > 0 fails:"
          " could not convert string 'x' to INT32 when casting from source column note"},
     ]  # fmt: skip
-    kept = load(files, shop(checks=checks), REF, tmp_path / "s").stream(raw_query).read_all()
+    kept = raw_rows(load(files, shop(checks=checks), REF, tmp_path / "s"))
     assert kept["order_id"].to_pylist() == [0, 1, 5]
 
 
@@ -214,6 +216,16 @@ def test_a_full_scratch_folder_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="scratch folder has no space left") as refused, computable("it", tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert refused.value.facts["file"] == tmp_path
+
+
+def test_a_file_that_changes_while_it_is_checked_keeps_its_former_record(tmp_path: Path) -> None:
+    files, first = checked(tmp_path, orders(200))
+    (part,) = files.find(REF).parts
+    changing = check(files, shop(checks={"cheap": "price < 1"}), REF, tmp_path, lambda _: os.utime(part.uri))
+    sink = files.sink(Area.REJECTED, REF, changing.rejected.schema)
+    with pytest.raises(ContractError, match="changed since it was found"), sink as rejected:
+        deque(map(rejected.write, changing.rejected), maxlen=0)
+    assert manifest_of(files, REF) == first.manifest
 
 
 def test_a_file_that_is_damaged_in_the_middle_is_named(tmp_path: Path) -> None:

@@ -18,11 +18,10 @@ from pipeline_assets.task.preparation import (
     input_mart_query,
     input_mart_schema,
     prepared_query,
-    raw_query,
 )
 from pipeline_assets.task.spec import Stage, TaskSpec
 from tests.examples import SHOP, orders, with_column
-from tests.fixtures.checked import checked
+from tests.fixtures.checked import checked, raw_rows
 
 # The worked example of the documentation: words of a note.
 PREPARE = """
@@ -71,7 +70,7 @@ def test_features_use_the_columns_of_the_function_in_both_stages(tmp_path: Path,
     assert taken.equals(features.combine_chunks().cast(taken.schema))
     mart = batch.stream(input_mart_query).read_all()
     assert mart.schema.names == input_mart_schema(task, stage).names
-    assert batch.stream(raw_query).read_all().num_rows == count - 1
+    assert raw_rows(batch).num_rows == count - 1
 
 
 FORMS = {

@@ -20,9 +20,10 @@ from pipeline_assets.errors import ContractError
 from pipeline_assets.stores.files.base import Area
 from pipeline_assets.stores.files.local import LocalFiles
 from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.preparation import input_mart_query, raw_query
+from pipeline_assets.task.preparation import input_mart_query
 from pipeline_assets.task.spec import TaskSpec
 from tests.examples import shop
+from tests.fixtures.checked import raw_rows
 
 REF = BatchRef("shop", "train", "b")
 WHOLE_DIGITS = Decimal("12345678901234567890123456789012345678.90")
@@ -63,7 +64,7 @@ def checked(folder: Path, table: pa.Table, task: TaskSpec = ANY, **how: Any) -> 
 def came(folder: Path, table: pa.Table, task: TaskSpec = ANY, **how: Any) -> pa.Table:
     """The table's rows as the output file gets them, and as the rejected file gets them: they are the same."""
     files, _ = checked(folder, table, task, **how)
-    accepted = load(files, task, REF, folder / "scratch").stream(raw_query).read_all()
+    accepted = raw_rows(load(files, task, REF, folder / "scratch"))
     with_null = pa.concat_tables([table, table.set_column(0, "id", pa.nulls(table.num_rows, pa.int64()))])
     checked(folder, with_null, task, **how)
     rejected = record_of(files, REF).stored.batches().read_all()

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_assets.stores.marts.sql_types import arrow_type, common_type, is_nested, plain_type, sql_type
+from pipeline_assets.errors import StoreError
+from pipeline_assets.stores.marts.sql_types import arrow_type, common_type, is_nested, plain_type, sql_type, sql_types
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,12 @@ def test_every_arrow_type_has_an_sql_type(kind: pa.DataType, name: str | None) -
 def test_a_type_that_none_holds_is_refused(kind: pa.DataType) -> None:
     with pytest.raises(ValueError, match="no SQL type holds"):
         sql_type(kind)
+
+
+def test_a_column_whose_type_no_mart_holds_is_named() -> None:
+    assert sql_types(pa.schema([("n", pa.int8()), ("nothing", pa.null())])) == {"n": "smallint", "nothing": None}
+    with pytest.raises(StoreError, match=r"(?s)column: +how_long.*found: +duration.*do: +cast"):
+        sql_types(pa.schema([("how_long", pa.duration("s"))]))
 
 
 def test_encodings_are_taken_off_however_many() -> None:

@@ -9,6 +9,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pipeline_assets.mart_page.catalog import Column, Mart
+from pipeline_assets.mart_page.views.marts import addressed
 from pipeline_assets.mart_page.views.marts.filters import Filter, all_of, condition
 from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts.sql import Dialect
@@ -52,9 +53,11 @@ class Asked:
 
     @property
     def by_index(self) -> bool:
-        """Whether the mart has indexes for every column that the rows are filtered and ordered by."""
+        """Whether the mart has indexes for every column that the rows are filtered and ordered by: not on Greenplum."""
         ordered = [] if self.order.column is None else [self.order.column]
-        return all(column.key for column in [*ordered, *(one.column for one in self.filters)])
+        return self.mart.dialect is Dialect.POSTGRESQL and all(
+            column.key for column in [*ordered, *(one.column for one in self.filters)]
+        )
 
     def order_by(self, table: str = "") -> Composed:
         """The order's expressions; rows without a value come last."""
@@ -101,15 +104,15 @@ class Rows:
 
 
 def order_of(mart: Mart, filters: Sequence[Filter], sort: str | None, *, down: bool) -> Order:
-    """The order that is asked for; without one, the order of a key column that a filter names.
+    """The order that is asked for; without one on PostgreSQL, the order of a key column that a filter names.
 
     Its index then gives the first rows at once. Ordered by their address, all rows of a range of the key would have to
-    be read first.
+    be read first. Greenplum has no such index: there the order of addresses finds the first rows in the first batches.
     """
     if sort is not None and sort in mart.columns:
         return Order(mart.columns[sort], down)
     keys = [one.column for one in filters if one.column.key and one.column.name not in mart.address]
-    return Order(keys[0] if keys else None, down)
+    return Order(keys[0] if keys and mart.dialect is Dialect.POSTGRESQL else None, down)
 
 
 def page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, beside: Beside | None = None) -> Rows:
@@ -122,13 +125,15 @@ def page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, besi
         beside: what else to show.
     """
     number = min(max(number, 1), LAST_PAGE)
+    if asked.mart.dialect is Dialect.GREENPLUM:
+        return _addressed_page(cursor, asked, columns, number, beside)
     window = SQL("LIMIT {} OFFSET {}").format(SQL(str(PAGE_ROWS + 1)), SQL(str((number - 1) * PAGE_ROWS)))
     mart, where = asked.mart, _where(cursor, asked)
     if asked.by_index:
         # Addresses first, from the indexes alone; then the few rows themselves.
         found = SQL(
             "SELECT t.* FROM (SELECT {batch}, {row_number} FROM {mart} WHERE {where} ORDER BY {order} {window}) k"
-            " JOIN {mart} t ON t.{batch} = k.{batch} AND t.{row_number} = k.{row_number}"
+            " JOIN {mart} t ON t.{batch} = k.{batch} AND t.{row_number} = k.{row_number}{of_batch}"
         ).format(
             mart=mart.sql,
             batch=mart.batch,
@@ -136,6 +141,7 @@ def page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, besi
             where=where,
             order=asked.order_by(),
             window=window,
+            of_batch=_of_batch(asked, "t", mart),
         )
     else:
         found = SQL("SELECT * FROM {mart} WHERE {where} ORDER BY {order} {window}").format(
@@ -147,12 +153,30 @@ def page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, besi
         names += [SQL("b.") + beside.mart.columns[name].sql for name in beside.columns]
         joined = SQL(" LEFT JOIN {} b ON b.{} = t.{} AND b.{} = t.{}").format(
             beside.mart.sql, beside.mart.batch, mart.batch, beside.mart.row_number, mart.row_number
-        )
+        ) + _of_batch(asked, "b", beside.mart)
     query = SQL("SELECT {} FROM ({}) t{} ORDER BY {}")
     cursor.execute(query.format(SQL(", ").join(names), found, joined, asked.order_by("t")))
     rows = cursor.fetchall()
     shown = (*columns, *(beside.columns if beside else ()))
     return Rows(shown, rows[:PAGE_ROWS], len(rows) > PAGE_ROWS)
+
+
+def _of_batch(asked: Asked, table: str, mart: Mart) -> Composed:
+    """That a joined table's row is of the batch asked for: the server then looks into its partition alone."""
+    if asked.batch is None:
+        return Composed([])
+    return SQL(f" AND {table}.{{}} = {{}}").format(mart.batch, Literal(asked.batch))
+
+
+def _addressed_page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, beside: Beside | None) -> Rows:
+    found = addressed.addresses(cursor, asked, (number - 1) * PAGE_ROWS, PAGE_ROWS + 1)
+    shown = found[:PAGE_ROWS]
+    own = addressed.rows(cursor, asked.mart, columns, shown)
+    others = addressed.rows(cursor, beside.mart, beside.columns, shown) if beside else {}
+    nothing = (None,) * len(beside.columns) if beside else ()
+    # A row of a batch that was replaced since its address was read may be gone.
+    rows = [(*own[one], *others.get(one, nothing)) for one in shown if one in own]
+    return Rows((*columns, *(beside.columns if beside else ())), rows, len(found) > PAGE_ROWS)
 
 
 def count(cursor: Cursor, asked: Asked) -> int | None:
@@ -167,19 +191,25 @@ def count(cursor: Cursor, asked: Asked) -> int | None:
 
 def about(cursor: Cursor, mart: Mart) -> int:
     """About how many rows a whole mart has, as the server's statistics say."""
+    # A mart's rows are in its partitions. One that has no statistics counts nothing: -1 since PostgreSQL 14.
     query = SQL(
-        "SELECT reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = {} AND c.relname = {}"
+        "SELECT COALESCE(sum(greatest(p.reltuples, 0)), 0)::bigint FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_inherits i ON i.inhparent = c.oid"
+        " JOIN pg_class p ON p.oid = COALESCE(i.inhrelid, c.oid) WHERE n.nspname = {} AND c.relname = {}"
     )
     cursor.execute(query.format(Literal(mart.schema), Literal(mart.name)))
-    return max(int(cursor.fetchall()[0][0]), 0)
+    return int(cursor.fetchall()[0][0])
 
 
 def batches(cursor: Cursor, mart: Mart) -> list[str]:
     """The batches in a mart, by name; the last ones by name where there are very many.
 
-    PostgreSQL looks each one up in the index, however many rows the mart has; Greenplum reads the column.
+    They are those of its partitions. Of a mart that a former version made and no run has moved over yet, PostgreSQL
+    looks each one up in the index, and Greenplum reads the column.
     """
+    there = mart_catalog.partitions(cursor, mart.schema, mart.name)
+    if there:
+        return sorted(there[-_BATCHES:])
     found = _distinct(cursor, mart, mart.columns[mart.address[0]], _BATCHES, down=True)
     return sorted(str(value) for value in found[:_BATCHES])
 
@@ -198,9 +228,7 @@ def stream(cursor: Cursor, asked: Asked, columns: Sequence[str], rows_at_once: i
     wanted = [
         SQL("{0}::text" if field.type == pa.string() else "{0}").format(Identifier(field.name)) for field in schema
     ]
-    with cursor.connection.cursor() as asking:  # a named cursor has one statement
-        unordered = asked.batch is None and asked.order.column is None
-        unordered = unordered and mart_catalog.dialect(asking) is Dialect.GREENPLUM
+    unordered = asked.batch is None and asked.order.column is None and asked.mart.dialect is Dialect.GREENPLUM
     order = Composed([]) if unordered else SQL(" ORDER BY ") + asked.order_by()
     cursor.itersize = rows_at_once
     cursor.execute(
@@ -218,6 +246,8 @@ def stream(cursor: Cursor, asked: Asked, columns: Sequence[str], rows_at_once: i
 
 def _where(cursor: Cursor, asked: Asked) -> Composed:
     """The condition; words within a key of few values become a list of those values, which an index finds."""
+    if asked.mart.dialect is Dialect.GREENPLUM:
+        return asked.where
     terms = []
     for one in asked.filters:
         found: list[Any] = []
@@ -240,7 +270,7 @@ def _distinct(cursor: Cursor, mart: Mart, column: Column, most: int, *, down: bo
     """The values of a key column, in order; one more than ``most`` if there are more."""
     way = {"way": SQL(" DESC" if down else ""), "beyond": SQL("<" if down else ">"), "most": Literal(most + 1)}
     names = {"mart": mart.sql, "column": column.sql, **way}
-    if mart_catalog.dialect(cursor) is Dialect.GREENPLUM:
+    if mart.dialect is Dialect.GREENPLUM:
         query = SQL("SELECT DISTINCT {column} FROM {mart} ORDER BY 1{way} LIMIT {most}").format(**names)
     else:
         # From value to value through the index, instead of through all rows.

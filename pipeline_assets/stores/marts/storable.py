@@ -1,12 +1,6 @@
-"""Arrow record batches as the CSV of ``COPY ... FROM STDIN WITH (FORMAT csv)``, exact or refused.
-
-Arrow's own writer does the work (null is bare and every text is quoted, so an empty text differs from null).
-Columns that it would write so that PostgreSQL reads another value are converted first, whole columns at once;
-a value that PostgreSQL cannot hold is refused with its column and row.
-"""
+"""Makes Arrow columns storable: whole columns in the types that PostgreSQL keeps, each value exact or refused."""
 
 import datetime as dt
-import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
@@ -14,58 +8,36 @@ from typing import NoReturn
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
-from pyarrow import csv
 
 from pipeline_assets.errors import StoreError
-from pipeline_assets.stores.marts.json_text import hex_texts, iso_texts, json_texts, plain
+from pipeline_assets.stores.marts.json_text import iso_texts, json_texts, plain
 from pipeline_assets.stores.marts.sql_types import is_nested, sql_type
 
-# PostgreSQL's limit for one value, and for a row as COPY reads it.
+# PostgreSQL's limit for one value.
 MAX_VALUE_BYTES = 2**30 - 1
 
-# Small blocks keep the server busy while the next one is being written.
-_WRITING = csv.WriteOptions(include_header=False, quoting_style="needed", batch_size=1024)
 _FIRST_DAY = dt.date(1, 1, 1)
 _LAST_DAY = dt.date(9999, 12, 31)
-_HEX_MARK, _NOTHING = pa.scalar("\\x", pa.large_string()), pa.scalar("", pa.large_string())
+
+Refuse = Callable[[int, str, str], NoReturn]  # row, found, expected
 
 
-def sql_types(schema: pa.Schema) -> dict[str, str | None]:
-    """The SQL type of each column; ``None`` for a column of nulls alone, which fits any type.
+def storable(batch: pa.RecordBatch, key: Sequence[str] = (), first_row: int = 0) -> list[tuple[pa.Array, Refuse]]:
+    """The columns of a batch as PostgreSQL keeps them, without encodings around their values.
 
-    Raises:
-        StoreError: a column's type has none.
-    """
-    types = {}
-    for field in schema:
-        try:
-            types[field.name] = sql_type(field.type)
-        except ValueError as error:
-            raise StoreError(
-                "a mart cannot hold a column's type",
-                column=field.name,
-                found=field.type,
-                expected="numbers, bool, text, binary, date, time, timestamp, lists, structs or maps",
-                do="cast it where the column is made, such as a duration to its seconds",
-            ) from error
-    return types
-
-
-def write_rows(
-    batch: pa.RecordBatch, sink: io.RawIOBase | io.BufferedIOBase, key: Sequence[str] = (), first_row: int = 0
-) -> None:
-    """Writes the rows of a batch as CSV.
-
-    Times keep microseconds, or are text; nested values become JSON, see :mod:`pipeline_assets.stores.marts.json_text`.
+    Times have microseconds, or are text; nested values become JSON text, see
+    :mod:`pipeline_assets.stores.marts.json_text`. Numbers keep their types.
 
     Args:
-        batch: columns of types that :func:`sql_types` knows.
-        sink: takes UTF-8 bytes; its errors are raised unchanged.
+        batch: columns of types that :func:`pipeline_assets.stores.marts.sql_types.sql_types` knows.
         key: columns that name a row in an error.
         first_row: number of the batch's first row in its stream; errors name rows by it where the key cannot.
 
+    Returns:
+        Each column, and what raises the error of one of its values: given row, what was found, what was expected.
+
     Raises:
-        StoreError: a value that PostgreSQL cannot hold: NUL in a text, a text too long, digits below the
+        StoreError: a value that PostgreSQL cannot hold: NUL in a text, a text or binary too long, digits below the
             microsecond, a year outside 1 to 9999.
     """
 
@@ -78,31 +50,21 @@ def write_rows(
             expected=expected,
         )
 
-    columns = [
-        _storable(column, partial(refuse, name)) for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    ]
-    csv.write_csv(pa.record_batch(columns, names=batch.schema.names), sink, _WRITING)
+    refusals = [partial(refuse, name) for name in batch.schema.names]
+    return [(_storable(column, refusal), refusal) for column, refusal in zip(batch.columns, refusals, strict=True)]
 
 
-_Refuse = Callable[[int, str, str], NoReturn]  # row, found, expected
-
-
-def _storable(column: pa.Array, refuse: _Refuse) -> pa.Array:
-    """The column in a type whose CSV rendering PostgreSQL reads back exactly."""
+def _storable(column: pa.Array, refuse: Refuse) -> pa.Array:
     column = plain(column)
     kind = column.type
     if is_nested(kind):
         return _text(_json(column, refuse), refuse)
     if sql_type(kind) == "text":
         return iso_texts(column, between=" ") if pat.is_temporal(kind) else _text(column, refuse)
-    if pat.is_floating(kind) and not pat.is_float64(kind):
-        # Greenplum 6 reads the shortest digits of a float32 as a double first and so rounds twice: in rare
-        # cases (7.038531e-26) the last digit is wrong. All digits of the double are exact.
-        return column.cast(pa.float64())
     if pat.is_temporal(kind):
         return _moment(column, refuse)
     if sql_type(kind) == "bytea":
-        return _hex(column, refuse)
+        return _binary(column, refuse)
     return column
 
 
@@ -112,7 +74,7 @@ def _first(mask: pa.Array) -> int | None:
     return None if row < 0 else row
 
 
-def _text(column: pa.Array, refuse: _Refuse) -> pa.Array:
+def _text(column: pa.Array, refuse: Refuse) -> pa.Array:
     if pat.is_string_view(column.type):
         column = column.cast(pa.large_string())
     row = _first(pc.match_substring(column, "\0"))
@@ -122,7 +84,7 @@ def _text(column: pa.Array, refuse: _Refuse) -> pa.Array:
     return column
 
 
-def _refuse_long(column: pa.Array, limit: int, refuse: _Refuse) -> None:
+def _refuse_long(column: pa.Array, limit: int, refuse: Refuse) -> None:
     if column.nbytes <= limit:
         return
     lengths = pc.binary_length(column)
@@ -131,7 +93,7 @@ def _refuse_long(column: pa.Array, limit: int, refuse: _Refuse) -> None:
         refuse(row, f"{lengths[row]} bytes", f"at most {limit}, PostgreSQL's limit")
 
 
-def _moment(column: pa.Array, refuse: _Refuse) -> pa.Array:
+def _moment(column: pa.Array, refuse: Refuse) -> pa.Array:
     kind = column.type
     bounds: tuple[object, object]
     if pat.is_date(kind):
@@ -175,14 +137,14 @@ def _casts(column: pa.Array, kind: pa.DataType) -> bool:
     return True
 
 
-def _hex(column: pa.Array, refuse: _Refuse) -> pa.Array:
-    r"""Binary in the hexadecimal form of bytea: ``\x00ff``."""
+def _binary(column: pa.Array, refuse: Refuse) -> pa.Array:
+    # Half of the limit: PostgreSQL writes binary as two digits a byte, and could not give back a longer one.
     column = column.cast(pa.large_binary())
     _refuse_long(column, (MAX_VALUE_BYTES - 2) // 2, refuse)
-    return pc.binary_join_element_wise(_HEX_MARK, hex_texts(column), _NOTHING)
+    return column
 
 
-def _json(column: pa.Array, refuse: _Refuse) -> pa.Array:
+def _json(column: pa.Array, refuse: Refuse) -> pa.Array:
     try:
         return json_texts(column)
     except ValueError as error:
