@@ -89,9 +89,9 @@ _LIMIT_SECONDS = 3
 LINES = tuple(
     Line(name, {OURS: ours, LIMIT: _imports}, wanted={LIMIT: _LIMIT_SECONDS / seconds}, flat=False)
     for name, ours, seconds in (
-        ("--help", _help, 0.5),
-        ("run train, few rows", partial(_run, stage="train"), 8),
-        ("run predict, few rows", partial(_run, stage="predict"), 5),
-        (f"definitions of {_TASKS} tasks", _definitions, 10),
+        ("start-up, help", _help, 0.5),
+        ("start-up, run train of few rows", partial(_run, stage="train"), 8),
+        ("start-up, run predict of few rows", partial(_run, stage="predict"), 5),
+        (f"start-up, definitions of {_TASKS} tasks", _definitions, 10),
     )
 )
