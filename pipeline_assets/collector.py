@@ -1,6 +1,5 @@
 """Python's collector of cyclic garbage, set for work that makes very many objects that stay."""
 
-import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +8,12 @@ _CONTAINERS = 50_000  # made and not freed since the last collection of the youn
 
 
 def collect_rarely() -> None:
-    """Has the collector look rarely while a command runs, and not at all at what is left as Python ends.
+    """Has the collector look rarely while a command runs.
 
     Imports and definitions make 400,000 objects that stay: looking through them again and again takes a tenth of a
-    small run, and looking through them once more at the end another sixth.
+    small run.
     """
     gc.set_threshold(_CONTAINERS, *gc.get_threshold()[1:])
-    atexit.unregister(gc.freeze)  # a second call is the same as one
-    atexit.register(gc.freeze)
 
 
 @contextmanager
