@@ -134,17 +134,25 @@ def newest(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def markdown(lines: Sequence[Mapping[str, Any]], language: str) -> str:
-    """The tables for the documentation: contenders beside each other, and how ours grows."""
+    """The tables for the documentation: contenders beside each other, and how ours grows.
+
+    What has neither, the quality of drafted tasks for one, is left out.
+    """
     rows = [
         (
             line["step"] if name == OURS else "",
             name,
-            f"{one['rows']:,}",
-            f"{one['median_seconds']:.2f}",
-            f"{one['median_rows_per_second']:,}",
-            f"{one['peak_mb']:,}",
-            _times(line["ours_times_as_fast"].get(name)),
-            _times(line["wanted"].get(name)) + (" ✗" if name in line["missed"] else ""),
+            *(
+                _number(one, language)
+                for one in (
+                    f"{one['rows']:,}",
+                    f"{one['median_seconds']:.2f}",
+                    f"{one['median_rows_per_second']:,}",
+                    f"{one['peak_mb']:,}",
+                    _times(line["ours_times_as_fast"].get(name)),
+                    _times(line["wanted"].get(name)) + (" ✗" if name in line["missed"] else ""),
+                )
+            ),
         )
         for line in lines
         for name, one in line.get("contenders", {}).items()
@@ -152,15 +160,22 @@ def markdown(lines: Sequence[Mapping[str, Any]], language: str) -> str:
     grown = [
         (
             line["step"],
-            " / ".join(f"{one:,}" for one in line["growth"]["rows"]),
-            " / ".join(f"{one:,}" for one in line["growth"]["seconds"]),
-            " / ".join(f"{one:,}" for one in line["growth"]["peak_mb"]),
-            f"n^{line['growth']['exponent']}",
+            *(
+                _number(" / ".join(f"{one:,}" for one in line["growth"][key]), language)
+                for key in ("rows", "seconds", "peak_mb")
+            ),
+            _number(f"n^{line['growth']['exponent']}", language),
         )
         for line in lines
         if "growth" in line
     ]
-    return f"{_markdown(_HEADS[language], rows)}\n\n{_markdown(_GROWTH_HEADS[language], grown)}\n"
+    tables = [_markdown(heads[language], cells) for heads, cells in ((_HEADS, rows), (_GROWTH_HEADS, grown)) if cells]
+    return "\n\n".join(tables) + "\n"
+
+
+def _number(text: str, language: str) -> str:
+    """A number as the language writes it."""
+    return text.translate({ord(","): "\u00a0", ord("."): ","}) if language == "ru" else text
 
 
 def _times(value: float | None) -> str:

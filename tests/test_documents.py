@@ -11,6 +11,8 @@ import yaml
 from click.testing import CliRunner
 from pydantic import BaseModel
 
+from benchmarks.lines import LINES
+from benchmarks.tables import PAGES, renewed
 from pipeline_assets.cli.main import main
 from pipeline_assets.engine.duckdb.own_columns import with_own_columns
 from pipeline_assets.task.loading import load_task
@@ -19,7 +21,12 @@ from tests import trainable
 
 ROOT = Path(__file__).parents[1]
 TASKS = (ROOT / "docs/tasks.md").read_text()
-PAIRS = [("README.md", "README.ru.md"), ("docs/tasks.md", "docs/tasks.ru.md")]
+PAIRS = [
+    ("README.md", "README.ru.md"),
+    ("docs/tasks.md", "docs/tasks.ru.md"),
+    ("docs/reference/types.md", "docs/reference/types.ru.md"),
+    ("docs/reference/speed.md", "docs/reference/speed.ru.md"),
+]
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOTES = """type: pipeline_assets.components.MLTask
 attributes:
@@ -81,6 +88,17 @@ def test_both_languages_have_the_same_sections_tables_and_code(english: str, rus
         }
 
     assert outline(english) == outline(russian)
+
+
+@pytest.mark.parametrize("language", PAGES)
+def test_the_page_on_speed_has_the_newest_results(language: str) -> None:
+    assert PAGES[language].read_text() == renewed(language), "run python -m benchmarks.tables"
+
+
+def test_the_page_on_speed_describes_every_line() -> None:
+    text = PAGES["en"].read_text()
+    described = re.findall(r"^\| ([^|]+) \|", text[: text.index("## How it is measured")], re.MULTILINE)
+    assert {name for name in LINES if name.partition(",")[0] not in described} == set()
 
 
 def test_the_table_of_keys_has_every_key_of_a_task() -> None:
