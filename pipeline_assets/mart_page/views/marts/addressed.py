@@ -1,7 +1,8 @@
 """A page of rows in two steps: their addresses, read from few columns; then the rows that have these addresses.
 
-Greenplum keeps columns apart and has no index on what people filter by: whoever asks for whole rows in an order makes
-it read and sort every column. In the second step each batch is named, so that only its partition is read.
+PostgreSQL finds addresses in its indexes. Greenplum keeps columns apart and has no index on what people filter by:
+whoever asks it for whole rows in an order makes it read and sort every column. In the second step each batch is named,
+so that only its partition is read; a join would leave it to the planner to find that out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,19 +24,27 @@ Address: TypeAlias = tuple[str, int]
 _ROOM = 2
 
 
-def addresses(cursor: Cursor, asked: "Asked", first: int, count: int) -> list[Address]:
-    """Addresses of rows in the order asked for: ``count`` of them from the one at place ``first`` on, or fewer."""
+def addresses(cursor: Cursor, asked: "Asked", where: Composed, first: int, count: int) -> list[Address]:
+    """Addresses of rows in the order asked for.
+
+    Args:
+        cursor: of the marts.
+        asked: which rows, and in which order.
+        where: their condition.
+        first: place of the first one, from 0.
+        count: of addresses at most.
+    """
     by_address = asked.order.column is None or asked.order.column.name == asked.mart.address[0]
     there = _batches(cursor, asked) if by_address else []
     if not there:  # or a former version made the mart, and no run has moved it over yet
-        return _found(cursor, asked, asked.where, first + count)[first:]
+        return _found(cursor, asked, where, first + count)[first:]
     found: list[Address] = []
     for batches in _growing(there):
         missing = first + count - len(found)
         if missing <= 0:
             break
         of_batches = SQL("{} IN ({}) AND ").format(asked.mart.batch, SQL(", ").join(map(Literal, batches)))
-        found += _of_batches(cursor, asked, of_batches + asked.where, missing)
+        found += _of_batches(cursor, asked, of_batches + where, missing)
     return found[first : first + count]
 
 

@@ -59,19 +59,18 @@ class Asked:
             column.key for column in [*ordered, *(one.column for one in self.filters)]
         )
 
-    def order_by(self, table: str = "") -> Composed:
+    def order_by(self) -> Composed:
         """The order's expressions; rows without a value come last."""
         back = SQL(" DESC") if self.order.down else SQL("")
-        prefix = SQL(f"{table}.") if table else SQL("")
         terms: list[Composable] = []
         column, address = self.order.column, self.mart.address
         if column is not None and column.name not in address:
             # An index read backwards gives nulls first; a key has no nulls, so the index serves both ways.
             nulls = SQL("") if column.key else SQL(" NULLS LAST")
-            terms.append(prefix + column.sql + back + nulls)
+            terms.append(column.sql + back + nulls)
         if column is not None and column.name == address[1]:
             address = (address[1], address[0])
-        terms += [prefix + Identifier(name) + back for name in address]
+        terms += [Identifier(name) + back for name in address]
         return SQL(", ").join(terms)
 
 
@@ -125,51 +124,8 @@ def page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, besi
         beside: what else to show.
     """
     number = min(max(number, 1), LAST_PAGE)
-    if asked.mart.dialect is Dialect.GREENPLUM:
-        return _addressed_page(cursor, asked, columns, number, beside)
-    window = SQL("LIMIT {} OFFSET {}").format(SQL(str(PAGE_ROWS + 1)), SQL(str((number - 1) * PAGE_ROWS)))
-    mart, where = asked.mart, _where(cursor, asked)
-    if asked.by_index:
-        # Addresses first, from the indexes alone; then the few rows themselves.
-        found = SQL(
-            "SELECT t.* FROM (SELECT {batch}, {row_number} FROM {mart} WHERE {where} ORDER BY {order} {window}) k"
-            " JOIN {mart} t ON t.{batch} = k.{batch} AND t.{row_number} = k.{row_number}{of_batch}"
-        ).format(
-            mart=mart.sql,
-            batch=mart.batch,
-            row_number=mart.row_number,
-            where=where,
-            order=asked.order_by(),
-            window=window,
-            of_batch=_of_batch(asked, "t", mart),
-        )
-    else:
-        found = SQL("SELECT * FROM {mart} WHERE {where} ORDER BY {order} {window}").format(
-            mart=mart.sql, where=where, order=asked.order_by(), window=window
-        )
-    names = [SQL("t.") + mart.columns[name].sql for name in columns]
-    joined: Composable = SQL("")
-    if beside is not None:
-        names += [SQL("b.") + beside.mart.columns[name].sql for name in beside.columns]
-        joined = SQL(" LEFT JOIN {} b ON b.{} = t.{} AND b.{} = t.{}").format(
-            beside.mart.sql, beside.mart.batch, mart.batch, beside.mart.row_number, mart.row_number
-        ) + _of_batch(asked, "b", beside.mart)
-    query = SQL("SELECT {} FROM ({}) t{} ORDER BY {}")
-    cursor.execute(query.format(SQL(", ").join(names), found, joined, asked.order_by("t")))
-    rows = cursor.fetchall()
-    shown = (*columns, *(beside.columns if beside else ()))
-    return Rows(shown, rows[:PAGE_ROWS], len(rows) > PAGE_ROWS)
-
-
-def _of_batch(asked: Asked, table: str, mart: Mart) -> Composed:
-    """That a joined table's row is of the batch asked for: the server then looks into its partition alone."""
-    if asked.batch is None:
-        return Composed([])
-    return SQL(f" AND {table}.{{}} = {{}}").format(mart.batch, Literal(asked.batch))
-
-
-def _addressed_page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, beside: Beside | None) -> Rows:
-    found = addressed.addresses(cursor, asked, (number - 1) * PAGE_ROWS, PAGE_ROWS + 1)
+    where = _where(cursor, asked)
+    found = addressed.addresses(cursor, asked, where, (number - 1) * PAGE_ROWS, PAGE_ROWS + 1)
     shown = found[:PAGE_ROWS]
     own = addressed.rows(cursor, asked.mart, columns, shown)
     others = addressed.rows(cursor, beside.mart, beside.columns, shown) if beside else {}
