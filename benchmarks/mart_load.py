@@ -120,6 +120,6 @@ def _executemany(workspace: Workspace) -> Work:
 LINE = Line(
     "mart load",
     {OURS: _ours, LIMIT: copy_csv, "to_sql(multi)": _to_sql, "executemany": _executemany},
-    wanted={LIMIT: 0.9, "executemany": 100},
+    wanted={LIMIT: 2.5, "executemany": 100},
     peers={"dlt": "dlt_load"},
 )

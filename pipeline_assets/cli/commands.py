@@ -7,8 +7,8 @@ from contextlib import suppress
 import click
 from click.shell_completion import CompletionItem
 
-from pipeline_assets.cli.collector import collect_rarely
 from pipeline_assets.cli.report import FAILED, refusals
+from pipeline_assets.collector import collect_rarely
 
 STAGES = ("train", "predict")
 

@@ -3,10 +3,12 @@
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
 
+from pipeline_assets.cli.ending import ending_at_once
 from pipeline_assets.cli.report import refusals
 from pipeline_assets.errors import needs_extra
 
@@ -29,6 +31,13 @@ _VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 class _Verbs(click.Group):
     """A group that imports the module of a verb only when the verb is called or asked for its help."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Called without arguments of its own it is the program, which ends when it does."""
+        if args or kwargs.keys() - {"prog_name"}:
+            return super().__call__(*args, **kwargs)
+        with ending_at_once():
+            return super().__call__(**kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_VERBS])

@@ -83,6 +83,15 @@ JOIN pg_class c ON c.oid = p.parrelid JOIN pg_namespace n ON n.oid = c.relnamesp
 WHERE n.nspname = %s AND c.relname = %s AND r.parname = %s
 """,
 }
+# Plain ones: whatever else people have made is built when a partition is attached.
+_INDEXED = """
+SELECT ARRAY(
+  SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (number, place)
+  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number ORDER BY k.place)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s AND NOT i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL
+  AND i.indnatts = i.indnkeyatts ORDER BY 1
+"""
 _GRANTS = """
 SELECT DISTINCT r.rolname, x.privilege FROM (
   SELECT c.relowner, (aclexplode(c.relacl)).grantee, (aclexplode(c.relacl)).privilege_type AS privilege
@@ -176,6 +185,14 @@ def batches_in(cursor: Cursor, schema: str, table: str, column: str) -> list[str
     query = SQL("SELECT DISTINCT {0} FROM {1} ORDER BY {0}")
     cursor.execute(query.format(Identifier(column), Identifier(schema, table)))
     return [batch for (batch,) in cursor.fetchall()]
+
+
+def indexed(cursor: Cursor, sql: PartitionSql) -> list[tuple[str, ...]]:
+    """The columns of each index of a mart beside its key; on Greenplum none."""
+    if sql.dialect is Dialect.GREENPLUM:
+        return []
+    cursor.execute(_INDEXED, [sql.schema, sql.table.name])
+    return [tuple(columns) for (columns,) in cursor.fetchall()]
 
 
 def grants(cursor: Cursor, schema: str, name: str) -> list[tuple[str | None, str]]:

@@ -29,8 +29,8 @@ from pipeline_assets.stores.marts.loading import (
     lock_batch,
     stored_where,
 )
+from pipeline_assets.stores.marts.lock_retries import with_lock_retries
 from pipeline_assets.stores.marts.partitions import BatchTable, drop_batch
-from pipeline_assets.stores.marts.patience import patiently
 from pipeline_assets.stores.marts.shapes import Shapes
 from pipeline_assets.stores.marts.sql import RelationState
 from pipeline_assets.stores.marts.sql_types import arrow_type
@@ -187,7 +187,7 @@ class MartStore:
         with self._database.cursor(doing, batch=batch) as cursor:
             for table in tables:
                 lock_batch(cursor, self._schema, table, {table.batch_column: batch})
-            return patiently(
+            return with_lock_retries(
                 cursor,
                 lambda: [table.name for table in tables if drop_batch(cursor, self._schema, table, batch)],
             )

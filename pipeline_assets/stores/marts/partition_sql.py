@@ -73,15 +73,21 @@ class PartitionSql:
         said = SQL("COMMENT ON TABLE {} IS {}").format(at, Literal(f"{self.table.name}: batch {batch}"))
         return [made] if self._greenplum else [made, said]
 
-    def finish_apart(self, name: str, batch: str) -> list[Composed]:
-        """Makes key, indexes and statistics, once the rows are there."""
+    def finish_apart(self, name: str, batch: str, indexes: Iterable[Collection[str]]) -> list[Composed]:
+        """Makes key, indexes and statistics, once the rows are there.
+
+        Args:
+            name: of the table.
+            batch: that was written.
+            indexes: columns of each index of the mart: one that is missing would be made while the mart is locked.
+        """
         # Unlike others' names, none that PostgreSQL would choose: it may choose the same in two transactions at once.
         own = f"{self.partition(batch)}_{_hash(name)[:8]}"
         memory = SQL("SET LOCAL maintenance_work_mem = {}").format(Literal(_SORTED_IN))
         return [
             *([] if self._greenplum else [memory]),
             *self._key(name, f"{own}_pkey"),
-            *self._indexes(name, {f"{own}_{number}_idx": columns for number, columns in enumerate(self.table.indexes)}),
+            *self._indexes(name, {f"{own}_{number}_idx": columns for number, columns in enumerate(indexes)}),
             self._analyze(name, self.table.looked_up_by),
         ]
 

@@ -12,8 +12,8 @@ from pipeline_assets.stores.marts import catalog
 from pipeline_assets.stores.marts import sql as mart_sql
 from pipeline_assets.stores.marts.definition import MartTable
 from pipeline_assets.stores.marts.loading import empty_batch, note
+from pipeline_assets.stores.marts.lock_retries import wait_briefly, with_lock_retries
 from pipeline_assets.stores.marts.partition_sql import PartitionSql
-from pipeline_assets.stores.marts.patience import hurry, patiently
 from pipeline_assets.stores.marts.sql import Dialect
 
 
@@ -60,7 +60,7 @@ class BatchTable:
 
     def finish(self, cursor: Cursor) -> None:
         """Makes its key, indexes and statistics, once its rows are there."""
-        _execute(cursor, self.sql.finish_apart(self.name, self.batch))
+        _execute(cursor, self.sql.finish_apart(self.name, self.batch, catalog.indexed(cursor, self.sql)))
 
     def swap(self, cursor: Cursor, rows: int) -> None:
         """Makes it the partition of its batch instead of the former one, and notes the load.
@@ -89,7 +89,7 @@ class BatchTable:
                 for mart in (self.mart, *self.mart.beside):
                     drop_batch(cursor, schema, mart, batch)
 
-        patiently(cursor, action)
+        with_lock_retries(cursor, action)
 
     def _outgoing(self, cursor: Cursor) -> tuple[bool, list[str]]:
         """Whether the batch is there already, and the batches that the mart does not keep once it is loaded."""
@@ -102,7 +102,7 @@ class BatchTable:
 
 
 def drop_batch(cursor: Cursor, schema: str, mart: MartTable, batch: str) -> bool:
-    """Drops a batch of a mart with its note. Needs the mart for itself for a moment: call it patiently.
+    """Drops a batch of a mart with its note. Needs the mart for itself for a moment: call it with lock retries.
 
     Returns:
         Whether there was one.
@@ -142,7 +142,7 @@ def batch_of(table: MartTable, where: Mapping[str, object]) -> str:
 
 def _lock(cursor: Cursor, schema: str, name: str, mode: str) -> None:
     cursor.execute(SQL(f"LOCK TABLE ONLY {{}} IN {mode} MODE").format(Identifier(schema, name)))
-    hurry(cursor)
+    wait_briefly(cursor)
 
 
 def _types(cursor: Cursor, schema: str, name: str) -> Mapping[str, str]:

@@ -13,11 +13,12 @@ from psycopg2.sql import SQL, Composed, Identifier
 from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts import sql as mart_sql
+from pipeline_assets.stores.marts import view_sql
 from pipeline_assets.stores.marts.database import Database
 from pipeline_assets.stores.marts.definition import LOADS, MartTable, MartView, check_names
 from pipeline_assets.stores.marts.loading import note
+from pipeline_assets.stores.marts.lock_retries import with_lock_retries
 from pipeline_assets.stores.marts.partition_sql import PartitionSql
-from pipeline_assets.stores.marts.patience import patiently
 from pipeline_assets.stores.marts.sql import Dialect, RelationState
 
 _log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Shapes:
                         for table in self._former(cursor, tables):
                             self._move(cursor, table.stored)
                         changes = self._changes(cursor, tables)
-                        patiently(cursor, partial(_execute, cursor, changes))
+                        with_lock_retries(cursor, partial(_execute, cursor, changes))
             except StoreError as error:
                 if not (another_try and isinstance(error.__cause__, _MADE_MEANWHILE)):
                     raise
@@ -69,17 +70,17 @@ class Shapes:
         """Makes a view and its tables as wanted; see :meth:`MartStore.ensure_view`."""
         check_names([view.name])
         self.fit(*view.tables)
-        wanted = mart_sql.view_fingerprint(self._schema, view)
+        wanted = view_sql.view_fingerprint(self._schema, view)
         with self._database.cursor(f"making the view {self._schema}.{view.name}") as cursor:
             definition = mart_catalog.view_definition(cursor, self._schema, view.name)
             if definition is None or self._view_as_noted(cursor, view) != (wanted, _hash(definition)):
                 self._lock(cursor)
-                patiently(cursor, partial(self._replace_view, cursor, view))
+                with_lock_retries(cursor, partial(self._replace_view, cursor, view))
                 made = mart_catalog.view_definition(cursor, self._schema, view.name) or ""
                 note(cursor, self._schema, (view.name, ""), {"view": wanted, "definition": _hash(made)}, 0)
             readers = mart_catalog.schema_state(cursor, self._schema).reader_exists
             state = mart_catalog.relation_state(cursor, self._schema, view.name) or RelationState(types={})
-            _execute(cursor, mart_sql.finish_view(self._schema, view, state, readers=readers))
+            _execute(cursor, view_sql.finish_view(self._schema, view, state, readers=readers))
 
     def _view_as_noted(self, cursor: Cursor, view: MartView) -> tuple[str | None, str | None]:
         cursor.execute(mart_sql.noted_fingerprints(self._schema, view.name, ""))
@@ -123,15 +124,15 @@ class Shapes:
         *before, drop, rename = sql.move_former(state.types, sorted(state.indexes), batches)
         _execute(cursor, before)
         views = mart_catalog.views_on(cursor, self._schema, table.name)
-        dropped = [mart_sql.drop_view(self._schema, view.name) for view, _ in views]
-        restored = [one for view, state in views for one in mart_sql.restore_view(self._schema, view, state)]
+        dropped = [view_sql.drop_view(self._schema, view.name) for view, _ in views]
+        restored = [one for view, state in views for one in view_sql.restore_view(self._schema, view, state)]
         rights = [
             one
             for name in (table.name, *(view.name for view, _ in views))
             for one in mart_sql.grant_again(self._schema, name, mart_catalog.grants(cursor, self._schema, name))
         ]
         last = [*dropped, drop, rename, *restored, *rights]
-        patiently(cursor, partial(_execute, cursor, last))
+        with_lock_retries(cursor, partial(_execute, cursor, last))
 
     def _changes(self, cursor: Cursor, tables: Iterable[MartTable]) -> list[Composed]:
         """The statements needed to make the tables as wanted, and the table that notes loads."""
@@ -161,20 +162,20 @@ class Shapes:
         if mart_sql.retyped_columns(table, state):
             views = mart_catalog.views_on(cursor, self._schema, table.name)
         return [
-            *(mart_sql.drop_view(self._schema, view.name) for view, _ in views),
+            *(view_sql.drop_view(self._schema, view.name) for view, _ in views),
             *mart_sql.fit_table(self._schema, table, state, dialect, readers=readers, valueless=valueless),
-            *(one for view, state in views for one in mart_sql.restore_view(self._schema, view, state)),
+            *(one for view, state in views for one in view_sql.restore_view(self._schema, view, state)),
         ]
 
     def _replace_view(self, cursor: Cursor, view: MartView) -> None:
-        cursor.execute(mart_sql.create_view(self._schema, _CANDIDATE, view))
+        cursor.execute(view_sql.create_view(self._schema, _CANDIDATE, view))
         wanted = mart_catalog.view_definition(cursor, self._schema, _CANDIDATE)
         there = mart_catalog.view_definition(cursor, self._schema, view.name)
         if there == wanted:
-            cursor.execute(mart_sql.drop_view(self._schema, _CANDIDATE))
+            cursor.execute(view_sql.drop_view(self._schema, _CANDIDATE))
             return
         if there is not None:
-            cursor.execute(mart_sql.drop_view(self._schema, view.name))
+            cursor.execute(view_sql.drop_view(self._schema, view.name))
         renamed = SQL("ALTER VIEW {} RENAME TO {}")
         cursor.execute(renamed.format(Identifier(self._schema, _CANDIDATE), Identifier(view.name)))
 

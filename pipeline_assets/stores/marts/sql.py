@@ -267,38 +267,6 @@ def grant_again(schema: str, relation: str, grants: Iterable[tuple[str | None, s
     ]
 
 
-def view_query(schema: str, view: MartView) -> Composed:
-    """The query of a view with its tables' names filled in; all other braces stay unchanged."""
-    names = {f"{{{table.name}}}": Identifier(schema, table.name) for table in view.tables}
-    parts = re.split(f"({'|'.join(map(re.escape, names))})", view.sql) if names else [view.sql]
-    return Composed([names.get(part) or SQL(part) for part in parts])
-
-
-def create_view(schema: str, name: str, view: MartView) -> Composed:
-    """Makes a view under a name of the caller's choice."""
-    return SQL("CREATE VIEW {} AS ").format(Identifier(schema, name)) + view_query(schema, view)
-
-
-def drop_view(schema: str, name: str) -> Composed:
-    """Drops a view on which nothing else depends."""
-    return SQL("DROP VIEW {}").format(Identifier(schema, name))
-
-
-def finish_view(schema: str, view: MartView, state: RelationState, *, readers: bool) -> list[Composed]:
-    """The statements after a view is made: comments that differ, and the readers' rights."""
-    grants = [grant_reading(schema, view.name)] if readers and not state.reader_selects else []
-    return [*describe(schema, "VIEW", view, state), *grants]
-
-
-def restore_view(schema: str, view: MartView, state: RelationState) -> list[Composed]:
-    """Makes a view that was dropped for a while again, with its comments and readers' rights."""
-    bare = RelationState(types=state.types)
-    return [
-        create_view(schema, view.name, view),
-        *finish_view(schema, view, bare, readers=state.reader_selects),
-    ]
-
-
 def select(schema: str, name: str, columns: pa.Schema, where: Mapping[str, object], order: Sequence[str]) -> Composed:
     """Selects columns, as text where Arrow has no closer type, of the rows that have the values given."""
     wanted = [
@@ -325,12 +293,6 @@ def forget_note(schema: str, name: str, batch: str) -> Composed:
     """Deletes the note of a load."""
     which = condition(dict(zip(LOADS.key, (name, batch), strict=True)))
     return SQL("DELETE FROM {} WHERE {}").format(Identifier(schema, LOADS.name), which)
-
-
-def view_fingerprint(schema: str, view: MartView) -> str:
-    """A hash of a view's query and of the columns of its tables."""
-    columns = [[table.name, *sql_types(table.stored.schema).items()] for table in view.tables]
-    return hashlib.sha256(repr([schema, view.sql, columns]).encode()).hexdigest()[:16]
 
 
 def condition(where: Mapping[str, object]) -> Composed:

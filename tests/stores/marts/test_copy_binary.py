@@ -43,7 +43,8 @@ def number(field: bytes | None) -> Fraction | None:
     count, first, sign, _, *digits = struct.unpack(f">4h{len(field) // 2 - 4}h", field)
     assert count == len(digits)
     whole: int = sum(digit * 10_000 ** (count - 1 - place) for place, digit in enumerate(digits))
-    return Fraction(-whole if sign else whole) * Fraction(10_000, 1) ** int(first - count + 1)
+    last: Fraction = Fraction(10_000) ** (first - count + 1)
+    return (-whole if sign else whole) * last
 
 
 def test_each_field_has_its_length_and_bytes() -> None:

@@ -888,6 +888,7 @@ LATER = re.compile(
 # What is sent to PostgreSQL alone; the tests of the statements about partitions say what Greenplum gets instead.
 POSTGRESQL = re.compile(
     r"ATTACH PARTITION|PRIMARY KEY|CREATE INDEX|PARTITION BY LIST|DROP CONSTRAINT|FREEZE|relkind = 'p'|pg_inherits"
+    r"|indnatts|maintenance_work"
 )
 
 

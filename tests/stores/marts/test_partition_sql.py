@@ -49,7 +49,7 @@ def test_a_batch_of_postgresql_gets_all_that_a_partition_has_before_it_is_one() 
         f"""CREATE TABLE "marts"."new" ({COLUMNS}, CONSTRAINT "belongs" CHECK ("batch" = "it's"))""",
         """COMMENT ON TABLE "marts"."new" IS "flights: batch it's\"""",
     ]
-    _, key, index, analyze = texts(POSTGRESQL.finish_apart("new", "it's"))
+    _, key, index, analyze = texts(POSTGRESQL.finish_apart("new", "it's", [("delay", "batch")]))
     assert key.startswith(f'ALTER TABLE "marts"."new" ADD CONSTRAINT "{part}_')
     assert key.endswith('_pkey" PRIMARY KEY ("batch", "row_number")')
     assert index.startswith(f'CREATE INDEX "{part}_')
@@ -67,7 +67,7 @@ def test_a_batch_of_postgresql_gets_all_that_a_partition_has_before_it_is_one() 
 def test_a_batch_of_greenplum_changes_places_with_its_partition() -> None:
     part = GREENPLUM.partition("b")
     assert texts(GREENPLUM.create_apart("new", TYPES, "b")) == [f'CREATE TABLE "marts"."new" ({COLUMNS}){STORED}']
-    assert texts(GREENPLUM.finish_apart("new", "b")) == ['ANALYZE "marts"."new" ("batch", "row_number", "delay")']
+    assert texts(GREENPLUM.finish_apart("new", "b", [])) == ['ANALYZE "marts"."new" ("batch", "row_number", "delay")']
     swap = [
         f'ALTER TABLE "marts"."flights" EXCHANGE PARTITION "{part}" WITH TABLE "marts"."new" WITHOUT VALIDATION',
         'DROP TABLE "marts"."new"',

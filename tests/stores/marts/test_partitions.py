@@ -16,7 +16,7 @@ from psycopg2.sql import SQL, Identifier
 from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stores.load import pieces_of
-from pipeline_assets.stores.marts import patience
+from pipeline_assets.stores.marts import lock_retries
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable, MartView
 from tests.fixtures.postgres import Marts
 
@@ -283,8 +283,8 @@ def test_a_mart_of_the_former_version_is_moved_over_by_the_first_run_wherever_th
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_SHORTEST_MS", 30)
-    monkeypatch.setattr(patience, "_LONGEST_MS", 60)
+    monkeypatch.setattr(lock_retries, "_SHORTEST_MS", 30)
+    monkeypatch.setattr(lock_retries, "_LONGEST_MS", 60)
 
 
 class Reader:
@@ -373,6 +373,20 @@ def test_a_mart_that_got_a_column_during_a_load_takes_its_rows(marts: Marts) -> 
     load(marts, "two", "wider", 1, more)
     assert begun.commit() == 2
     assert there(marts) == {("one", "staged"): 2, ("two", "wider"): 1}
+
+
+def test_a_batch_has_every_index_of_its_mart_before_the_swap(marts: Marts) -> None:
+    if greenplum(marts):
+        pytest.skip("there are none")
+    load(marts, "one", "former")
+    other = replace(TABLE, indexes=(("row_number", "writer"),))
+    begun = marts.store.begin(other, {"batch": "one"}, 1)
+    begun.write(pieces_of(1)[0], stream("one", "staged", 2))
+    apart = "SELECT indexdef FROM pg_indexes WHERE schemaname = %s AND left(tablename, 6) = '_load_'"
+    found = {definition.rpartition(" USING btree ")[2] for (definition,) in marts.query(apart, marts.schema)}
+    assert found == {"(batch, row_number)", "(writer, batch, row_number)", "(row_number, writer)"}
+    begun.commit()
+    assert there(marts) == {("one", "staged"): 2}
 
 
 def test_an_old_postgresql_is_refused(own_tcp_server: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.marts import sql as mart_sql
-from pipeline_assets.stores.marts.definition import MartTable, MartView, check_names
+from pipeline_assets.stores.marts.definition import MartTable, check_names
 from pipeline_assets.stores.marts.sql import Dialect, RelationState, SchemaState
 
 TABLE = MartTable(
@@ -134,12 +134,6 @@ def test_a_schema_is_made_with_its_readers_as_far_as_we_may(there: set[str], sta
     }
     state = SchemaState(**{field.name: field.name in there for field in fields(SchemaState)})
     assert [text(one) for one in mart_sql.prepare_schema("marts", state)] == [full[name] for name in statements]
-
-
-def test_only_names_of_tables_are_replaced_in_the_query_of_a_view() -> None:
-    view = MartView("seen", (TABLE,), "SELECT '{x}', '{{' FROM {flights} f, {flights}", "", {})
-    made = text(mart_sql.create_view("marts", "seen", view))
-    assert made == """CREATE VIEW "marts"."seen" AS SELECT '{x}', '{{' FROM "marts"."flights" f, "marts"."flights\""""
 
 
 def test_names_of_indexes_fit_and_differ() -> None:

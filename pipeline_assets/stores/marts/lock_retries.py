@@ -1,4 +1,4 @@
-"""Waiting for a table that is being read without making everybody else wait behind us."""
+"""Tries again and again to lock a table that is being read, so that no reader waits long behind us."""
 
 import time
 from collections.abc import Callable
@@ -7,24 +7,24 @@ from typing import TypeVar
 from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-# Who wants a table for himself stands in its queue, and every reader that comes later stands behind him. So each try is
-# short; between two tries those who stand there go on. The server ends its own maintenance (autovacuum) for us after a
-# second. A table that is never free for a moment is got by tries that grow with the time waited.
+# While we wait to have a table for ourselves, every reader that comes later waits behind us. So each try is short, and
+# between two tries those readers go on. The server cancels its own maintenance (autovacuum) for us after a second.
+# Tries grow with the time waited, so that a table that is read without a pause is locked in the end.
 _SHORTEST_MS, _LONGEST_MS = 1_200, 10_000
 _SHARE_OF_WAITED = 0.05
 # A reader of two tables may hold the second one and wait for the first one, which we hold. We give up before the server
-# looks for such a circle, which it does after a second, and ends one of the two.
+# looks for a deadlock, which it does after a second: it would cancel one of the two.
 _FURTHER_MS = 500
 
 T = TypeVar("T")
 
 
-def hurry(cursor: Cursor) -> None:
-    """From here on, waits less for a lock: call it within a try of :func:`patiently`, after the first lock."""
+def wait_briefly(cursor: Cursor) -> None:
+    """From here on, waits less for a lock: call it within a try of :func:`with_lock_retries`, after the first lock."""
     cursor.execute("SET LOCAL lock_timeout = %s", [_FURTHER_MS])
 
 
-def patiently(cursor: Cursor, action: Callable[[], T]) -> T:
+def with_lock_retries(cursor: Cursor, action: Callable[[], T]) -> T:
     """Does something that needs locks, and does it again whenever a lock is not to be had for a moment.
 
     What the transaction did before stays done; what a try did is undone. The waits are those for the locks.
