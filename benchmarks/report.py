@@ -115,3 +115,57 @@ def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> Path:
     told = {line["step"]: line for line in [*former, *lines]}
     path.write_text(json.dumps({"lines": list(told.values())}, indent=2) + "\n")
     return path
+
+
+_HEADS = {
+    "en": ("line", "contender", "rows", "seconds", "rows/s", "peak, MB", "ours is faster by", "wanted"),
+    "ru": ("строка", "участник", "строк", "секунд", "строк/с", "пик, МБ", "наш быстрее в", "цель"),
+}
+_GROWTH_HEADS = {
+    "en": ("line", "rows", "seconds", "peak, MB", "time grows as"),
+    "ru": ("строка", "строк", "секунд", "пик, МБ", "время растёт как"),
+}
+
+
+def newest(folder: Path) -> dict[str, dict[str, Any]]:
+    """Each line as it was measured last."""
+    files = [json.loads(path.read_text())["lines"] for path in sorted(folder.glob("*.json"))]
+    return {line["step"]: line for lines in files for line in lines}
+
+
+def markdown(lines: Sequence[Mapping[str, Any]], language: str) -> str:
+    """The tables for the documentation: contenders beside each other, and how ours grows."""
+    rows = [
+        (
+            line["step"] if name == OURS else "",
+            name,
+            f"{one['rows']:,}",
+            f"{one['median_seconds']:.2f}",
+            f"{one['median_rows_per_second']:,}",
+            f"{one['peak_mb']:,}",
+            _times(line["ours_times_as_fast"].get(name)),
+            _times(line["wanted"].get(name)) + (" ✗" if name in line["missed"] else ""),
+        )
+        for line in lines
+        for name, one in line.get("contenders", {}).items()
+    ]
+    grown = [
+        (
+            line["step"],
+            " / ".join(f"{one:,}" for one in line["growth"]["rows"]),
+            " / ".join(f"{one:,}" for one in line["growth"]["seconds"]),
+            " / ".join(f"{one:,}" for one in line["growth"]["peak_mb"]),
+            f"n^{line['growth']['exponent']}",
+        )
+        for line in lines
+        if "growth" in line
+    ]
+    return f"{_markdown(_HEADS[language], rows)}\n\n{_markdown(_GROWTH_HEADS[language], grown)}\n"
+
+
+def _times(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}×"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))

@@ -111,9 +111,9 @@ class Workspace:
 
         return trainer("catboost").restore(CatBoostClassifier().load_model(str(self.model_file)))
 
-    def raw(self, stage: Stage) -> RawBatch:
-        """A batch that was checked."""
-        return load(self.files, self.task, self.ref(stage), self.folder / "scratch")
+    def raw(self, stage: Stage, task: TaskSpec | None = None) -> RawBatch:
+        """A batch that was checked, for the task or for one of the same contract."""
+        return load(self.files, task or self.task, self.ref(stage), self.folder / "scratch")
 
     def check(self, stage: Stage) -> None:
         """Checks a batch and writes the rejected rows, as the asset and its IO manager do."""

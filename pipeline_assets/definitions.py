@@ -5,6 +5,7 @@ import warnings
 
 import dagster as dg
 
+from pipeline_assets.collector import collecting_later
 from pipeline_assets.components.tasks import load_task_definitions, load_tasks
 from pipeline_assets.resources import resources
 from pipeline_assets.settings import Settings
@@ -22,7 +23,8 @@ def defs() -> dg.Definitions:
     """
     settings = Settings.from_env()
     strict = any(os.environ.get(name) == "1" for name in ("PIPELINE_STRICT", "DAGSTER_IS_DEFS_VALIDATION_CLI"))
-    return load_tasks(settings.tasks, _shared(settings), strict=strict)
+    with collecting_later():  # 200 tasks are half a million objects, and all of them stay
+        return load_tasks(settings.tasks, _shared(settings), strict=strict)
 
 
 def defs_of(task: str) -> dg.Definitions:

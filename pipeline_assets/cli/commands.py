@@ -1,4 +1,4 @@
-"""The verbs run and sql: what they take and how they end; what they do is imported when they are called."""
+"""The verbs run, forget and sql: what they take and how they end; what they do is imported when they are called."""
 
 import os
 import subprocess
@@ -7,8 +7,8 @@ from contextlib import suppress
 import click
 from click.shell_completion import CompletionItem
 
-from pipeline_assets.cli.collector import collect_rarely
 from pipeline_assets.cli.report import FAILED, refusals
+from pipeline_assets.collector import collect_rarely
 
 STAGES = ("train", "predict")
 
@@ -75,6 +75,36 @@ def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], 
         whole = run_batches(location, task, "train" if stage == "train" else "predict", named, debug=debug)
     if not whole:
         ctx.exit(FAILED)
+
+
+@click.command()
+@click.argument("task", shell_complete=task_names)
+@click.argument("stage", type=click.Choice(STAGES))
+@click.argument("batch", shell_complete=_batches)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def forget(*, task: str, stage: str, batch: str, yes: bool) -> None:
+    """Remove all that is kept of a BATCH of a TASK but its file.
+
+    Its rows go from the marts and the feature store, its scores, predictions and rejected rows from the data folder,
+    and its partition from Dagster. The input file, models and records of choice stay. Remove the file as well, or a
+    sensor that sees it changed runs it again.
+
+    \b
+    Examples:
+      pipeline-assets forget flight_delays predict 2013-10
+      pipeline-assets forget flight_delays train 2013-01_2013-09 --yes
+
+    Exit codes: 0 it is gone; 1 you said no; 2 there is no such batch, or a store refused.
+    """  # noqa: D301 - click reads the backspace
+    with refusals():
+        from pipeline_assets.cli import forget as forgetting
+
+        kept = forgetting.kept_of(task, "train" if stage == "train" else "predict", batch)
+        said = "\n".join(each.what for each in kept)
+        if not yes:
+            click.confirm(f"{said}\nRemove all of this?", abort=True, err=True)
+        forgetting.forget(kept)
+    click.echo(f"removed:\n{said}")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

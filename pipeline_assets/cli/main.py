@@ -3,10 +3,12 @@
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
 
+from pipeline_assets.cli.ending import ending_at_once
 from pipeline_assets.cli.report import refusals
 from pipeline_assets.errors import needs_extra
 
@@ -17,6 +19,7 @@ _COMPLETE = "_PIPELINE_ASSETS_COMPLETE"  # the variable by which click's scripts
 _VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "demo": ("pipeline_assets.demo.__main__:demo", "Train and predict on real flights."),
+        "forget": ("pipeline_assets.cli.commands:forget", "Remove all that is kept of a batch but its file."),
         "page": ("pipeline_assets.mart_page.__main__:page", "Serve the mart page."),
         "run": ("pipeline_assets.cli.commands:run", "Train or predict batches of a task."),
         "sql": ("pipeline_assets.cli.commands:sql", "Open the marts in psql."),
@@ -28,6 +31,13 @@ _VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 class _Verbs(click.Group):
     """A group that imports the module of a verb only when the verb is called or asked for its help."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Called without arguments of its own it is the program, which ends when it does."""
+        if args or kwargs.keys() - {"prog_name"}:
+            return super().__call__(*args, **kwargs)
+        with ending_at_once():
+            return super().__call__(**kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *_VERBS])
@@ -64,6 +74,7 @@ def main() -> None:
       pipeline-assets run flight_delays predict --all
       pipeline-assets task new bank --from bank.parquet --target y
       pipeline-assets task list
+      pipeline-assets forget flight_delays predict 2013-10
       pipeline-assets run --help
     """  # noqa: D301 - click reads the backspace
 

@@ -2,8 +2,8 @@
 
 import click
 
-from pipeline_assets.cli.collector import collect_rarely
 from pipeline_assets.cli.report import refusals
+from pipeline_assets.collector import collect_rarely
 
 
 @click.command()

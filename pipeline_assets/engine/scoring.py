@@ -16,8 +16,8 @@ from pipeline_assets.task.contract import Contract
 
 # A call of a model costs the same whatever the rows, so a store's small pages are scored together.
 _ROWS_TOGETHER = 65_536
-# Kept rows are read together, once so many rows are scored: a query costs as much as thousands of rows.
-_ROWS_PER_QUERY = 4 * 65_536
+# Where few rows are kept, those of so many scored ones are read together: a query costs as much as thousands of rows.
+_ROWS_PER_QUERY = 4 * _ROWS_TOGETHER
 _BYTES_TOGETHER = 64 << 20
 
 # Rows of one of the batch's files.
@@ -112,12 +112,16 @@ def _with_rows(
         for came in raw.take(_numbers(kept), scorer.output_columns):
             yield kept.slice(at, came.num_rows), came
             at += came.num_rows
+        if at != kept.num_rows:
+            raise other_rows()
 
     for some in scored:
         yield some.scores
         waiting.append(some.kept)
         rows += some.scores.num_rows
-        if rows >= _ROWS_PER_QUERY or sum(each.nbytes for each in waiting) >= _BYTES_TOGETHER:
+        # The output's writer works longest where many rows are kept, so it gets them soon.
+        many = sum(each.num_rows for each in waiting) >= _ROWS_TOGETHER
+        if many or rows >= _ROWS_PER_QUERY or sum(each.nbytes for each in waiting) >= _BYTES_TOGETHER:
             yield from read()
             waiting, rows = [], 0
     if waiting:

@@ -35,7 +35,7 @@ class FeaturesIOManager(dg.IOManager):
         """The batch's rows in the order of the file."""
         ref = ref_of(context)
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
-            return self._features.read(self._table(ref), ref.batch)
+            return self._features.read(self._table(ref), ref.batch, coded=tuple(self._task.features.categorical))
 
     def _table(self, ref: BatchRef) -> FeatureTable:
         return feature_table(self._task, ref.stage)

@@ -28,15 +28,22 @@ class MartIOManager(dg.IOManager):
         table = mart_of(self._task, context.asset_key.path[-1])
         progress = Progress(context.log.info, f"rows of {ref.batch} to {table.name}")
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
+            before = self._marts.batches(table.name) if table.keep else {}
             if isinstance(obj, Alongside):
                 progress.started, progress.rows = obj.started, obj.commit()
             else:
                 progress.rows = self._marts.replace(table, {table.batch_column: ref.batch}, obj, progress)
             if table.name == output_mart(self._task).name:
                 self._marts.ensure_view(lineage(self._task))
+            dropped = sorted(before.keys() - self._marts.batches(table.name)) if before else []
         context.add_output_metadata(
             {**progress.metadata(), "uri": self._marts.uri(table.name), "dagster/table_name": table.name}
         )
+        if dropped:
+            names = [mart.name for mart in (table, *table.beside)]
+            said = ", ".join(dropped)
+            context.log.info("dropped %s from %s: the task keeps %d batches", said, " and ".join(names), table.keep)
+            context.add_output_metadata({"dropped_batches": said})
 
     def load_input(self, context: dg.InputContext) -> pa.RecordBatchReader:
         """The batch's rows in the order of the file."""

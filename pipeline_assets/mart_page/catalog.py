@@ -15,6 +15,7 @@ from psycopg2.sql import Identifier
 from pipeline_assets.settings import PACKAGED_TASKS
 from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts.definition import stored_names
+from pipeline_assets.stores.marts.sql import Dialect
 from pipeline_assets.stores.marts.sql_types import is_nested
 from pipeline_assets.task import plugins
 from pipeline_assets.task.loading import FILE, load_tasks, task_folders
@@ -92,6 +93,7 @@ class Mart:
             unless the user's own columns have those.
         label: name of the label's column; train only.
         task_key: names that the columns of the task's key have here.
+        dialect: of its server.
     """
 
     schema: str
@@ -101,6 +103,7 @@ class Mart:
     address: tuple[str, str] = ROW_ADDRESS
     label: str = LABEL
     task_key: tuple[str, ...] = ()
+    dialect: Dialect = Dialect.POSTGRESQL
 
     @property
     def sql(self) -> Identifier:
@@ -181,7 +184,8 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
         )
         for column, kind in state.types.items()
     }
-    return Mart(schema, name, state.comment, columns, (batch, row_number), label, task_key)
+    dialect = mart_catalog.dialect(cursor)
+    return Mart(schema, name, state.comment, columns, (batch, row_number), label, task_key, dialect)
 
 
 def _users_columns(task: TaskSpec, which: Which) -> list[str]:

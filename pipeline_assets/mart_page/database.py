@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 CONNECTIONS = 6
 SECONDS = 15  # for one statement; a person does not wait longer
 _WAIT_SECONDS = 30  # for a free connection
-_SESSION = "SET datestyle = 'ISO, YMD'; SET timezone = 'UTC'; SET extra_float_digits = 3; SET bytea_output = 'hex'"
+# Values as text, the same on every server and every version.
+SESSION = "SET datestyle = 'ISO, YMD'; SET timezone = 'UTC'; SET extra_float_digits = 3; SET bytea_output = 'hex'"
 
 
 class TooSlow(StoreError):  # noqa: N818 - it reads so
@@ -144,7 +145,7 @@ class ReadOnlyDatabase:
         try:
             connection.set_session(readonly=True)
             with connection.cursor() as cursor:
-                cursor.execute(_SESSION)
+                cursor.execute(SESSION)
             connection.commit()
             self._become_reader(connection)
         except BaseException:

@@ -144,22 +144,36 @@ class Page:
             SilentException: the server does not answer: the output is empty, and the page's frame says why.
             SafeException: the server refuses; the output says why.
         """
-
-        def run() -> T:
-            with self.app_state.database.reading() as cursor:
-                return query(cursor, *args, **kwargs)
-
-        req(self._down() is None)  # reactive: the output is computed again when this changes
+        self.require_server()
         try:
-            return await asyncio.to_thread(run)
-        except TransientError as fault:
-            self.app_state.health.missed(fault)
-            self._down.set(fault)
-            raise SilentException from fault
-        except TooSlow as error:
-            raise SafeException(self.texts("frame")("too_slow")) from error
+            return await asyncio.to_thread(lambda: self.read(query, *args, **kwargs))
         except PipelineError as error:
-            raise SafeException(str(error)) from error
+            raise self.refused(error) from error
+
+    def read(self, query: Callable[Concatenate[Cursor, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of a query, here and now.
+
+        Raises:
+            PipelineError: the server refuses, or does not answer.
+        """
+        with self.app_state.database.reading() as cursor:
+            return query(cursor, *args, **kwargs)
+
+    def require_server(self) -> None:
+        """Goes on if the server answers; reactive: the output is computed again when it is back.
+
+        Raises:
+            SilentException: it does not.
+        """
+        req(self._down() is None)
+
+    def refused(self, error: PipelineError) -> Exception:
+        """What an output raises for an error of the marts' server; a server that does not answer is noted."""
+        if isinstance(error, TransientError):
+            self.app_state.health.missed(error)
+            self._down.set(error)
+            return SilentException()
+        return SafeException(self.texts("frame")("too_slow") if isinstance(error, TooSlow) else str(error))
 
     async def mart(self, task: TaskSpec, which: Which) -> Mart | None:
         """A mart of a task as it is on the server; ``None`` if it does not exist yet. Raises what :meth:`ask` does."""

@@ -7,7 +7,6 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Literal
 
 from pipeline_assets.mart_page.catalog import Mart
-from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts.sql import Dialect
 
 
@@ -25,8 +24,8 @@ def predicted(cursor: Cursor, output: Mart, choices: Mart, latest: int = 200) ->
     """The batches that are in the output mart, by name.
 
     Each prediction has left a record of choice, so the batches are those of the records: reading them from the mart
-    would read all of it. PostgreSQL looks up one row of each batch in the index; Greenplum has no index there and
-    reads the mart once.
+    would read all of it. PostgreSQL looks up one row of each batch in the index. Greenplum, which has no index there,
+    is asked once per batch: it finds the partition by a batch that the statement names, and ends at the first row.
 
     Args:
         latest: at most so many batches, those predicted last.
@@ -36,15 +35,14 @@ def predicted(cursor: Cursor, output: Mart, choices: Mart, latest: int = 200) ->
     names = [name for (name,) in cursor.fetchall()]
     if not names:
         return []
-    if mart_catalog.dialect(cursor) is Dialect.GREENPLUM:
-        query = SQL(
-            "SELECT batch, max(model_version), max(run_id), max(predicted_at) FROM {}"
-            " WHERE batch IN (SELECT unnest({}::text[])) GROUP BY batch"
-        )
+    one = SQL("SELECT batch, model_version, run_id, predicted_at FROM {} WHERE batch = {} LIMIT 1")
+    rows = []
+    if output.dialect is Dialect.GREENPLUM:
+        for name in names:
+            cursor.execute(one.format(output.sql, Literal(name)))
+            rows += cursor.fetchall()
     else:
-        query = SQL(
-            "SELECT o.* FROM unnest({1}::text[]) AS name, LATERAL"
-            " (SELECT batch, model_version, run_id, predicted_at FROM {0} WHERE batch = name LIMIT 1) o"
-        )
-    cursor.execute(query.format(output.sql, Literal(names)))
-    return sorted((Predicted(*row) for row in cursor.fetchall()), key=lambda each: each.batch)
+        each = SQL("SELECT o.* FROM unnest({}::text[]) AS name, LATERAL ({}) o")
+        cursor.execute(each.format(Literal(names), one.format(output.sql, SQL("name"))))
+        rows = cursor.fetchall()
+    return sorted((Predicted(*row) for row in rows), key=lambda each: each.batch)

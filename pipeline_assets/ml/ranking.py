@@ -43,12 +43,19 @@ class Ranking:
     @property
     def roc_auc(self) -> float:
         """The area below the ROC curve."""
-        return float(np.trapezoid(np.append(0, self.recall), np.append(0, self.false_positive_rate)))
+        hits, wrong = self.hits, self.rows - self.hits
+        # Only its corners, so that the sum is that of scikit-learn to the last bit.
+        corner = np.concatenate([[True], (np.diff(wrong, 2) != 0) | (np.diff(hits, 2) != 0), [True]])
+        if len(hits) > 2:  # noqa: PLR2004 - with fewer points there is nothing between two others
+            hits, wrong = hits[corner], wrong[corner]
+        return float(np.trapezoid(np.append(0, hits / hits[-1]), np.append(0, wrong / wrong[-1])))
 
     @property
     def average_precision(self) -> float:
         """The mean of the precisions, each with the recall that it gains as its weight."""
-        return float(np.sum(np.diff(self.recall, prepend=0) * self.precision))
+        # From the lowest score up, as scikit-learn adds them.
+        gained = np.diff(np.append(self.recall[::-1], 0))
+        return float(-np.sum(gained * self.precision[::-1]))
 
 
 def ranking(label: NDArray[Any], score: NDArray[np.float64]) -> Ranking:

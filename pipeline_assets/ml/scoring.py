@@ -223,7 +223,7 @@ def _own_schema(task: TaskSpec) -> pa.Schema:
 
 
 def other_rows() -> DataError:
-    """The error of features that are not those of the file's accepted rows."""
+    """The error of features, or of rows read again, that are not those of the file's accepted rows."""
     return DataError(
         "the stored features are not those of the checked file",
         found="other row numbers than the file's accepted rows",

@@ -1,6 +1,7 @@
 """One training: makes a model from labelled rows, evaluated on rows that neither fitted it nor stopped its fit."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -101,18 +102,15 @@ def train(
     how = task.training.search
     found = None
     if how is not None:
-        found = search(task, how, len(sides[0][0]), lambda tried: attempt(tried, sides), on_trial)
+        found = search(task, how, len(sides[0][0]), partial(attempt, sides=sides), on_trial)
         task = found.task(task)
     by = judge(task, rows, rule, sides, on_progress)
-    threshold, model = threshold_of(task, by.stopped), by.fit.model
+    threshold = threshold_of(task, by.stopped)
     prediction = replace(by.prediction, threshold=threshold.value)
-    if task.training.refit:
-        every = kind.learned(task.target, weighted(rows, class_factors(task, rows)))
-        model = trainer(task.training.package).refit(task, every, by.fit)
-    return Trained(
+    trained = Trained(
         fit=by.fit,
         evaluated=by.evaluated,
-        model=model,
+        model=by.fit.model,
         refitted=task.training.refit,
         split=rule,
         validation=by.validation,
@@ -129,6 +127,14 @@ def train(
         threshold=threshold,
         found=found,
     )
+    # A refit takes the most memory: the copies of rows that the first fit learned from go before it.
+    del by, sides
+    return replace(trained, model=_refit(task, rows, trained.fit)) if task.training.refit else trained
+
+
+def _refit(task: TaskSpec, rows: LabelledRows, fit: Fit) -> FittedModel:
+    every = kind_of(task).learned(task.target, weighted(rows, class_factors(task, rows)))
+    return trainer(task.training.package).refit(task, every, fit)
 
 
 def validation_rows(task: TaskSpec, frame: TrainingFrame, rule: SplitRule) -> LabelledRows:

@@ -159,6 +159,10 @@ class Contract:
             said = f"case when {REASON} = '' and {self._unlabelled} is null then {why} else {REASON} end as {REASON}"
         return f"select {ROW}, {said}, {self.as_it_came} from ({query})"
 
+    def no_rejected_query(self) -> str:
+        """The columns of :meth:`rejected_query` and no row; reads nothing, and has no expression to be planned."""
+        return f"select {ROW}, '' as {REASON}, {self.as_it_came} from raw limit 0"
+
     def key_hash_query(self) -> str:
         """One row per raw row, in file order: ``__row_number`` and ``__key_hash``, as in :meth:`check_query`."""
         return f"select {ROW}, hash({self._key}) as {KEY_HASH} from (select {ROW}, {self.typed_raw} from raw)"

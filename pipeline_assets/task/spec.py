@@ -276,6 +276,7 @@ class TaskSpec(SpecModel):
     output: Output = Output()
     limits: Limits = Limits()
     feature_store: FeatureStore = FeatureStore()
+    keep: int | None = Field(default=None, ge=1, description="Batches of a stage that the marts keep; all without it")
 
     # Where a function that is named by its file is looked for; no part of the description.
     _folder: Path | None = PrivateAttr(default=None)

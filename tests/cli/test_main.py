@@ -12,7 +12,7 @@ from pipeline_assets.cli.main import main
 from tests.examples import SHOP
 
 QUESTION = str(SHOP["description"])
-COMMANDS = ["", "completion", "demo", "page", "run", "sql", "stack", "stack up", "stack run"]
+COMMANDS = ["", "completion", "demo", "forget", "page", "run", "sql", "stack", "stack up", "stack run"]
 COMMANDS += ["task", "task check", "task list", "task new"]
 
 
@@ -30,7 +30,7 @@ def test_the_list_names_every_verb_with_the_line_of_its_own_help() -> None:
     assert "Exit codes: 0" in listed
 
 
-@pytest.mark.parametrize("words", ["", "run", "page", "demo", "task", "sql", "stack"])
+@pytest.mark.parametrize("words", ["", "run", "forget", "page", "demo", "task", "sql", "stack"])
 def test_help_waits_for_none_of_the_heavy_libraries(words: str) -> None:
     heavy = ("dagster", "shiny", "catboost", "mlflow", "pandas", "uvicorn")
     script = f"""
@@ -125,3 +125,15 @@ def test_a_list_with_a_broken_task_says_nothing_beside_it(tmp_path: Path) -> Non
     done = subprocess.run(line, capture_output=True, text=True, check=False, env=env)
     assert "a line break" in done.stdout
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_list_of_tasks_waits_for_none_of_the_heavy_libraries(tmp_path: Path) -> None:
+    heavy = ("dagster", "catboost", "mlflow", "pandas", "sklearn", "matplotlib")
+    script = f"""
+import sys
+from pipeline_assets.cli.main import main
+main(["task", "list"], standalone_mode=False)
+sys.exit(", ".join(set(sys.modules) & set({heavy!r})) or 0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,7 +1,9 @@
 """Task folders as they are loaded: one YAML a task, a broken one beside sound ones."""
 
 import copy
+import cProfile
 import logging
+import pstats
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +245,17 @@ def test_the_work_grows_with_the_number_of_tasks_and_not_with_its_square(
     few, many = work(3), work(6)
     assert many[0] < 2.2 * few[0]
     assert many[1] < 2.2 * few[1]
+
+
+def test_the_work_of_loading_grows_with_the_tasks_and_not_faster(tmp_path: Path) -> None:
+    def calls(count: int) -> int:
+        folder = Folder(tmp_path / str(count))
+        for number in range(count):
+            folder.add(f"task_{number}", {**SHOP, "name": f"task_{number}"})
+        profile = cProfile.Profile()
+        profile.runcall(folder.load)
+        return pstats.Stats(profile).total_calls  # type: ignore[attr-defined,no-any-return] # typeshed leaves it out
+
+    calls(1)  # what is made once in a process
+    few = calls(6)
+    assert calls(18) < 3.3 * few

@@ -190,3 +190,12 @@ def test_timestamps_of_spark_keep_their_microseconds(tmp_path: Path) -> None:
     batch = load(files, shop(), REF, tmp_path / "scratch")
     _, output = scored(batch, batch.stream(features_query))
     assert output["seen"].equals(table["seen"].take(output["row_number"]))
+
+
+def test_an_output_may_show_nothing_of_the_rows_as_they_came(raw: RawBatch) -> None:
+    task = shop(output={"select": {"percent": "round(probability * 100)"}, "where": "probability > 0.5"})
+    _, output = scored(raw, raw.stream(features_query), task)
+    assert output.column_names == ["percent", "batch", "row_number"]
+    assert output["row_number"].to_pylist() == [
+        number for number in (*range(2), *range(3, 12)) if number * 37 % 101 > 50
+    ]

@@ -1,9 +1,12 @@
+from typing import Any
+
 import dagster as dg
 import pytest
 
 from pipeline_assets.errors import ContractError, TransientError
 from pipeline_assets.io_managers.errors import MAX_RETRIES, translate_errors
 from pipeline_assets.stores.marts.greenplum import MartStore
+from pipeline_assets.stores.marts.staged import MartLoad
 from tests.examples import orders
 from tests.workbench import Workbench
 
@@ -33,16 +36,16 @@ def test_other_errors_pass_as_they_are() -> None:
 
 
 def test_a_run_survives_a_passing_fault_of_a_store(place: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace, calls = MartStore.replace, []
+    begin, calls = MartStore.begin, []
 
-    def fails_once(self: MartStore, *arguments: object) -> int:
+    def fails_once(self: MartStore, *arguments: Any) -> MartLoad:
         calls.append(arguments)
         if len(calls) == 1:
             raise TransientError("the server is restarting")
-        return replace(self, *arguments)  # type: ignore[arg-type]
+        return begin(self, *arguments)
 
-    monkeypatch.setattr(MartStore, "replace", fails_once)
+    monkeypatch.setattr(MartStore, "begin", fails_once)
     place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")
     assert len(place.mart("train_input")) == 200
-    assert len(calls) == 3  # the mart twice, the record of choice once
+    assert len(calls) == 2

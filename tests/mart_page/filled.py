@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
+from pipeline_assets.mart_page.database import SESSION
 from pipeline_assets.stores.marts.tables import input_mart, model_choices, output_mart
 from pipeline_assets.task.spec import TaskSpec
 from tests.fixtures.postgres import Marts
@@ -17,10 +18,11 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @contextmanager
 def cursor_of(marts: Marts) -> Iterator[Cursor]:
-    """A cursor that may do all; the page's own rights are tested with its database."""
+    """A cursor as the page has it, but one that may do all; the page's own rights are tested with its database."""
     connection = marts.connect()
     try:
         with connection, connection.cursor() as cursor:
+            cursor.execute(SESSION)
             yield cursor
     finally:
         connection.close()

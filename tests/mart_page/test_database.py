@@ -1,8 +1,8 @@
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import psycopg2
 import pytest
 from psycopg2.sql import SQL, Identifier
 
@@ -31,19 +31,21 @@ def test_it_reads_and_cannot_write(marts: Marts) -> None:
     database.close()
 
 
-def test_the_readers_role_is_taken_where_it_is_granted(marts: Marts, own_tcp_server: DatabaseSettings) -> None:
+@pytest.fixture
+def granted(marts: Marts) -> Iterator[DatabaseSettings | Path]:
+    """A login that was granted the readers' role, on the server of the marts."""
     put_output(marts, TASK, "b", [0.5], run="r", day=1)
     if isinstance(marts.server, Path):
-        granted: DatabaseSettings | Path = marts.server  # the embedded server's login may take any role
-    else:
-        granted = make_login(own_tcp_server, f"looker_{marts.schema[-9:-1]}")
-        with psycopg2.connect(
-            host=own_tcp_server.host, port=own_tcp_server.port, dbname="postgres", user=own_tcp_server.login,
-            password=own_tcp_server.password,
-        ) as connection, connection.cursor() as cursor:  # fmt: skip
-            role = Identifier(f"{marts.schema}_reader")
-            cursor.execute(SQL("GRANT {} TO {}").format(role, Identifier(granted.login)))
-        connection.close()
+        yield marts.server  # the embedded server's login may take any role
+        return
+    looker = make_login(marts.server, f"looker_{marts.schema[-9:-1]}")
+    role = Identifier(f"{marts.schema}_reader")
+    marts.query(SQL("GRANT {} TO {}").format(role, Identifier(looker.login)))
+    yield looker
+    marts.query(SQL("DROP ROLE {}").format(Identifier(looker.login)))
+
+
+def test_the_readers_role_is_taken_where_it_is_granted(marts: Marts, granted: DatabaseSettings | Path) -> None:
     database = ReadOnlyDatabase(granted, marts.schema)
     with database.reading() as cursor:
         cursor.execute("SELECT current_user")
@@ -68,7 +70,8 @@ def test_connections_that_the_server_ended_are_replaced(marts: Marts) -> None:
     with database.reading() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         ((pid,),) = cursor.fetchall()
-    marts.query("SELECT pg_terminate_backend(%s, 10000)", pid)
+    marts.query("SELECT pg_terminate_backend(%s)", pid)
+    eventually(lambda: not marts.query("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid), 30)
     with database.reading() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         assert cursor.fetchall() != [(pid,)]

@@ -17,6 +17,7 @@ from pipeline_assets.engine.duckdb.parquet_types import check_int96
 from pipeline_assets.engine.duckdb.scan import Scan, readable, scan
 from pipeline_assets.engine.record import key_rule
 from pipeline_assets.errors import located
+from pipeline_assets.stores.files.prefetch import prefetch
 from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.contract import (
     BROKEN,
@@ -72,9 +73,12 @@ def check(files: Inputs, task: TaskSpec, ref: BatchRef, spill: Path, progress: P
             unexpected=contract.unexpected,
             fingerprints=check_fingerprints(task, ref.stage),
         )
-        view.mark("rejected", result.rejected)
+        query = contract.no_rejected_query()
+        if len(result.rejected):
+            view.mark("rejected", result.rejected)
+            query = contract.rejected_query()
         with _batch_errors(fetched.paths, spill):
-            reader = view.stream(contract.rejected_query() + ("" if len(result.rejected) else " limit 0"))
+            reader = view.stream(query)
         still_open = opening.pop_all()
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -163,7 +167,7 @@ def _check_rows(view: Scan, contract: Contract, spill: Path, progress: Progress)
     tally = _Tally(contract, np.zeros(len(contract.rules) + 1, dtype=np.int64))
     with key_spill(spill) as keys:
         done = 0
-        for batch in view.stream(contract.check_query()):
+        for batch in prefetch(view.stream(contract.check_query())):
             tally.add(batch, keys)
             done += batch.num_rows
             progress(done)

@@ -166,8 +166,24 @@
     window.Shiny.outputBindings.register(new Pictures(), "mart.picture");
   }
 
+  // Outputs that need the same query fail alike: a view says each error once.
+  const failed = ".shiny-output-error, .picture-error";
+  function once() {
+    for (const section of document.querySelectorAll("main > section")) {
+      const said = new Set();
+      for (const one of section.querySelectorAll(`.said-above, ${failed}`)) {
+        const text = one.matches(failed) ? one.textContent.trim() : "";
+        one.classList.toggle("said-above", text !== "" && said.has(text));
+        said.add(text);
+      }
+    }
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     shown();
+    new MutationObserver(once).observe(document.getElementById("main"), {
+      subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ["class"],
+    });
     const $ = window.$;
     binding();
     window.Shiny.addCustomMessageHandler("go", (message) => go(message.query));

@@ -1,6 +1,6 @@
 """What every feature store promises: the table, the protocol and the rules that all feature stores follow."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -107,10 +107,15 @@ class FeatureStore(Protocol):
         """
         ...
 
-    def read(self, table: FeatureTable, batch: str) -> pa.RecordBatchReader:
+    def read(self, table: FeatureTable, batch: str, coded: Sequence[str] = ()) -> pa.RecordBatchReader:
         """The rows of a batch by ``row_number``, under exactly ``table.schema``.
 
         Stored columns that the table does not have are left out.
+
+        Args:
+            table: as in :meth:`replace`.
+            batch: name of the batch.
+            coded: columns of text that may also come as dictionaries of their values, if the store keeps them so.
 
         Raises:
             DataError: the batch is not there, or was stored without a column of the table, with another type, or
@@ -128,6 +133,14 @@ class FeatureStore(Protocol):
 
     def count(self, table: FeatureTable, batch: str) -> int | None:
         """Rows of a batch; ``None`` if it is not there."""
+        ...
+
+    def forget(self, table: FeatureTable, batch: str) -> bool:
+        """Removes a batch; whoever is reading it, reads it to its end.
+
+        Returns:
+            Whether it was there.
+        """
         ...
 
     def uri(self, table: FeatureTable, batch: str) -> str:

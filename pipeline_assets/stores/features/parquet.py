@@ -1,7 +1,7 @@
 """The embedded feature store: one parquet file per batch."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -65,11 +65,13 @@ class ParquetFeatureStore:
                     progress(sink.rows)
         return sink.rows
 
-    def read(self, table: FeatureTable, batch: str) -> pa.RecordBatchReader:
+    def read(self, table: FeatureTable, batch: str, coded: Sequence[str] = ()) -> pa.RecordBatchReader:
         """The file as a stream; see :meth:`FeatureStore.read`."""
-        found = self._fitting(table, batch).batches(table.schema.names)
+        found = self._fitting(table, batch).batches(table.schema.names, coded)
+        kinds = zip(table.schema, found.schema.types, strict=True)
+        schema = pa.schema([field.with_type(kind) if field.name in coded else field for field, kind in kinds])
         return pa.RecordBatchReader.from_batches(
-            table.schema, (pa.RecordBatch.from_arrays(records.columns, schema=table.schema) for records in found)
+            schema, (pa.RecordBatch.from_arrays(records.columns, schema=schema) for records in found)
         )
 
     def row(self, table: FeatureTable, batch: str, row_number: int) -> pa.RecordBatch | None:
@@ -83,6 +85,13 @@ class ParquetFeatureStore:
         """Rows of the file, read from its footer."""
         stored = self._files.read_at(self._path(table, batch))
         return None if stored is None else stored.rows
+
+    def forget(self, table: FeatureTable, batch: str) -> bool:
+        """Removes the file; see :meth:`FeatureStore.forget`."""
+        there = self.count(table, batch) is not None
+        if there:
+            self._files.remove(self._path(table, batch))
+        return there
 
     def uri(self, table: FeatureTable, batch: str) -> str:
         """The file's path."""

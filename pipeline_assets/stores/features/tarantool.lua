@@ -514,6 +514,11 @@ function M.collect(table_name, stale_after)
     return true
 end
 
+-- Makes a batch absent; whether it was there.
+function M.forget(table_name, batch)
+    return box.space.FEATURE_BATCHES ~= nil and box.space.FEATURE_BATCHES:delete({table_name, batch}) ~= nil
+end
+
 -- The current generation of a batch, leased to this session, with the arguments that flip() got; nil without one.
 function M.hold(table_name, batch)
     local current = box.space.FEATURE_BATCHES and box.space.FEATURE_BATCHES:get({table_name, batch})

@@ -39,7 +39,7 @@ made the spaces. People who only query need ``read`` on the rows' space and on `
 import base64
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -204,7 +204,7 @@ class TarantoolFeatureStore:
             _collect(session, table, self._stale_after)
         return count
 
-    def read(self, table: FeatureTable, batch: str) -> pa.RecordBatchReader:
+    def read(self, table: FeatureTable, batch: str, coded: Sequence[str] = ()) -> pa.RecordBatchReader:  # noqa: ARG002 - it keeps plain text
         """See :class:`FeatureStore`; the reader holds a connection until it is read to its end or deleted.
 
         Raises:
@@ -235,6 +235,13 @@ class TarantoolFeatureStore:
         with self._session(table, batch) as session:
             held = _hold(session, table, batch)
         return None if held is None else held.rows
+
+    def forget(self, table: FeatureTable, batch: str) -> bool:
+        """Deletes the pointer, then the rows; see :meth:`FeatureStore.forget`."""
+        with self._session(table, batch) as session:
+            there = session.run("forget", table.name, batch) == [True]
+            _collect(session, table, self._stale_after)
+        return there
 
     def uri(self, table: FeatureTable, batch: str) -> str:
         """Server and view, as ``tarantool://host:port/VIEW?batch=...``."""

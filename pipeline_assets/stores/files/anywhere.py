@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline_assets.errors import ContractError
-from pipeline_assets.stores.files.base import Fetched, sha256_of
+from pipeline_assets.stores.files.base import Fetched, hashed
 from pipeline_assets.stores.files.download_cache import DownloadCache
 from pipeline_assets.stores.files.listing import SUFFIX, Entry, Found, batch_at, check_readable, locations
 from pipeline_assets.stores.files.s3 import cached, fetched
@@ -27,7 +27,6 @@ class FileAnywhere:
         self.uri = uri.rstrip("/")
         self.name = self.uri.rpartition("/")[2]
         self._bucket, self._cache = bucket, DownloadCache(cache_folder)
-        self._sums: dict[Found, str] = {}
 
     @property
     def batch(self) -> str:
@@ -55,9 +54,8 @@ class FileAnywhere:
     def fetch(self, found: Found) -> Iterator[Fetched]:
         """The files on this machine; those of S3 are copied."""
         if self._bucket is None:
-            paths = tuple(Path(part.uri) for part in found.parts)
-            self._sums[found] = self._sums.get(found) or sha256_of(found, paths)
-            yield Fetched(paths, self._sums[found])
+            with hashed(found, [Path(part.uri) for part in found.parts]) as here:
+                yield here
             return
         with cached(found, self._bucket, self._cache) as folder:
             yield fetched(found, folder)

@@ -1,17 +1,19 @@
 """Inputs, outputs and rejected rows as parquet files, in a local folder or on S3 behind one interface."""
 
 import hashlib
+import threading
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline_assets.errors import ContractError
+from pipeline_assets.errors import ContractError, PipelineError
 from pipeline_assets.stores.files.listing import (
     SUFFIX,
     Entry,
@@ -29,10 +31,11 @@ from pipeline_assets.task.batch import BatchRef, Part
 from pipeline_assets.task.names import did_you_mean
 from pipeline_assets.task.spec import Stage
 
-__all__ = ["Area", "Fetched", "FileStore", "Found", "Sink", "StoredFile", "sha256_of"]
+__all__ = ["Area", "Fetched", "FileStore", "Found", "Sink", "StoredFile", "hashed", "sha256_of"]
 
 # How many of the existing batches an error names: the last ones by name, as most names are dates.
 _NAMED = 20
+_BYTES_HASHED_AT_ONCE = 1 << 20
 
 
 class Area(Enum):
@@ -59,11 +62,16 @@ class Fetched:
 
     Attributes:
         paths: local files, in the order of the batch's parts.
-        sha256: of the one file; of the lines ``name sha256`` of all files for a folder.
+        hashed: waits for the fingerprint, which may still be computed.
     """
 
     paths: tuple[Path, ...]
-    sha256: str
+    hashed: Callable[[], str] = field(repr=False, compare=False)
+
+    @property
+    def sha256(self) -> str:
+        """Of the one file; of the lines ``name sha256`` of all files for a folder. Ask for it last, to wait little."""
+        return self.hashed()
 
 
 class FileStore(ParquetFolder):
@@ -116,7 +124,7 @@ class FileStore(ParquetFolder):
 
     @abstractmethod
     def fetch(self, found: Found) -> AbstractContextManager[Fetched]:
-        """The batch as local files, with its fingerprint.
+        """The batch as local files, with its fingerprint, which is that of the bytes that the block reads.
 
         Raises:
             ContractError: the batch is not the one that was found.
@@ -173,6 +181,22 @@ class FileStore(ParquetFolder):
             DataError: the file is damaged.
         """
         return self.read_at(area.path(ref))
+
+    def forget(self, area: Area, ref: BatchRef) -> bool:
+        """Removes a file that the pipeline wrote.
+
+        Returns:
+            Whether it was there.
+        """
+        there = self.holds(area, ref)
+        if there:
+            self.remove(area.path(ref))
+        return there
+
+    def holds(self, area: Area, ref: BatchRef) -> bool:
+        """Whether a file that the pipeline wrote is there, damaged or not."""
+        path = area.path(ref)
+        return any(found == path for found, _ in self.times(path.rpartition("/")[0]))
 
     @abstractmethod
     def put(self, ref: BatchRef, path: Path) -> bool:
@@ -242,13 +266,38 @@ def input_path(ref: BatchRef) -> str:
     return f"{ref.task}/{ref.stage}/{ref.batch}{SUFFIX}"
 
 
-def sha256_of(batch: Found, paths: Sequence[Path]) -> str:
-    """The fingerprint of a batch's files."""
-    sums = []
-    for path in paths:
-        with path.open("rb") as file:
-            sums.append(hashlib.file_digest(file, "sha256").hexdigest())
+def sha256_of(batch: Found, sums: Mapping[str, str]) -> str:
+    """The fingerprint of a batch.
+
+    Args:
+        batch: its files.
+        sums: hexadecimal SHA-256 of each file by its name, in the order of the batch's parts.
+    """
     if not batch.uri.endswith("/"):
-        return sums[0]
-    lines = [f"{path.name} {digest}\n" for path, digest in zip(paths, sums, strict=True)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return next(iter(sums.values()))
+    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sums.items()).encode()).hexdigest()
+
+
+@contextmanager
+def hashed(batch: Found, paths: Sequence[Path]) -> Iterator[Fetched]:
+    """Local files, whose fingerprint a thread computes while the block reads them.
+
+    At the end of the block the thread is stopped: who wants the fingerprint asks for it before.
+    """
+    over = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="sha256") as thread:
+        digest = thread.submit(lambda: sha256_of(batch, {path.name: _sha256(path, over) for path in paths}))
+        try:
+            yield Fetched(tuple(paths), digest.result)
+        finally:
+            over.set()
+
+
+def _sha256(path: Path, over: threading.Event) -> str:
+    digest, buffer = hashlib.sha256(), bytearray(_BYTES_HASHED_AT_ONCE)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            if over.is_set():
+                raise PipelineError("the fingerprint of a batch was not asked for while its files were open")
+            digest.update(memoryview(buffer)[:count])
+    return digest.hexdigest()

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.files.atomic_file import atomic_file, writable
-from pipeline_assets.stores.files.base import Fetched, FileStore, input_path, part_changed, sha256_of
+from pipeline_assets.stores.files.base import Fetched, FileStore, hashed, input_path, part_changed
 from pipeline_assets.stores.files.listing import Entry, Found
 from pipeline_assets.stores.files.parquet_file import Sink, StoredFile, open_stored, parquet_sink
 from pipeline_assets.stores.load import STALE_AFTER
@@ -33,11 +33,14 @@ class LocalFiles(FileStore):
 
     @contextmanager
     def fetch(self, found: Found) -> Iterator[Fetched]:
-        """The files in place, hashed."""
-        with self.open(found) as paths:
-            with _readable(found.uri):
-                sha256 = sha256_of(found, paths)
-            yield Fetched(paths, sha256)
+        """The files in place, hashed while the block reads them; they change for neither, see :meth:`open`."""
+        with self.open(found) as paths, hashed(found, paths) as fetched:
+
+            def digest() -> str:
+                with _readable(found.uri):
+                    return fetched.hashed()
+
+            yield Fetched(paths, digest)
 
     @contextmanager
     def open(self, found: Found) -> Iterator[tuple[Path, ...]]:

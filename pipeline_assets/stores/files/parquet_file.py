@@ -1,6 +1,6 @@
 """The pipeline's own parquet files: written one row group at a time, metadata last; read back as a stream."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,8 +19,9 @@ from pipeline_assets.task.spec import ROW_ADDRESS
 # A row group is what a reader has to hold at once. Wide rows make it shorter: its bytes in memory are limited too.
 ROWS_PER_GROUP = 122_880
 _BYTES_PER_GROUP = 64 << 20
+_ROW_NUMBER = ROW_ADDRESS[1]
 # The pipeline's own columns whose values hardly repeat: a dictionary would not help.
-_ALL_DIFFERENT = {ROW_ADDRESS[1], "probability", "prediction"}
+_ALL_DIFFERENT = {_ROW_NUMBER, "probability", "prediction"}
 # How many rows are decoded at once to get a single row.
 _ROWS_ON_THE_WAY = 8_192
 
@@ -47,10 +48,17 @@ class Sink:
         Raises:
             StoreError: rows that were added before cannot be written.
         """
+        self.rows += batch.num_rows
+        # Row groups are full: a reader pays for each of them, however small.
+        while batch.num_rows > (room := ROWS_PER_GROUP - self._waiting_rows):
+            self._add(batch.slice(0, room))
+            batch = batch.slice(room)
+        self._add(batch)
+
+    def _add(self, batch: pa.RecordBatch) -> None:
         self._waiting.append(batch)
         self._waiting_rows += batch.num_rows
         self._waiting_bytes += batch.nbytes
-        self.rows += batch.num_rows
         if self._waiting_rows >= ROWS_PER_GROUP or self._waiting_bytes >= _BYTES_PER_GROUP:
             self._flush()
 
@@ -96,8 +104,13 @@ def parquet_sink(where: Path | RawIOBase, schema: pa.Schema, uri: str) -> Iterat
         for field in schema
         if field.name not in _ALL_DIFFERENT
     ]
+    # Row numbers ascend: as differences they take hardly any room or time.
+    ascending = _ROW_NUMBER in schema.names and schema.field(_ROW_NUMBER).type == pa.int64()
+    encoded = {_ROW_NUMBER: "DELTA_BINARY_PACKED"} if ascending else None
     with writable(uri):
-        writer = pq.ParquetWriter(where, schema.remove_metadata(), compression="zstd", use_dictionary=coded)
+        writer = pq.ParquetWriter(
+            where, schema.remove_metadata(), compression="zstd", use_dictionary=coded, column_encoding=encoded
+        )
     try:
         # The thread ends before the writer is closed, so that it never writes to a file that is being removed.
         with ThreadPoolExecutor(1, thread_name_prefix="parquet") as thread:
@@ -127,12 +140,14 @@ class StoredFile:
     metadata: dict[str, str]
     rows: int
     _file: pq.ParquetFile = field(repr=False, compare=False)
+    _opened: Callable[[Sequence[str]], pq.ParquetFile] = field(repr=False, compare=False)
 
-    def batches(self, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+    def batches(self, columns: Sequence[str] | None = None, coded: Sequence[str] = ()) -> pa.RecordBatchReader:
         """The rows, in file order.
 
         Args:
             columns: to read, in the order wanted; all when left out.
+            coded: columns of text that come as dictionaries of their values: the file keeps them so.
 
         Raises:
             DataError: there is no such column, or the file is damaged.
@@ -141,8 +156,10 @@ class StoredFile:
         for name in names:
             if name not in self.schema.names:
                 raise DataError("no such column", file=self.uri, column=name, available=self.schema.names)
-        schema = pa.schema([self.schema.field(name) for name in names])
-        return pa.RecordBatchReader.from_batches(schema, prefetch(self._stream(names)))
+        with _intact(self.uri):
+            file = self._opened(coded) if coded else self._file
+        schema = pa.schema([file.schema_arrow.field(name) for name in names])
+        return pa.RecordBatchReader.from_batches(schema, prefetch(_stream(file, names, self.uri)))
 
     def row(self, number: int) -> pa.RecordBatch | None:
         """One row by its place in the file, from 0; ``None`` if there are fewer.
@@ -189,12 +206,13 @@ class StoredFile:
             at -= batch.num_rows
         raise pa.ArrowInvalid("a row group has fewer rows than its metadata says")
 
-    def _stream(self, names: list[str]) -> Iterator[pa.RecordBatch]:
-        with _intact(self.uri):
-            # Group by group: if asked for all groups, Arrow would fetch all of them ahead.
-            for group in range(self._file.num_row_groups):
-                for batch in self._file.iter_batches(ROWS_PER_GROUP, row_groups=[group], columns=names):
-                    yield batch.select(names)
+
+def _stream(file: pq.ParquetFile, names: list[str], uri: str) -> Iterator[pa.RecordBatch]:
+    with _intact(uri):
+        # Group by group: if asked for all groups, Arrow would fetch all of them ahead.
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(ROWS_PER_GROUP, row_groups=[group], columns=names):
+                yield batch.select(names)
 
 
 def open_stored(where: Path | RawIOBase, uri: str) -> StoredFile:
@@ -209,10 +227,15 @@ def open_stored(where: Path | RawIOBase, uri: str) -> StoredFile:
         DataError: the file is damaged.
     """
     with _intact(uri):
-        file = pq.ParquetFile(where, pre_buffer=not isinstance(where, Path))
+        source = pa.OSFile(str(where)) if isinstance(where, Path) else where
+        file = pq.ParquetFile(source, pre_buffer=source is where)
         metadata = {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items()}
     metadata.pop("ARROW:schema", None)
-    return StoredFile(uri, file.schema_arrow.remove_metadata(), metadata, file.metadata.num_rows, file)
+
+    def opened(coded: Sequence[str]) -> pq.ParquetFile:
+        return pq.ParquetFile(source, metadata=file.metadata, read_dictionary=list(coded), pre_buffer=source is where)
+
+    return StoredFile(uri, file.schema_arrow.remove_metadata(), metadata, file.metadata.num_rows, file, opened)
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class S3Files(FileStore):
 
     @contextmanager
     def fetch(self, found: Found) -> Iterator[Fetched]:
-        """The files in the download cache, hashed when they were downloaded."""
+        """The files in the download cache, hashed while they were downloaded."""
         with self._cached(found) as folder:
             yield fetched(found, folder)
 
@@ -133,8 +133,8 @@ def cached(found: Found, bucket: Bucket, cache: DownloadCache) -> Iterator[Path]
     def fill(folder: Path) -> None:
         paths = _paths(found, folder)
         objects = [Object(part.uri.removeprefix(bucket.uri("")), part.size, part.stamp) for part in found.parts]
-        download(bucket, objects, paths)
-        (folder / _SHA256).write_text(sha256_of(found, paths))
+        sums = download(bucket, objects, paths)
+        (folder / _SHA256).write_text(sha256_of(found, dict(zip((path.name for path in paths), sums, strict=True))))
 
     with cache.copy(key, sum(part.size for part in found.parts), fill) as folder:
         yield folder
@@ -142,7 +142,7 @@ def cached(found: Found, bucket: Bucket, cache: DownloadCache) -> Iterator[Path]
 
 def fetched(found: Found, folder: Path) -> Fetched:
     """What :func:`cached` has."""
-    return Fetched(_paths(found, folder), (folder / _SHA256).read_text())
+    return Fetched(_paths(found, folder), (folder / _SHA256).read_text)
 
 
 def _paths(found: Found, folder: Path) -> tuple[Path, ...]:

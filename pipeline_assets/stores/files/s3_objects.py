@@ -1,11 +1,13 @@
 """S3 objects as files: read by ranges, written by parts, copied to a local path."""
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import SEEK_CUR, SEEK_SET, RawIOBase
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,26 +145,40 @@ def uploaded(bucket: Bucket, key: str, notes: Mapping[str, str] | None = None) -
         raise
 
 
-def download(bucket: Bucket, objects: Sequence[Object], paths: Sequence[Path]) -> None:
+def download(bucket: Bucket, objects: Sequence[Object], paths: Sequence[Path]) -> list[str]:
     """Copies objects to local files, several ranges at once, and syncs them.
+
+    Returns:
+        The hexadecimal SHA-256 of each, computed meanwhile.
 
     Raises:
         StoreError: a file cannot be written, or S3 refused.
         TransientError: S3 does not answer, or an object was replaced.
     """
+    sums = []
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="s3-download") as pool:
         for known, path in zip(objects, paths, strict=True):
             with writable(str(path)), path.open("xb") as file:
-                _copy(bucket, known, file.fileno(), pool)
+                sums.append(_copy(bucket, known, file.fileno(), pool))
                 os.fsync(file.fileno())
+    return sums
 
 
-def _copy(bucket: Bucket, known: Object, descriptor: int, pool: ThreadPoolExecutor) -> None:
-    def copy(start: int) -> None:
-        content = memoryview(bucket.content(known, start, min(start + _CHUNK, known.size)))
-        while content:  # the system may write only a part, for example on a nearly full disk
-            written = os.pwrite(descriptor, content, start)
-            content, start = content[written:], start + written
+def _copy(bucket: Bucket, known: Object, descriptor: int, pool: ThreadPoolExecutor) -> str:
+    def copy(start: int) -> bytes:
+        content = bucket.content(known, start, min(start + _CHUNK, known.size))
+        left = memoryview(content)
+        while left:  # the system may write only a part, for example on a nearly full disk
+            written = os.pwrite(descriptor, left, start)
+            left, start = left[written:], start + written
+        return content
 
-    for _ in pool.map(copy, range(0, known.size, _CHUNK)):
-        pass
+    digest, coming = hashlib.sha256(), deque[Future[bytes]]()
+    starts = iter(range(0, known.size, _CHUNK))
+    # As many ranges as there are threads: those that are done early wait in memory to be hashed in order.
+    coming.extend(pool.submit(copy, start) for start in islice(starts, _THREADS))
+    while coming:
+        content = coming.popleft().result()
+        coming.extend(pool.submit(copy, start) for start in islice(starts, 1))
+        digest.update(content)
+    return digest.hexdigest()

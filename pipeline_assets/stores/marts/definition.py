@@ -74,6 +74,8 @@ class MartTable:
         indexes: columns that rows are looked up by, beside the key; PostgreSQL only.
         fingerprints: of the slices of the task's description that the rows rest on; kept with each batch.
         batch_column: the pipeline's own column of the batch; it has another name where a user's column is ``batch``.
+        keep: how many batches stay, the ones loaded last: a load drops those before them. ``None`` keeps all.
+        beside: other marts, which lose a batch together with this one.
     """
 
     name: str
@@ -84,11 +86,18 @@ class MartTable:
     indexes: tuple[tuple[str, ...], ...] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict, hash=False)
     batch_column: str = "batch"
+    keep: int | None = None
+    beside: tuple["MartTable", ...] = ()
 
     @property
     def looked_up_by(self) -> tuple[str, ...]:
         """The columns of the key and of the indexes, each once."""
         return tuple(dict.fromkeys([*self.key, *(column for index in self.indexes for column in index)]))
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether each batch is a partition: where the key begins with it."""
+        return self.key[:1] == (self.batch_column,)
 
     @cached_property
     def stored_names(self) -> dict[str, str]:

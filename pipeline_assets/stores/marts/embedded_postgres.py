@@ -45,6 +45,9 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+# Given at each start, so that folders of former versions have them too. Nobody replicates this server, so rows copied
+# into a new table need not be logged as well. A query that reads all batches locks each partition and its indexes.
+_STARTED_WITH = {"wal_level": "minimal", "max_wal_senders": "0", "max_locks_per_transaction": "1024"}
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES = 103  # sockaddr_un has 108 on Linux and 104 elsewhere, including the final NUL
 _WAIT_SECONDS = 120
@@ -199,6 +202,7 @@ def _start(folder: Path) -> None:
         "--wait",
         f"--timeout={_WAIT_SECONDS}",
         "--silent",
+        f"--options={' '.join(f'-c {name}={value}' for name, value in _STARTED_WITH.items())}",
     )
     # What a killed server leaves (memory, ending sessions) disappears a moment later.
     _run(command("pg_ctl", *go, data=data), folder, TransientError)

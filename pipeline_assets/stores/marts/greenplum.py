@@ -1,6 +1,5 @@
 """The marts: tables and views in Greenplum, in PostgreSQL, or in the embedded PostgreSQL."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,9 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pyarrow as pa
-from psycopg2.errors import DuplicateObject, DuplicateSchema, DuplicateTable, UniqueViolation
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
-from psycopg2.sql import SQL, Composed, Identifier
+from psycopg2.sql import SQL, Identifier
 
 from pipeline_assets.errors import StoreError
 from pipeline_assets.settings import DatabaseSettings
@@ -27,12 +25,16 @@ from pipeline_assets.stores.marts.loading import (
     check_columns,
     copy_rows,
     empty_batch,
-    finish_batch,
-    note,
+    finish_rows,
+    lock_batch,
+    stored_where,
 )
+from pipeline_assets.stores.marts.lock_retries import with_lock_retries
+from pipeline_assets.stores.marts.partitions import BatchTable, drop_batch
+from pipeline_assets.stores.marts.shapes import Shapes
 from pipeline_assets.stores.marts.sql import RelationState
 from pipeline_assets.stores.marts.sql_types import arrow_type
-from pipeline_assets.stores.marts.staged import MartLoad, begin, collect
+from pipeline_assets.stores.marts.staged import MartLoad, begin, collect, new_name
 from pipeline_assets.task.spec import ROW_ADDRESS
 
 __all__ = ["MartStore", "MartTable", "MartView"]
@@ -40,9 +42,6 @@ __all__ = ["MartStore", "MartTable", "MartView"]
 _log = logging.getLogger(__name__)
 
 _ROWS_READ_AT_ONCE = 10_000
-_CANDIDATE = "_view_candidate"
-# Another process has made the same object between our look at the catalog and our statement.
-_MADE_MEANWHILE = (UniqueViolation, DuplicateObject, DuplicateSchema, DuplicateTable)
 
 
 class MartStore:
@@ -66,7 +65,7 @@ class MartStore:
         self._database = Database(server)
         self._schema = schema
         self._stale_after = stale_after
-        self._said_no_readers = False
+        self._shapes = Shapes(self._database, schema)
 
     def uri(self, name: str) -> str:
         """Where a table or view is: ``postgresql://host:port/database/schema.name``, without a secret."""
@@ -82,13 +81,15 @@ class MartStore:
         """Replaces the rows of a table that have the values in ``where`` by ``rows``, all at once or not at all.
 
         The table is first made or changed to fit ``table``, in a separate transaction, so that readers do not wait for
-        the whole load. Then one transaction deletes the former rows and copies the new ones. A second load with the
-        same ``where`` waits for the first, and replaces what it wrote.
+        the whole load. Then one transaction copies the rows into a table of their own and puts it in the place of the
+        batch's former partition; a mart whose key has no batch has no partitions, and its former rows are deleted. A
+        second load with the same ``where`` waits for the first, and replaces what it wrote.
 
         Args:
             table: the wanted mart.
             where: column values that all of ``rows`` have, such as ``{"batch": "2013-10"}``; ``None`` is null.
-                If the batch is one of them, the load is noted: see :meth:`fingerprints`.
+                If the batch is one of them, the load is noted: see :meth:`fingerprints`. Of a mart whose key
+                begins with the batch, it is the batch alone.
             rows: with the table's columns, in order. Read in the calling thread; memory use is constant.
             progress: called with the number of rows sent so far.
 
@@ -98,36 +99,45 @@ class MartStore:
         Raises:
             StoreError: the rows do not fit the table or the table cannot be made to fit; a value cannot be
                 stored (column and row are named); the server refuses.
-            TransientError: the server does not answer, or the wait for another load was too long.
+            TransientError: the server does not answer, or the wait for another load or for a reader was too long.
             Exception: any error of ``rows``, unchanged. After any error the former rows are still there.
         """
         check_columns(table, rows.schema)
-        self._fit(table)
+        self._shapes.fit(table)
         collect(self._database, self._schema, table, self._stale_after)
         doing = f"loading {self._schema}.{table.name}"
         outgoing = Outgoing(rows, where, table.key, progress)
+        columns = table.stored.schema.names
         with self._database.cursor(doing, batch=where.get(table.batch_column)) as cursor:
-            empty_batch(cursor, self._schema, table, where)
-            qualified = Identifier(self._schema, table.name)
-            stored = copy_rows(cursor, doing, qualified, table.stored.schema.names, outgoing)
-            finish_batch(cursor, self._schema, table, where, stored)
+            lock_batch(cursor, self._schema, table, where)
+            if table.by_batch:
+                apart = BatchTable.of(cursor, self._schema, table, where, new_name(table))
+                apart.make(cursor)
+                stored = copy_rows(cursor, doing, apart.identifier, columns, outgoing, frozen=apart.frozen)
+                apart.finish(cursor)
+                apart.swap(cursor, stored)
+            else:
+                empty_batch(cursor, self._schema, table, where)
+                stored = copy_rows(cursor, doing, Identifier(self._schema, table.name), columns, outgoing)
+                finish_rows(cursor, self._schema, table, where, stored)
         return stored
 
     def begin(self, table: MartTable, where: Mapping[str, object], pieces: int) -> MartLoad:
         """A load of the rows that have the values in ``where``: any process writes pieces, then one commits.
 
-        Pieces are copied in parallel. The commit is one transaction, as in :meth:`replace`, and takes about as long as
-        writing the rows once more. Pieces may come in any order: readers get rows by their address.
+        Pieces are copied in parallel. The commit is one transaction, as in :meth:`replace`. What a single piece has
+        written becomes the partition; several take about as long as writing the rows once more. Pieces may come in any
+        order: readers get rows by their address.
 
         Raises:
             StoreError: there are no pieces, the table cannot be made to fit, or the server refuses.
             TransientError: the server does not answer.
         """
         check_count(pieces)
-        self._fit(table)
+        self._shapes.fit(table)
         collect(self._database, self._schema, table, self._stale_after)
         with self._database.cursor(f"beginning to load {self._schema}.{table.name}") as cursor:
-            name = begin(cursor, self._schema, table)
+            name = begin(cursor, self._schema, table, pieces)
         return MartLoad(self._database, self._schema, table, dict(where), pieces, name)
 
     def fingerprints(self, name: str, batch: str) -> Mapping[str, str] | None:
@@ -144,6 +154,44 @@ class MartStore:
         noted: Mapping[str, str] | None = None if found is None else json.loads(found[0])
         return noted
 
+    def batches(self, name: str) -> dict[str, int]:
+        """The batches of a mart whose load was noted, the one loaded last first, with their rows.
+
+        Raises:
+            TransientError: the server does not answer.
+        """
+        with self._database.cursor(f"reading {self._schema}.{LOADS.name}") as cursor:
+            if mart_catalog.relation_state(cursor, self._schema, LOADS.name) is None:
+                return {}
+            cursor.execute(mart_sql.noted_batches(self._schema, name))
+            return dict(cursor.fetchall())
+
+    def count_batch(self, table: MartTable, batch: str) -> int | None:
+        """Rows of a batch; ``None`` if the mart does not have the batch. Also an empty batch is one."""
+        noted = self.batches(table.name).get(batch)
+        if noted is not None:
+            return noted
+        return self.count(table.name, stored_where(table, {table.batch_column: batch})) or None
+
+    def forget(self, tables: Sequence[MartTable], batch: str) -> list[str]:
+        """Drops a batch from marts by batch, all at once or not at all; waits for loads of it.
+
+        Returns:
+            The names of the marts that had it.
+
+        Raises:
+            StoreError: the server refuses.
+            TransientError: the server does not answer, or the wait for a load or a reader was too long.
+        """
+        doing = f"forgetting a batch of {', '.join(f'{self._schema}.{table.name}' for table in tables)}"
+        with self._database.cursor(doing, batch=batch) as cursor:
+            for table in tables:
+                lock_batch(cursor, self._schema, table, {table.batch_column: batch})
+            return with_lock_retries(
+                cursor,
+                lambda: [table.name for table in tables if drop_batch(cursor, self._schema, table, batch)],
+            )
+
     def ensure_view(self, view: MartView) -> None:
         """Makes a view, or replaces it where its definition or columns changed; makes its tables if needed.
 
@@ -154,25 +202,7 @@ class MartStore:
             StoreError: the query is wrong, or other people's views depend on it and would have to be dropped.
             TransientError: the server does not answer.
         """
-        check_names([view.name])
-        self._fit(*view.tables)
-        wanted = mart_sql.view_fingerprint(self._schema, view)
-        with self._database.cursor(f"making the view {self._schema}.{view.name}") as cursor:
-            definition = mart_catalog.view_definition(cursor, self._schema, view.name)
-            if definition is None or self._view_as_noted(cursor, view) != (wanted, _hash(definition)):
-                self._lock_shapes(cursor)
-                self._replace_view(cursor, view)
-                made = mart_catalog.view_definition(cursor, self._schema, view.name) or ""
-                note(cursor, self._schema, (view.name, ""), {"view": wanted, "definition": _hash(made)}, 0)
-            readers = mart_catalog.schema_state(cursor, self._schema).reader_exists
-            state = mart_catalog.relation_state(cursor, self._schema, view.name) or RelationState(types={})
-            _execute(cursor, mart_sql.finish_view(self._schema, view, state, readers=readers))
-
-    def _view_as_noted(self, cursor: Cursor, view: MartView) -> tuple[str | None, str | None]:
-        cursor.execute(mart_sql.noted_fingerprints(self._schema, view.name, ""))
-        found = cursor.fetchone()
-        noted = json.loads(found[0]) if found else {}
-        return noted.get("view"), noted.get("definition")
+        self._shapes.fit_view(view)
 
     def count(self, name: str, where: Mapping[str, object]) -> int:
         """Number of rows of a table or view that have the values in ``where``; 0 if there is no such table yet.
@@ -227,86 +257,10 @@ class MartStore:
             rows.execute(mart_sql.select(self._schema, name, schema, where, order))
             return pa.RecordBatchReader.from_batches(schema, _batches(stack.pop_all(), rows, schema))
 
-    def _lock_shapes(self, cursor: Cursor) -> None:
-        """Lets one process at a time make or change tables and views, until its transaction ends."""
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [mart_sql.lock_key(self._schema)])
-
-    def _fit(self, *tables: MartTable) -> None:
-        doing = f"making {', '.join(f'{self._schema}.{table.name}' for table in tables)}"
-        for another_try in (True, True, False):
-            try:
-                with self._database.cursor(doing) as cursor:
-                    if self._changes(cursor, tables):
-                        self._lock_shapes(cursor)
-                        _execute(cursor, self._changes(cursor, tables))
-            except StoreError as error:
-                if not (another_try and isinstance(error.__cause__, _MADE_MEANWHILE)):
-                    raise
-            else:
-                return
-
-    def _changes(self, cursor: Cursor, tables: Iterable[MartTable]) -> list[Composed]:
-        """The statements needed to make the tables as wanted, and the table that notes loads."""
-        schema = mart_catalog.schema_state(cursor, self._schema)
-        readers = schema.reader_exists or schema.may_create_roles
-        if not readers:
-            self._warn_no_readers()
-        changes = mart_sql.prepare_schema(self._schema, schema)
-        for table in (*tables, LOADS):
-            changes += self._changes_of(cursor, table.stored, readers=readers)
-        return changes
-
-    def _changes_of(self, cursor: Cursor, table: MartTable, *, readers: bool) -> list[Composed]:
-        state = mart_catalog.relation_state(cursor, self._schema, table.name)
-        valueless, views = [], []
-        if state is not None:
-            conflicts = mart_sql.conflicting_columns(table, state)
-            valueless = [
-                column for column in conflicts if not mart_catalog.has_values(cursor, self._schema, table.name, column)
-            ]
-            if mart_sql.retyped_columns(table, state):
-                views = mart_catalog.views_on(cursor, self._schema, table.name)
-        dialect = mart_catalog.dialect(cursor)
-        return [
-            *(mart_sql.drop_view(self._schema, view.name) for view, _ in views),
-            *mart_sql.fit_table(self._schema, table, state, dialect, readers=readers, valueless=valueless),
-            *(one for view, state in views for one in mart_sql.restore_view(self._schema, view, state)),
-        ]
-
-    def _replace_view(self, cursor: Cursor, view: MartView) -> None:
-        cursor.execute(mart_sql.create_view(self._schema, _CANDIDATE, view))
-        wanted = mart_catalog.view_definition(cursor, self._schema, _CANDIDATE)
-        there = mart_catalog.view_definition(cursor, self._schema, view.name)
-        if there == wanted:
-            cursor.execute(mart_sql.drop_view(self._schema, _CANDIDATE))
-            return
-        if there is not None:
-            cursor.execute(mart_sql.drop_view(self._schema, view.name))
-        renamed = SQL("ALTER VIEW {} RENAME TO {}")
-        cursor.execute(renamed.format(Identifier(self._schema, _CANDIDATE), Identifier(view.name)))
-
-    def _warn_no_readers(self) -> None:
-        if not self._said_no_readers:
-            _log.warning(
-                "there is no role %s and our login may not make it: marts are readable only by us. "
-                "CREATE ROLE it, and the next run lets it read.",
-                mart_sql.reader_role(self._schema),
-            )
-        self._said_no_readers = True
-
     def _check_known(self, name: str, columns: Iterable[str], state: RelationState) -> None:
         for column in columns:
             if column not in state.types:
                 raise StoreError(f"{self._schema}.{name} has no such column", column=column, available=state.types)
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _execute(cursor: Cursor, statements: Iterable[Composed]) -> None:
-    for statement in statements:
-        cursor.execute(statement)
 
 
 def _batches(stack: ExitStack, cursor: Cursor, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""What each load of a mart does in its transaction: empty the batch, copy rows in, note the load."""
+"""What each load of a mart does in its transaction: take the batch, copy rows in, note the load."""
 
 import io
 import json
@@ -46,18 +46,20 @@ def check_columns(table: MartTable, rows: pa.Schema) -> None:
         )
 
 
-def empty_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object]) -> None:
-    """Deletes the rows of a batch. Another load of it waits from here on, until this transaction ends."""
+def lock_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object]) -> None:
+    """Takes a batch: another load of it waits from here on, until this transaction ends."""
     lock = mart_sql.lock_key(schema, table.name, *sorted(where.items()))
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
+
+
+def empty_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object]) -> None:
+    """Deletes the rows that have some values from a table without partitions."""
     which = mart_sql.condition(stored_where(table, where))
     cursor.execute(SQL("DELETE FROM {} WHERE {}").format(Identifier(schema, table.name), which))
 
 
-def finish_batch(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object], rows: int) -> None:
-    """Updates the planner's statistics, and notes the load."""
-    # Without ANALYZE the planner takes the new batch for empty, and joins a million rows by nested loops. The columns
-    # used for joins and look-ups are enough; all columns would take a tenth of the load's time.
+def finish_rows(cursor: Cursor, schema: str, table: MartTable, where: Mapping[str, object], rows: int) -> None:
+    """Updates the planner's statistics of a table without partitions, and notes the load if it is of a batch."""
     known = mart_sql.names_of(table.stored.looked_up_by)
     cursor.execute(SQL("ANALYZE {} ({})").format(Identifier(schema, table.name), known))
     if table.batch_column in where:
@@ -75,8 +77,7 @@ def note(cursor: Cursor, schema: str, of: tuple[str, str], fingerprints: Mapping
         rows: of the batch.
     """
     loads = Identifier(schema, LOADS.name)
-    key = dict(zip(LOADS.key, of, strict=True))
-    cursor.execute(SQL("DELETE FROM {} WHERE {}").format(loads, mart_sql.condition(key)))
+    cursor.execute(mart_sql.forget_note(schema, *of))
     values = SQL(", ").join(map(Literal, [*of, json.dumps(dict(fingerprints)), rows]))
     columns = mart_sql.names_of(LOADS.schema.names)
     cursor.execute(SQL("INSERT INTO {} ({}) VALUES ({}, now())").format(loads, columns, values))
@@ -93,6 +94,8 @@ def copy_rows(
     into: Identifier,
     columns: Sequence[str],
     outgoing: "Outgoing",
+    *,
+    frozen: bool = False,
 ) -> int:
     """Copies rows into a table.
 
@@ -102,6 +105,8 @@ def copy_rows(
         into: the table.
         columns: its columns, in the order of the columns of the rows.
         outgoing: the rows.
+        frozen: writes them as the server keeps old rows, so that it need not go over them again; PostgreSQL allows it
+            for a table that this transaction has made.
 
     Returns:
         How many.
@@ -110,7 +115,8 @@ def copy_rows(
         StoreError: a column of the table cannot hold the rows'; a value cannot be stored; the server's count of rows
             differs from the rows sent.
     """
-    copy = SQL("COPY {} ({}) FROM STDIN WITH (FORMAT binary)").format(into, mart_sql.names_of(columns))
+    how = SQL("FORMAT binary, FREEZE" if frozen else "FORMAT binary")
+    copy = SQL("COPY {} ({}) FROM STDIN WITH ({})").format(into, mart_sql.names_of(columns), how)
     types = catalog.column_types(cursor, into, columns)
     stored = 0
     for write in outgoing.copies(types):

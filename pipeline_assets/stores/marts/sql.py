@@ -1,4 +1,4 @@
-"""What a mart is, and the SQL that makes it and keeps it fitting, for PostgreSQL and Greenplum alike.
+"""The SQL that keeps marts and views fitting, for PostgreSQL and Greenplum alike.
 
 Pure functions: they take what is wanted and what the catalog says, and return the statements still needed.
 PostgreSQL 9.4, on which Greenplum 6 is based, accepts all of them.
@@ -86,7 +86,7 @@ def prepare_schema(schema: str, state: SchemaState) -> list[Composed]:
 def fit_table(
     schema: str,
     table: MartTable,
-    state: RelationState | None,
+    state: RelationState,
     dialect: Dialect,
     *,
     readers: bool,
@@ -94,14 +94,13 @@ def fit_table(
 ) -> list[Composed]:
     """The statements that make a mart as wanted: none where it is so already.
 
-    A new mart is made with its key and indexes; on Greenplum as compressed columns distributed by the row address
-    (such tables have no keys there). Missing columns are added, null in the existing rows; types that grew are
-    widened; columns that are no longer wanted stay.
+    Missing columns are added, null in the existing rows; types that grew are widened; columns that are no longer
+    wanted stay.
 
     Args:
         schema: of the mart.
         table: what is wanted.
-        state: what is there; ``None`` if nothing is.
+        state: what is there.
         dialect: of the server.
         readers: whether there is a readers' role.
         valueless: those of :func:`conflicting_columns` that hold no value, so that they may get any type.
@@ -109,14 +108,10 @@ def fit_table(
     Raises:
         StoreError: the key differs, a change of type would lose values, or a name does not fit.
     """
-    types = {name: kind or "text" for name, kind in sql_types(table.schema).items()}
+    types = wanted_types(table)
     check_names([table.name, *types])
-    if state is None:
-        statements = [_create(schema, table, types, dialect)]
-        state = RelationState(types=types)
-    else:
-        statements = _alter(schema, table, state, valueless)
-        state = replace(state, types={**types, **state.types})
+    statements = _alter(schema, table, state, valueless)
+    state = replace(state, types={**types, **state.types})
     if dialect is Dialect.POSTGRESQL:
         statements += _create_indexes(schema, table, state)
     statements += describe(schema, "TABLE", table, state)
@@ -125,39 +120,48 @@ def fit_table(
     return statements
 
 
-def _create(schema: str, table: MartTable, types: Mapping[str, str], dialect: Dialect) -> Composed:
-    columns = [
-        SQL("{} {}{}").format(Identifier(name), SQL(kind), SQL(" NOT NULL" if name in table.key else ""))
+def wanted_types(table: MartTable) -> dict[str, str]:
+    """The SQL types of a mart's columns, in order; text for those that hold nulls alone."""
+    return {name: kind or "text" for name, kind in sql_types(table.schema).items()}
+
+
+def typed_columns(types: Mapping[str, str], key: Collection[str]) -> list[Composed]:
+    """Columns as ``CREATE TABLE`` takes them; those of the key are never null."""
+    return [
+        SQL("{} {}{}").format(Identifier(name), SQL(kind), SQL(" NOT NULL" if name in key else ""))
         for name, kind in types.items()
     ]
-    if dialect is Dialect.POSTGRESQL:
-        columns.append(SQL("PRIMARY KEY ({})").format(names_of(table.key)))
-    made = SQL("CREATE TABLE {} ({})").format(Identifier(schema, table.name), SQL(", ").join(columns))
-    return made + _storage(table.key, dialect)
 
 
-def _storage(spread_by: Iterable[str], dialect: Dialect) -> Composed:
+def storage(spread_by: Iterable[str], dialect: Dialect) -> Composed:
+    """How a table is kept: on Greenplum, as compressed columns that are spread over the segments by some columns."""
     if dialect is Dialect.POSTGRESQL:
         return Composed([])
     how = SQL(" WITH (appendonly=true, orientation=column, compresstype=zstd) DISTRIBUTED BY ({})")
     return how.format(names_of(spread_by))
 
 
-def create_staging(schema: str, name: str, columns: Mapping[str, str], table: MartTable, dialect: Dialect) -> Composed:
-    """Makes a staging table for rows of a mart: without key and index, and on PostgreSQL unlogged.
+def create_staging(
+    schema: str, name: str, table: MartTable, marks: Mapping[str, str], dialect: Dialect, *, rows: bool
+) -> Composed:
+    """Makes a staging table: without key and index, and on PostgreSQL unlogged where it holds rows of the mart.
 
-    A PostgreSQL server that crashes empties it; then it holds no piece, and the load cannot be committed.
+    A PostgreSQL server that crashes empties an unlogged table: it then holds no piece, and the load cannot be
+    committed. A table of marks alone outlives the crash, as do the tables that those rows are in.
 
     Args:
         schema: of mart and staging table.
         name: of the staging table.
-        columns: their SQL types.
         table: the mart, as it is stored.
+        marks: SQL types of the staging table's own columns.
         dialect: of the server.
+        rows: whether it holds rows of the mart.
     """
-    kind = SQL("UNLOGGED TABLE" if dialect is Dialect.POSTGRESQL else "TABLE")
-    typed = SQL(", ").join(SQL("{} {}").format(Identifier(column), SQL(one)) for column, one in columns.items())
-    return SQL("CREATE {} {} ({})").format(kind, Identifier(schema, name), typed) + _storage(table.key, dialect)
+    kind = SQL("UNLOGGED TABLE" if rows and dialect is Dialect.POSTGRESQL else "TABLE")
+    columns = {**wanted_types(table), **marks} if rows else marks
+    typed = SQL(", ").join(typed_columns(columns, ()))
+    spread_by = table.key if rows else [*marks][:1]
+    return SQL("CREATE {} {} ({})").format(kind, Identifier(schema, name), typed) + storage(spread_by, dialect)
 
 
 def conflicting_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
@@ -180,12 +184,7 @@ def retyped_columns(table: MartTable, state: RelationState) -> tuple[str, ...]:
 
 def _alter(schema: str, table: MartTable, state: RelationState, valueless: Collection[str]) -> list[Composed]:
     if state.key and state.key != frozenset(table.key):
-        raise StoreError(
-            f"the mart {schema}.{table.name} has another key",
-            found=", ".join(sorted(state.key)),
-            expected=", ".join(table.key),
-            do=f"ALTER TABLE {_quoted(schema, table.name)} RENAME TO another name, and run every batch again",
-        )
+        raise another_key(schema, table, state)
     changes = []
     for name, kind in sql_types(table.schema).items():
         kept = state.types.get(name)
@@ -207,6 +206,16 @@ def _alter(schema: str, table: MartTable, state: RelationState, valueless: Colle
     if not changes:
         return []
     return [SQL("ALTER TABLE {} {}").format(Identifier(schema, table.name), SQL(", ").join(changes))]
+
+
+def another_key(schema: str, table: MartTable, state: RelationState) -> StoreError:
+    """The error of a mart whose rows are told apart by other columns than is wanted."""
+    return StoreError(
+        f"the mart {schema}.{table.name} has another key",
+        found=", ".join(sorted(state.key)) or f"the columns {', '.join(state.types)}",
+        expected=", ".join(table.key),
+        do=f"ALTER TABLE {_quoted(schema, table.name)} RENAME TO another name, and run every batch again",
+    )
 
 
 def _create_indexes(schema: str, table: MartTable, state: RelationState) -> list[Composed]:
@@ -253,35 +262,12 @@ def grant_reading(schema: str, relation: str) -> Composed:
     return SQL("GRANT SELECT ON {} TO {}").format(Identifier(schema, relation), Identifier(reader_role(schema)))
 
 
-def view_query(schema: str, view: MartView) -> Composed:
-    """The query of a view with its tables' names filled in; all other braces stay unchanged."""
-    names = {f"{{{table.name}}}": Identifier(schema, table.name) for table in view.tables}
-    parts = re.split(f"({'|'.join(map(re.escape, names))})", view.sql) if names else [view.sql]
-    return Composed([names.get(part) or SQL(part) for part in parts])
-
-
-def create_view(schema: str, name: str, view: MartView) -> Composed:
-    """Makes a view under a name of the caller's choice."""
-    return SQL("CREATE VIEW {} AS ").format(Identifier(schema, name)) + view_query(schema, view)
-
-
-def drop_view(schema: str, name: str) -> Composed:
-    """Drops a view on which nothing else depends."""
-    return SQL("DROP VIEW {}").format(Identifier(schema, name))
-
-
-def finish_view(schema: str, view: MartView, state: RelationState, *, readers: bool) -> list[Composed]:
-    """The statements after a view is made: comments that differ, and the readers' rights."""
-    grants = [grant_reading(schema, view.name)] if readers and not state.reader_selects else []
-    return [*describe(schema, "VIEW", view, state), *grants]
-
-
-def restore_view(schema: str, view: MartView, state: RelationState) -> list[Composed]:
-    """Makes a view that was dropped for a while again, with its comments and readers' rights."""
-    bare = RelationState(types=state.types)
+def grant_again(schema: str, relation: str, grants: Iterable[tuple[str | None, str]]) -> list[Composed]:
+    """Gives the rights of a table or view that was made again to those who had them; ``None`` is everybody."""
+    give = SQL("GRANT {} ON {} TO {}")
     return [
-        create_view(schema, view.name, view),
-        *finish_view(schema, view, bare, readers=state.reader_selects),
+        give.format(SQL(right), Identifier(schema, relation), SQL("PUBLIC") if role is None else Identifier(role))
+        for role, right in grants
     ]
 
 
@@ -301,10 +287,16 @@ def noted_fingerprints(schema: str, name: str, batch: str) -> Composed:
     return SQL('SELECT "fingerprints" FROM {} WHERE {}').format(Identifier(schema, LOADS.name), which)
 
 
-def view_fingerprint(schema: str, view: MartView) -> str:
-    """A hash of a view's query and of the columns of its tables."""
-    columns = [[table.name, *sql_types(table.stored.schema).items()] for table in view.tables]
-    return hashlib.sha256(repr([schema, view.sql, columns]).encode()).hexdigest()[:16]
+def noted_batches(schema: str, name: str) -> Composed:
+    """Selects the batches of a mart whose load was noted, and their rows; the one loaded last comes first."""
+    noted = SQL('SELECT "batch", "rows" FROM {} WHERE {} ORDER BY "loaded_at" DESC, "batch" DESC')
+    return noted.format(Identifier(schema, LOADS.name), condition({"table_name": name}))
+
+
+def forget_note(schema: str, name: str, batch: str) -> Composed:
+    """Deletes the note of a load."""
+    which = condition(dict(zip(LOADS.key, (name, batch), strict=True)))
+    return SQL("DELETE FROM {} WHERE {}").format(Identifier(schema, LOADS.name), which)
 
 
 def condition(where: Mapping[str, object]) -> Composed:

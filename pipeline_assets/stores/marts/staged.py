@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,8 +19,15 @@ from pipeline_assets.stores.marts import catalog
 from pipeline_assets.stores.marts import sql as mart_sql
 from pipeline_assets.stores.marts.database import Database
 from pipeline_assets.stores.marts.definition import MartTable
-from pipeline_assets.stores.marts.loading import Outgoing, check_columns, copy_rows, empty_batch, finish_batch
-from pipeline_assets.stores.marts.sql_types import sql_types
+from pipeline_assets.stores.marts.loading import (
+    Outgoing,
+    check_columns,
+    copy_rows,
+    empty_batch,
+    finish_rows,
+    lock_batch,
+)
+from pipeline_assets.stores.marts.partitions import BatchTable
 from pipeline_assets.task.names import own_name
 
 # Columns of a staging table beside the mart's. A mart's row names its piece and the attempt that wrote it. A marker
@@ -40,7 +47,9 @@ class MartLoad:
     """A load of a batch, see :class:`pipeline_assets.stores.load.Load`.
 
     The rows of an attempt become visible in the staging table together with its marker; of several attempts at a
-    piece the last to end counts. A writer holds a lock on the table, so that nobody collects it.
+    piece the last to end counts. A writer holds a lock on the table, so that nobody collects it. Where one piece is the
+    whole batch, each attempt writes a table of its own, complete with indexes; the staging table then has the markers
+    alone, and the commit makes the table of the last attempt the batch's partition.
 
     Attributes:
         database: of the mart.
@@ -62,6 +71,82 @@ class MartLoad:
         check_piece(piece, self.pieces)
         check_columns(self.table, rows.schema)
         attempt = secrets.randbits(_ATTEMPT_BITS)
+        with self._open("ROW EXCLUSIVE") as cursor:
+            if self._whole:
+                outgoing = Outgoing(rows, self.where, self.table.key, progress)
+                stored = self._write_whole(cursor, attempt, outgoing)
+            else:
+                marked = self._marked(rows, piece, attempt)
+                outgoing = Outgoing(marked, self.where, self.table.key, progress)
+                at, by, *_ = self._marks
+                columns = [*self.table.stored.schema.names, at, by]
+                stored = copy_rows(cursor, self._doing, self._staging, columns, outgoing)
+            marker = SQL(", ").join(map(Literal, [piece.number, attempt, stored]))
+            add = SQL("INSERT INTO {} ({}) VALUES ({}, clock_timestamp())")
+            cursor.execute(add.format(self._staging, mart_sql.names_of(self._marks), marker))
+        return stored
+
+    def commit(self) -> int:
+        """Makes the rows the batch in one transaction, which waits for the writers of unfinished pieces."""
+        with self._open("ACCESS EXCLUSIVE") as cursor:
+            at, by, count, when = map(Identifier, self._marks)
+            ended = SQL("SELECT {}, {}, {} FROM {} WHERE {} >= 0 AND {} IS NOT NULL ORDER BY {}")
+            cursor.execute(ended.format(at, by, count, self._staging, at, count, when))
+            markers = cursor.fetchall()
+            counted = {piece: (attempt, rows) for piece, attempt, rows in markers}
+            check_complete(counted, self.pieces, f"the load of {self.schema}.{self.table.name}")
+            expected: int = sum(rows for _, rows in counted.values())
+            former = {attempt for _, attempt, _ in markers} - {attempt for attempt, _ in counted.values()}
+            lock_batch(cursor, self.schema, self.table, self.where)
+            if self._whole:
+                apart = self._attempt(cursor, counted[0][0])
+                for attempt in former:
+                    cursor.execute(SQL("DROP TABLE {}").format(self._attempt(cursor, attempt).identifier))
+            elif self.table.by_batch:
+                apart = BatchTable.of(cursor, self.schema, self.table, self.where, new_name(self.table))
+                apart.make(cursor)
+                self._move(cursor, apart.identifier, former, expected)
+                apart.finish(cursor)
+            else:
+                apart = None
+                empty_batch(cursor, self.schema, self.table, self.where)
+                self._move(cursor, Identifier(self.schema, self.table.name), former, expected)
+            cursor.execute(SQL("DROP TABLE {}").format(self._staging))
+            if apart is None:
+                finish_rows(cursor, self.schema, self.table, self.where, expected)
+            else:
+                apart.swap(cursor, expected)
+        return expected
+
+    def abandon(self) -> None:
+        """Drops the staging table and what attempts have written, if it is still there."""
+        try:
+            with self._open("ACCESS EXCLUSIVE") as cursor:
+                _drop(cursor, self.schema, self.name)
+        except StoreError as error:
+            if not isinstance(error.__cause__, UndefinedTable):
+                raise
+
+    @property
+    def _whole(self) -> bool:
+        """Whether one piece is the whole batch of a mart by batch."""
+        return self.pieces == 1 and self.table.by_batch
+
+    def _attempt(self, cursor: Cursor, attempt: int) -> BatchTable:
+        """What an attempt at the only piece has written."""
+        return BatchTable.of(cursor, self.schema, self.table, self.where, f"{self.name}_{attempt:016x}")
+
+    def _write_whole(self, cursor: Cursor, attempt: int, outgoing: Outgoing) -> int:
+        """Writes the only piece: a partition but for its place in the mart."""
+        apart = self._attempt(cursor, attempt)
+        apart.make(cursor)
+        columns = self.table.stored.schema.names
+        stored = copy_rows(cursor, self._doing, apart.identifier, columns, outgoing, frozen=apart.frozen)
+        apart.finish(cursor)
+        return stored
+
+    def _marked(self, rows: pa.RecordBatchReader, piece: Piece, attempt: int) -> pa.RecordBatchReader:
+        """The rows of one piece of several, each with its piece and attempt."""
         at, by, *_ = self._marks
         schema = rows.schema.append(pa.field(at, pa.int32())).append(pa.field(by, pa.int64()))
 
@@ -73,48 +158,19 @@ class MartLoad:
                 ]
                 yield pa.RecordBatch.from_arrays([*batch.columns, *said], schema=schema)
 
-        outgoing = Outgoing(pa.RecordBatchReader.from_batches(schema, marked()), self.where, self.table.key, progress)
-        with self._open("ROW EXCLUSIVE") as cursor:
-            columns = [*self.table.stored.schema.names, at, by]
-            stored = copy_rows(cursor, self._doing, self._staging, columns, outgoing)
-            marker = SQL(", ").join(map(Literal, [piece.number, attempt, stored]))
-            add = SQL("INSERT INTO {} ({}) VALUES ({}, clock_timestamp())")
-            cursor.execute(add.format(self._staging, mart_sql.names_of(self._marks), marker))
-        return stored
+        return pa.RecordBatchReader.from_batches(schema, marked())
 
-    def commit(self) -> int:
-        """Moves the rows in one transaction, which waits for the writers of unfinished pieces."""
-        with self._open("ACCESS EXCLUSIVE") as cursor:
-            at, by, count, when = map(Identifier, self._marks)
-            ended = SQL("SELECT {}, {}, {} FROM {} WHERE {} >= 0 AND {} IS NOT NULL ORDER BY {}")
-            cursor.execute(ended.format(at, by, count, self._staging, at, count, when))
-            markers = cursor.fetchall()
-            counted = {piece: (attempt, rows) for piece, attempt, rows in markers}
-            check_complete(counted, self.pieces, f"the load of {self.schema}.{self.table.name}")
-            former = {attempt for _, attempt, _ in markers} - {attempt for attempt, _ in counted.values()}
-            expected: int = sum(rows for _, rows in counted.values())
-            empty_batch(cursor, self.schema, self.table, self.where)
-            columns = mart_sql.names_of(self.table.stored.schema.names)
-            move = SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} IS NULL").format(
-                Identifier(self.schema, self.table.name), columns, columns, self._staging, count
-            )
-            if former:
-                move += SQL(" AND NOT {} = ANY ({})").format(by, Literal(sorted(former)))
-            cursor.execute(move)
-            if cursor.rowcount != expected:
-                raise StoreError(f"{self._doing}: staged rows are gone", found=cursor.rowcount, expected=expected)
-            cursor.execute(SQL("DROP TABLE {}").format(self._staging))
-            finish_batch(cursor, self.schema, self.table, self.where, expected)
-        return expected
-
-    def abandon(self) -> None:
-        """Drops the staging table, if it is still there."""
-        try:
-            with self._open("ACCESS EXCLUSIVE") as cursor:
-                cursor.execute(SQL("DROP TABLE {}").format(self._staging))
-        except StoreError as error:
-            if not isinstance(error.__cause__, UndefinedTable):
-                raise
+    def _move(self, cursor: Cursor, into: Identifier, former: Collection[int], expected: int) -> None:
+        """Copies the staged rows into a table, but for those of attempts that were repeated."""
+        _, by, count, _ = map(Identifier, self._marks)
+        columns = mart_sql.names_of(self.table.stored.schema.names)
+        move = SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} IS NULL")
+        statement = move.format(into, columns, columns, self._staging, count)
+        if former:
+            statement += SQL(" AND NOT {} = ANY ({})").format(by, Literal(sorted(former)))
+        cursor.execute(statement)
+        if cursor.rowcount != expected:
+            raise StoreError(f"{self._doing}: staged rows are gone", found=cursor.rowcount, expected=expected)
 
     @cached_property
     def _marks(self) -> list[str]:
@@ -148,12 +204,13 @@ def marks(table: MartTable) -> list[str]:
     return [own_name(name, taken) for name in _MARKS]
 
 
-def begin(cursor: Cursor, schema: str, table: MartTable) -> str:
+def begin(cursor: Cursor, schema: str, table: MartTable, pieces: int) -> str:
     """Makes the staging table of a new load; returns its name."""
-    name = f"{_prefix(table)}{secrets.token_hex(8)}"
+    name = new_name(table)
     own = dict(zip(marks(table), _MARKS.values(), strict=True))
-    columns = {column: kind or "text" for column, kind in sql_types(table.stored.schema).items()}
-    cursor.execute(mart_sql.create_staging(schema, name, {**columns, **own}, table.stored, catalog.dialect(cursor)))
+    rows = pieces > 1 or not table.by_batch  # those of a single piece go into tables of their own
+    dialect = catalog.dialect(cursor)
+    cursor.execute(mart_sql.create_staging(schema, name, table.stored, own, dialect, rows=rows))
     at, _, count, when = own
     add = SQL("INSERT INTO {} ({}) VALUES ({}, 0, now())")
     cursor.execute(add.format(Identifier(schema, name), mart_sql.names_of([at, count, when]), Literal(_BEGUN)))
@@ -164,7 +221,7 @@ def collect(database: Database, schema: str, table: MartTable, stale_after: time
     """Drops the staging tables of a mart's dead loads: no writer, and no sign of life for ``stale_after``."""
     with database.cursor(f"looking for loads of {schema}.{table.name}") as cursor:
         names = catalog.tables_named(cursor, schema, _prefix(table))
-    for name in names:
+    for name in (name for name in names if len(name) == len(new_name(table))):
         staging, when = Identifier(schema, name), Identifier(marks(table)[-1])
         try:
             with database.cursor(f"collecting {schema}.{name}") as cursor:
@@ -172,11 +229,22 @@ def collect(database: Database, schema: str, table: MartTable, stale_after: time
                 cursor.execute(alive.format(when, Literal(stale_after), staging))
                 if not cursor.fetchall()[0][0]:
                     cursor.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(staging))
-                    cursor.execute(SQL("DROP TABLE {}").format(staging))
+                    _drop(cursor, schema, name)
         except StoreError as error:
             # A writer has locked it, or another collector has dropped it first.
             if not isinstance(error.__cause__, LockNotAvailable | UndefinedTable):
                 raise
+
+
+def new_name(table: MartTable) -> str:
+    """A name for a table with rows on their way into a mart."""
+    return f"{_prefix(table)}{secrets.token_hex(8)}"
+
+
+def _drop(cursor: Cursor, schema: str, name: str) -> None:
+    """Drops a staging table, which the caller has locked, and what attempts at an only piece have written."""
+    for each in [*catalog.tables_named(cursor, schema, f"{name}_"), name]:
+        cursor.execute(SQL("DROP TABLE {}").format(Identifier(schema, each)))
 
 
 def _prefix(table: MartTable) -> str:

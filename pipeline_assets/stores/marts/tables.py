@@ -63,6 +63,9 @@ def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
         indexes=tuple((column, *address) for column in task.key),
         fingerprints=task_fingerprints(task, stage),
         batch_column=own["batch"],
+        keep=task.keep,
+        # Predictions go with their input rows, so that none is ever without.
+        beside=(output_mart(task),) if stage == "predict" else (),
     )
 
 

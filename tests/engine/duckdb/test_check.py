@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,16 @@ def test_a_full_scratch_folder_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="scratch folder has no space left") as refused, computable("it", tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert refused.value.facts["file"] == tmp_path
+
+
+def test_a_file_that_changes_while_it_is_checked_keeps_its_former_record(tmp_path: Path) -> None:
+    files, first = checked(tmp_path, orders(200))
+    (part,) = files.find(REF).parts
+    changing = check(files, shop(checks={"cheap": "price < 1"}), REF, tmp_path, lambda _: os.utime(part.uri))
+    sink = files.sink(Area.REJECTED, REF, changing.rejected.schema)
+    with pytest.raises(ContractError, match="changed since it was found"), sink as rejected:
+        deque(map(rejected.write, changing.rejected), maxlen=0)
+    assert manifest_of(files, REF) == first.manifest
 
 
 def test_a_file_that_is_damaged_in_the_middle_is_named(tmp_path: Path) -> None:

@@ -75,6 +75,26 @@ def test_rows_come_back_in_order_and_under_the_tables_schema(store: FeatureStore
     assert store.count(train(task), BATCH) == 30_000
 
 
+def test_a_batch_that_is_forgotten_is_not_there_any_more(store: FeatureStore, task: str) -> None:
+    assert not store.forget(train(task), BATCH)
+    for batch in (BATCH, "other"):
+        store.replace(train(task), batch, rows(10).to_reader())
+    assert store.forget(train(task), BATCH)
+    assert not store.forget(train(task), BATCH)
+    assert store.count(train(task), BATCH) is None
+    assert store.count(train(task), "other") == 10
+    store.replace(train(task), BATCH, rows(20).to_reader())
+    assert store.count(train(task), BATCH) == 20
+
+
+def test_texts_that_may_come_as_dictionaries_are_the_same_texts(store: FeatureStore, task: str) -> None:
+    written = rows(30_000)
+    store.replace(train(task), BATCH, written.to_reader(max_chunksize=7_001))
+    back = store.read(train(task), BATCH, coded=["carrier"]).read_all()
+    assert back.schema.names == ROWS.names
+    assert back.cast(ROWS).equals(written)
+
+
 def test_a_feature_may_have_the_name_of_an_own_column(store: FeatureStore, task: str) -> None:
     named = ["pipeline_row_number", "row_number", "batch", "label", "split_by"]
     written = rows(50).rename_columns(named)

@@ -184,8 +184,8 @@ def test_a_folder_is_fetched_in_the_order_of_names(files_place: FilesPlace) -> N
     with store.fetch(found) as fetched:
         assert [path.name for path in fetched.paths] == sorted(parts)
         assert [path.read_bytes() for path in fetched.paths] == [parts[name] for name in sorted(parts)]
-    lines = "".join(f"{name} {hashlib.sha256(parts[name]).hexdigest()}\n" for name in sorted(parts))
-    assert fetched.sha256 == hashlib.sha256(lines.encode()).hexdigest()
+        lines = "".join(f"{name} {hashlib.sha256(parts[name]).hexdigest()}\n" for name in sorted(parts))
+        assert fetched.sha256 == hashlib.sha256(lines.encode()).hexdigest()
 
 
 def test_a_folder_of_one_part_is_not_its_part(files_place: FilesPlace) -> None:
@@ -413,3 +413,15 @@ def test_writers_of_one_file_at_once_end_as_one_of_them(files_place: FilesPlace)
     assert stored is not None
     assert stored.batches().read_all()["x"].to_pylist() == [int(stored.metadata["writer"])] * 1000
     assert files_place.keys() == {"shop/predictions/2026-01.parquet"}
+
+
+def test_a_file_of_the_pipeline_is_forgotten_and_no_other(files_place: FilesPlace) -> None:
+    files = files_place.store
+    assert not files.forget(Area.SCORES, REF)
+    other = replace(REF, batch=f"{REF.batch}-2")
+    for area, ref in ((Area.SCORES, REF), (Area.OUTPUT, REF), (Area.SCORES, other)):
+        write(files, 1, area=area, ref=ref)
+    assert files.forget(Area.SCORES, REF)
+    assert not files.holds(Area.SCORES, REF)
+    assert files.holds(Area.OUTPUT, REF)
+    assert files.holds(Area.SCORES, other)

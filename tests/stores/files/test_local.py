@@ -1,15 +1,17 @@
+import hashlib
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_assets.errors import ContractError, StoreError
+from pipeline_assets.errors import ContractError, PipelineError, StoreError
 from pipeline_assets.stores.files.base import Area
 from pipeline_assets.task.batch import BatchRef
 from tests.fixtures.files import FilesPlace, settings_of, write
@@ -89,6 +91,16 @@ def test_a_local_batch_must_not_change_while_it_is_read(place: FilesPlace) -> No
         store.fetch(store.find(BatchRef("shop", "train", "a"))),
     ):
         place.put("shop/train/a.parquet", b"other")
+
+
+def test_the_hash_of_a_part_is_never_taken_for_that_of_the_file(place: FilesPlace) -> None:
+    content = os.urandom(20 << 20)
+    place.put("shop/train/a.parquet", content)
+    with place.store.fetch(place.store.find(BatchRef("shop", "train", "a"))) as fetched:
+        pass
+    with suppress(PipelineError):
+        assert fetched.sha256 == hashlib.sha256(content).hexdigest()
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("sha256")]
 
 
 def test_a_full_or_forbidden_disk_is_an_error_for_people(place: FilesPlace) -> None:

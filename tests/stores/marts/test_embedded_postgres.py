@@ -88,6 +88,11 @@ def test_the_server_is_a_real_one_in_unicode_and_utc(folder: Path) -> None:
     assert ask(folder, "SELECT lower('ЁЖ'), 'я' > 'а', current_setting('timezone')") == [("ёж", True, "UTC")]
 
 
+def test_it_logs_no_rows_of_new_tables_and_has_locks_for_thousands_of_batches(folder: Path) -> None:
+    assert ask(folder, "SHOW wal_level") == [("minimal",)]
+    assert ask(folder, "SHOW max_locks_per_transaction") == [("1024",)]
+
+
 def test_only_its_user_may_enter_its_folder(folder: Path) -> None:
     ask(folder, "SELECT 1")
     assert folder.stat().st_mode & 0o077 == 0

@@ -20,10 +20,8 @@ from psycopg2.sql import SQL, Composable, Identifier
 from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stores.load import Piece
-from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts import database, embedded_postgres, loading
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable, MartView
-from pipeline_assets.stores.marts.sql import Dialect
 from tests.fixtures import mart_writers
 from tests.fixtures.mart_writers import ROWS_PER_STEP, Writer
 from tests.fixtures.postgres import Marts, drop, make_login
@@ -149,7 +147,9 @@ def test_nested_values_come_back_as_json_and_nanoseconds_as_text(
     table = mart(("value", column.type))
     marts.store.replace(table, {"batch": "b"}, rows_of(table, "b", column))
     assert there(marts, table, "b") == [texts]
-    columns = "SELECT data_type FROM information_schema.columns WHERE table_schema = %s AND column_name = 'value'"
+    columns = (
+        "SELECT DISTINCT data_type FROM information_schema.columns WHERE table_schema = %s AND column_name = 'value'"
+    )
     assert marts.query(columns, marts.schema) == [("text",)]
 
 
@@ -358,7 +358,7 @@ def test_a_value_that_the_database_cannot_hold_is_named(marts: Marts, kind: pa.D
 def test_text_that_is_no_utf8_is_refused_with_column_and_line(marts: Marts) -> None:
     table = mart(("value", pa.string()))
     bad = pa.StringArray.from_buffers(2, pa.array([0, 1, 2], pa.int32()).buffers()[1], pa.py_buffer(b"a\xff"))
-    with pytest.raises(StoreError, match=r"(?s)0xff.*COPY flights, line 2"):
+    with pytest.raises(StoreError, match=r"(?s)0xff.*COPY \S+, line 2"):
         marts.store.replace(table, {"batch": "b"}, rows_of(table, "b", bad))
 
 
@@ -381,7 +381,7 @@ def test_a_key_that_comes_twice_is_refused(marts: Marts) -> None:
         pytest.skip("append-optimised tables have no keys")
     table = mart(("n", pa.int32()))
     twice = pa.Table.from_batches([*rows_of(table, "one", [1]), *rows_of(table, "one", [2])])
-    with pytest.raises(StoreError, match=r"(?s)refused.*already exists"):
+    with pytest.raises(StoreError, match=r"(?s)refused.*is duplicated"):
         marts.store.replace(table, {"batch": "one"}, twice.to_reader())
 
 
@@ -455,18 +455,14 @@ def waiting_for_a_lock(marts: Marts) -> int:
 
 def test_two_batches_at_once_both_land(marts: Marts) -> None:
     one, two = (Writer(marts.server, marts.schema, batch, batch, steps=2) for batch in ("one", "two"))
-    if is_greenplum(marts):  # there, a load waits for the table
-        one.load()
-    else:
-        one.go()
-        one.wait()
+    one.go()
+    one.wait()  # in the middle of its rows
     assert two.load() == 2 * ROWS_PER_STEP
-    if not is_greenplum(marts):
-        for _ in range(3):
-            one.go()
-        for _ in range(2):
-            one.wait()
-        assert one.finish() == 2 * ROWS_PER_STEP
+    for _ in range(3):
+        one.go()
+    for _ in range(2):
+        one.wait()
+    assert one.finish() == 2 * ROWS_PER_STEP
     assert writers(marts) == {"one": 2 * ROWS_PER_STEP, "two": 2 * ROWS_PER_STEP}
 
 
@@ -601,7 +597,7 @@ def test_another_key_is_refused(marts: Marts) -> None:
 def test_a_mart_that_fits_is_left_alone(marts: Marts) -> None:
     table = mart(("n", pa.int32()), column_descriptions={"n": "Number"}, indexes=(("n",),))
     marts.store.replace(table, {"batch": "1"}, rows_of(table, "1", [1]))
-    changes = f"SELECT c.xmin::text, relname {OF_SCHEMA}"
+    changes = f"SELECT c.xmin::text, relname {OF_SCHEMA} AND relname !~ '^_batch|_1_prt_|^pipeline_loads'"
     before = marts.query(changes, marts.schema)
     marts.store.replace(table, {"batch": "1"}, rows_of(table, "1", [1]))
     assert marts.query(changes, marts.schema) == before
@@ -614,8 +610,11 @@ def test_tables_have_key_and_indexes_on_postgresql(marts: Marts) -> None:
     marts.store.replace(table, {"batch": "1"}, rows_of(table, "1", [1], [1]))
     more = replace(table, indexes=(("n", "m"), ("m",)))
     marts.store.replace(more, {"batch": "1"}, rows_of(more, "1", [1], [1]))
-    indexes = marts.query("SELECT indexname FROM pg_indexes WHERE schemaname = %s ORDER BY 1", marts.schema)
-    assert indexes == [("flights_m_idx",), ("flights_n_m_idx",), ("flights_pkey",), ("pipeline_loads_pkey",)]
+    named = "SELECT indexname FROM pg_indexes WHERE schemaname = %s AND tablename = 'flights' ORDER BY 1"
+    assert marts.query(named, marts.schema) == [("flights_m_idx",), ("flights_n_m_idx",), ("flights_pkey",)]
+    # The partition's belong to the mart's.
+    kept = "SELECT DISTINCT indexdef FROM pg_indexes WHERE schemaname = %s AND left(tablename, 6) = '_batch'"
+    assert len(marts.query(kept, marts.schema)) == 3
 
 
 @pytest.mark.parametrize(
@@ -861,8 +860,7 @@ def test_a_stopped_embedded_server_is_started_again_with_what_it_had(tmp_path: P
     embedded_postgres.stop(tmp_path)
 
 
-# What a Greenplum is sent. The one statement that PostgreSQL refuses is cut short before it is run here; the rest of
-# the store's life is real, without the keys and indexes that such tables do not have.
+# What a Greenplum is sent.
 
 
 class Recording(psycopg2.extensions.cursor):
@@ -873,7 +871,7 @@ class Recording(psycopg2.extensions.cursor):
     def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - psycopg2's own name
         text = query.as_string(self) if isinstance(query, Composable) else query
         self.sent.append(" ".join(text.split()))
-        super().execute(re.sub(r" WITH \(appendonly.*$", "", text), vars)
+        super().execute(query, vars)
 
     def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
         self.sent.append(sql.as_string(self))
@@ -884,27 +882,36 @@ class Recording(psycopg2.extensions.cursor):
 LATER = re.compile(
     r"ON CONFLICT|INDEX|IF NOT EXISTS|IF EXISTS|IDENTITY|GENERATED|PRIMARY KEY|UNIQUE|OR REPLACE|CONCURRENTLY"
     r"|LATERAL|PROCEDURE|\bCALL\b|MERGE|TABLESAMPLE|\bWHERE\b.*\bCURRENT OF|SKIP LOCKED|TRIGGER|ON DELETE|TO_REG"
-    r"|RETURNING|\bCOPY\b.*\bWHERE\b|FREEZE|FORCE_NULL|pg_index_|SKIP_LOCKED",
+    r"|RETURNING|\bCOPY\b.*\bWHERE\b|FREEZE|FORCE_NULL|pg_index_|SKIP_LOCKED|ATTACH|DETACH",
     re.IGNORECASE,
+)
+# What is sent to PostgreSQL alone; the tests of the statements about partitions say what Greenplum gets instead.
+POSTGRESQL = re.compile(
+    r"ATTACH PARTITION|PRIMARY KEY|CREATE INDEX|PARTITION BY LIST|DROP CONSTRAINT|FREEZE|relkind = 'p'|pg_inherits"
+    r"|indnatts|maintenance_work"
 )
 
 
-def test_all_that_a_greenplum_is_sent_is_sql_of_postgresql_9_4(marts: Marts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_is_sent_to_both_servers_is_sql_of_postgresql_9_4(
+    marts: Marts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if is_greenplum(marts):
         pytest.skip("there all tests are this one")
     connect = psycopg2.connect
     monkeypatch.setattr(psycopg2, "connect", lambda **options: connect(**options, cursor_factory=Recording))
-    monkeypatch.setattr(mart_catalog, "dialect", lambda _: Dialect.GREENPLUM)
     monkeypatch.setattr(Recording, "sent", [])
     old = mart(("n", pa.int32()), ("m", pa.string()), indexes=(("n",),), column_descriptions={"n": "Number"})
     new = mart(("n", pa.int64()), ("m", pa.int32()), ("k", pa.list_(pa.int8())), indexes=(("n",),))
     view = MartView("seen", (old,), "SELECT batch, n FROM {flights}", "Seen", {"n": "Number seen"})
     marts.store.ensure_view(view)
     marts.store.replace(old, {"batch": "b"}, rows_of(old, "b", [1], [None]))
-    staged_load = marts.store.begin(new, {"batch": "b"}, 1)
-    for number in (1, 2**40):
-        staged_load.write(Piece(0, 1), rows_of(new, "b", [number], [1], [[1]]))
-    assert staged_load.commit() == 1
+    for pieces in (2, 1):
+        staged_load = marts.store.begin(new, {"batch": "b"}, pieces)
+        for number in (1, 2**40):
+            staged_load.write(Piece(0, pieces), rows_of(new, "b", [number], [1], [[1]]))
+        if pieces > 1:
+            staged_load.write(Piece(1, pieces), rows_of(new, "b", [], [], []))
+        assert staged_load.commit() == 1
     marts.store.begin(new, {"batch": "b"}, 1).abandon()
     aged = MartStore(marts.server, marts.schema, timedelta(0))
     for _ in range(2):
@@ -912,39 +919,6 @@ def test_all_that_a_greenplum_is_sent_is_sql_of_postgresql_9_4(marts: Marts, mon
     marts.store.ensure_view(replace(view, tables=(new,), sql="SELECT n, k FROM {flights}"))
     assert marts.store.count("flights", {"batch": "b"}) == 1
     assert marts.store.read("seen", {}).read_all().to_pylist() == [{"n": 2**40, "k": "[1]"}]
-    sent = [text.replace(f'"{marts.schema.replace(chr(34), chr(34) * 2)}"', "marts") for text in Recording.sent]
-    # Of the catalog, whose queries name pg_index only to find that there is no key.
-    asked = [text for text in sent if text.startswith("SELECT") and "pg_" in text and "advisory" not in text]
-    changing = [text for text in sent if text not in asked]
-    assert [text for text in sent if LATER.search(text.replace("pg_index", "").replace("indexrelid", ""))] == []
-    made = 'CREATE TABLE marts."flights" ("batch" text NOT NULL, "row_number" bigint NOT NULL, "n" integer, "m" text)'
-    stored = " WITH (appendonly=true, orientation=column, compresstype=zstd)"
-    assert f'{made}{stored} DISTRIBUTED BY ("batch", "row_number")' in changing
-    load = [
-        """DELETE FROM marts."flights" WHERE "batch" = 'b'""",
-        'LOCK TABLE marts."flights" IN ROW EXCLUSIVE MODE',
-        'COPY marts."flights" ("batch", "row_number", "n", "m") FROM STDIN WITH (FORMAT binary)',
-        'ANALYZE marts."flights" ("batch", "row_number", "n")',
-    ]
-    start = changing.index(load[0])
-    assert changing[start : start + 4] == load
-    assert changing[start - 1].startswith("SELECT pg_advisory_xact_lock(")
-    assert (
-        'ALTER TABLE marts."flights" ALTER COLUMN "n" TYPE bigint, ALTER COLUMN "m" TYPE integer USING NULL::integer,'
-        ' ADD COLUMN "k" text DEFAULT NULL'
-    ) in changing
-    staged = re.compile(r'marts\."_load_[0-9a-f]+_[0-9a-f]+"')
-    changing = [staged.sub("staging", text) for text in changing]
-    assert (
-        'CREATE TABLE staging ("batch" text, "row_number" bigint, "n" bigint, "m" integer, "k" text,'
-        ' "load_piece" integer, "load_attempt" bigint, "load_rows" bigint, "load_at" timestamp with time zone)'
-        f'{stored} DISTRIBUTED BY ("batch", "row_number")'
-    ) in changing
-    kinds = {" ".join(text.split()[:2]) for text in changing}
-    assert kinds == {
-        *("SET LOCAL", "CREATE SCHEMA", "CREATE ROLE", "GRANT USAGE", "GRANT SELECT", "CREATE TABLE", "ALTER TABLE"),
-        *("COMMENT ON", "CREATE VIEW", "ALTER VIEW", "DROP VIEW", "DELETE FROM", 'COPY marts."flights"'),
-        *('ANALYZE marts."flights"', "SELECT pg_advisory_xact_lock(%s)", "SELECT count(*)"),
-        *("SELECT 1", 'SELECT "n",', 'SELECT "fingerprints"', "INSERT INTO"),
-        *("LOCK TABLE", "COPY staging", "DROP TABLE", 'SELECT "load_piece",', 'SELECT max("load_at")'),
-    }
+    both = [text for text in Recording.sent if not POSTGRESQL.search(text)]
+    # Queries of the catalog name pg_index only to find that there is no key.
+    assert [text for text in both if LATER.search(text.replace("pg_index", "").replace("indexrelid", ""))] == []

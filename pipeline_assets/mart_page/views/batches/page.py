@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 from htmltools import Tag, TagChild, TagList, div, h3, p, span, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, req, ui
-from shiny.types import SafeException
+from shiny.types import SafeException, SilentException
 
 from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page import training_facts as records_of
 from pipeline_assets.mart_page.choices import Record, record
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
+from pipeline_assets.mart_page.later import Later
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
@@ -53,6 +54,7 @@ def batches_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every v
 def batches_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901, PLR0915 - Shiny's way
     """The files say what came, the marts and the registry what was made of it."""
     says, formats = page.texts("batches"), page.formats
+    labels = Later(page, truth)
     answer: reactive.Value[tuple[str, Mapping[int, MadeFrom] | Problem] | None] = reactive.value(None)
 
     @reactive.extended_task
@@ -117,7 +119,7 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
             or not set(trains.task_key) <= set(trains.columns)
         ):
             return None
-        return await page.ask(truth, one.ref.batch, output=output, inputs=inputs, trains=trains)
+        return await labels.ask(one.ref.batch, output=output, inputs=inputs, trains=trains)
 
     @render.ui
     async def summary() -> TagChild:
@@ -172,8 +174,13 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
             return None
         if not page.task().key:
             return div(h3(says("quality")), p(says("no_key")))
-        found = await known_truth()
         head = h3(says("quality"))
+        try:
+            found = await known_truth()
+        except SilentException:
+            if not labels.waits():
+                raise
+            return div(head, p(says("looking"), class_="says", role="status"))
         if found is None:
             return div(head, p(says("no_truth")))
         trained = [each for each in await records() if each.ref.stage == "train"]

@@ -9,6 +9,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier, Literal
 
 from pipeline_assets.mart_page.catalog import Mart
+from pipeline_assets.mart_page.sampled import computed
 from pipeline_assets.task.spec import DECISION
 
 _MOST_ROWS = 200_000
@@ -23,7 +24,7 @@ class Truth:
         scores: the score columns by name, one value per row; nested ones as Python has them.
         decision: whether the output file took the row; for a task without a rule, ``None`` for each row.
         batches: train batches that the labels came in.
-        partly: whether there are more such rows than were read.
+        partly: whether a part of the batch was looked at, spread evenly over it, because it is large.
     """
 
     labels: Sequence[Any]
@@ -35,6 +36,8 @@ class Truth:
 
 def truth(cursor: Cursor, batch: str, *, output: Mart, inputs: Mart, trains: Mart) -> Truth | None:
     """The truth of a predicted batch, as far as train batches know it; the latest batch where several do.
+
+    Of a large batch, up to two hundred thousand rows are looked at.
 
     Args:
         batch: that was predicted.
@@ -50,10 +53,16 @@ def truth(cursor: Cursor, batch: str, *, output: Mart, inputs: Mart, trains: Mar
         SQL("t.{} = i.{}").format(Identifier(there), Identifier(here))
         for there, here in zip(trains.task_key, inputs.task_key, strict=True)
     )
+    cursor.execute(
+        SQL("SELECT max({}) FROM {} WHERE {} = {}").format(output.row_number, output.sql, output.batch, Literal(batch))
+    )
+    last = int(cursor.fetchall()[0][0] or 0)
+    partly = last >= _MOST_ROWS
     query = SQL(
         "SELECT DISTINCT ON (o.row_number) t.{train_batch}, t.{label}, {decision}, {scores} FROM {output} o"
         " JOIN {inputs} i ON i.{input_batch} = o.batch AND i.{input_row} = o.row_number JOIN {trains} t ON {same}"
-        " WHERE o.batch = {batch} AND t.{label} IS NOT NULL ORDER BY o.row_number, t.{train_batch} DESC LIMIT {most}"
+        " WHERE o.batch = {batch} AND i.{input_batch} = {batch} AND t.{label} IS NOT NULL{part}"
+        " ORDER BY o.row_number, t.{train_batch} DESC"
     ).format(
         output=output.sql,
         inputs=inputs.sql,
@@ -66,13 +75,17 @@ def truth(cursor: Cursor, batch: str, *, output: Mart, inputs: Mart, trains: Mar
         input_row=inputs.row_number,
         same=same,
         batch=Literal(batch),
-        most=Literal(_MOST_ROWS + 1),
+        part=SQL(" AND {} AND {}").format(
+            *(computed(number, last + 1, _MOST_ROWS) for number in (SQL("o.row_number"), SQL("i.") + inputs.row_number))
+        )
+        if partly
+        else SQL(""),
     )
     cursor.execute(query)
     rows = cursor.fetchall()
     if not rows:
         return None
-    batches, labels, decision, *values = zip(*rows[:_MOST_ROWS], strict=True)
+    batches, labels, decision, *values = zip(*rows, strict=True)
     by_name = {
         name: [orjson.loads(each) for each in column] if output.columns[name].json else column
         for name, column in zip(scores, values, strict=True)
@@ -82,5 +95,5 @@ def truth(cursor: Cursor, batch: str, *, output: Mart, inputs: Mart, trains: Mar
         by_name,
         decision,
         tuple(sorted(set(batches))),
-        len(rows) > _MOST_ROWS,
+        partly,
     )

@@ -1,12 +1,16 @@
 """Drift: is the new input like the input that the model learned from, and how are its scores distributed?"""
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from htmltools import Tag, TagChild, TagList, div, h3, p, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, ui
+from shiny.types import SilentException
 
 from pipeline_assets.mart_page import choices, parts
+from pipeline_assets.mart_page.catalog import Role
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
+from pipeline_assets.mart_page.later import Later
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
 from pipeline_assets.mart_page.scored import QUANTILES, ROWS, Scores
@@ -17,7 +21,8 @@ from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Drift
 from pipeline_assets.monitoring.drift import Stability
 from pipeline_assets.monitoring.truth import Form, form_of
 
-_KINDS = ("feature", "raw", "all")
+Kind = Literal["feature", "raw", "all"]
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 _LABELS = 5  # of a batch, in the table of scores
 _BATCHES = 24  # whose scores are shown: two years of months
 
@@ -47,6 +52,7 @@ def drift_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every vie
 def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901, PLR0915 - Shiny's way
     """Compares the picked batches; by default the one predicted last with the train batch of its version."""
     says, formats = page.texts("drift"), page.formats
+    scoring = Later(page, scores_of)
 
     @reactive.calc
     async def record() -> choices.Record:
@@ -66,13 +72,14 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
         before, after = await page.mart(task, "train_input"), await page.mart(task, "predict_input")
         if before is None or after is None or train is None or predict is None:
             return None
-        return await page.ask(queries.drift, before, after, train, predict)
+        kind = _kind(page)
+        roles: tuple[Role, ...] = ("raw", "feature") if kind == "all" else (kind,)
+        return await page.ask(queries.drift, before, after, train, predict, roles=roles)
 
     @reactive.calc
     async def shifts() -> list[ColumnShift]:
-        compared, kind = await found(), _kind(page)
-        columns = compared.columns if compared is not None else ()
-        return [shift for shift in columns if kind in ("all", shift.column.role)]
+        compared = await found()
+        return list(compared.columns) if compared is not None else []
 
     @reactive.calc
     async def shown() -> ColumnShift | None:
@@ -139,11 +146,16 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
         latest = sorted((await record()).batches, key=lambda each: each.predicted_at)[-_BATCHES:]
         if output_mart is None or not latest:
             return []
-        return await page.ask(scores_of, page.task(), output_mart, sorted(latest, key=lambda each: each.batch))
+        return await scoring.ask(page.task(), output_mart, sorted(latest, key=lambda each: each.batch))
 
     @render.ui
     async def scores_head() -> TagChild:
-        there = await distributions()
+        try:
+            there = await distributions()
+        except SilentException:
+            if not scoring.waits():
+                raise
+            return TagList(h3(says("scores")), p(says("scores_loading"), class_="says", role="status"))
         if not there:
             return TagList(h3(says("scores")), parts.empty(says("no_scores"), says("no_scores_do")))
         lead = says("scores_lead", batches=formats.number(len(there)), rows=formats.number(ROWS))
@@ -168,9 +180,9 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
         return _scores(there, form_of(page.task()), says, formats) if there else None
 
 
-def _kind(page: Page) -> str:
+def _kind(page: Page) -> Kind:
     wanted = page.route().more.get("columns")
-    return wanted if wanted in _KINDS else _KINDS[0]
+    return next((kind for kind in _KINDS if kind == wanted), _KINDS[0])
 
 
 def _learned_from(known: choices.Record, predict: object) -> str | None:

@@ -1,11 +1,11 @@
 """The columns of a train batch and of a predict batch, compared by samples of both; and the scores of some batches."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
-from pipeline_assets.mart_page.catalog import Column, Mart
+from pipeline_assets.mart_page.catalog import Column, Mart, Role
 from pipeline_assets.mart_page.sampled import Sample, sample
 from pipeline_assets.mart_page.scored import Scores
 from pipeline_assets.monitoring import drift as psi
@@ -29,15 +29,31 @@ class Drift:
     columns: tuple[ColumnShift, ...]
 
 
-def drift(cursor: Cursor, train: Mart, predict: Mart, train_batch: str, predict_batch: str) -> Drift | None:
+def drift(
+    cursor: Cursor,
+    train: Mart,
+    predict: Mart,
+    train_batch: str,
+    predict_batch: str,
+    *,
+    roles: Collection[Role] = ("raw", "feature"),
+) -> Drift | None:
     """The columns that both marts have, compared by :mod:`~pipeline_assets.monitoring.drift`, the worst first.
 
     ``None`` if one of the batches has no row.
+
+    Args:
+        cursor: of the marts.
+        train: the mart of rows with labels.
+        predict: the mart of rows to predict.
+        train_batch: in the first.
+        predict_batch: in the second.
+        roles: which columns; no other is read.
     """
     shared = [
         column
         for name, column in train.columns.items()
-        if column.role in ("raw", "feature")
+        if column.role in roles
         and name in predict.columns
         and predict.columns[name].kind == column.kind
         and not column.json

@@ -9,7 +9,6 @@ from psycopg2.sql import SQL, Composed
 
 from pipeline_assets.mart_page.catalog import Column
 from pipeline_assets.mart_page.views.marts.queries import Asked, about, count
-from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts.sql import Dialect
 
 _SAMPLED = 100_000
@@ -109,6 +108,6 @@ def _draws(cursor: Cursor, asked: Asked) -> _Draw | None:
         return None
     share = SQL(repr(100.0 * _SAMPLED / rows))
     nothing = Composed([])
-    if mart_catalog.dialect(cursor) is Dialect.GREENPLUM:
+    if asked.mart.dialect is Dialect.GREENPLUM:
         return _Draw(nothing, SQL(" AND random() * 100 < {}").format(share))
     return _Draw(SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (1)").format(share), nothing)

@@ -9,6 +9,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
 from pipeline_assets.mart_page.catalog import Column, Mart
+from pipeline_assets.mart_page.views.marts import addressed
 from pipeline_assets.mart_page.views.marts.filters import Filter, all_of, condition
 from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts.sql import Dialect
@@ -52,23 +53,24 @@ class Asked:
 
     @property
     def by_index(self) -> bool:
-        """Whether the mart has indexes for every column that the rows are filtered and ordered by."""
+        """Whether the mart has indexes for every column that the rows are filtered and ordered by: not on Greenplum."""
         ordered = [] if self.order.column is None else [self.order.column]
-        return all(column.key for column in [*ordered, *(one.column for one in self.filters)])
+        return self.mart.dialect is Dialect.POSTGRESQL and all(
+            column.key for column in [*ordered, *(one.column for one in self.filters)]
+        )
 
-    def order_by(self, table: str = "") -> Composed:
+    def order_by(self) -> Composed:
         """The order's expressions; rows without a value come last."""
         back = SQL(" DESC") if self.order.down else SQL("")
-        prefix = SQL(f"{table}.") if table else SQL("")
         terms: list[Composable] = []
         column, address = self.order.column, self.mart.address
         if column is not None and column.name not in address:
             # An index read backwards gives nulls first; a key has no nulls, so the index serves both ways.
             nulls = SQL("") if column.key else SQL(" NULLS LAST")
-            terms.append(prefix + column.sql + back + nulls)
+            terms.append(column.sql + back + nulls)
         if column is not None and column.name == address[1]:
             address = (address[1], address[0])
-        terms += [prefix + Identifier(name) + back for name in address]
+        terms += [Identifier(name) + back for name in address]
         return SQL(", ").join(terms)
 
 
@@ -101,15 +103,15 @@ class Rows:
 
 
 def order_of(mart: Mart, filters: Sequence[Filter], sort: str | None, *, down: bool) -> Order:
-    """The order that is asked for; without one, the order of a key column that a filter names.
+    """The order that is asked for; without one on PostgreSQL, the order of a key column that a filter names.
 
     Its index then gives the first rows at once. Ordered by their address, all rows of a range of the key would have to
-    be read first.
+    be read first. Greenplum has no such index: there the order of addresses finds the first rows in the first batches.
     """
     if sort is not None and sort in mart.columns:
         return Order(mart.columns[sort], down)
     keys = [one.column for one in filters if one.column.key and one.column.name not in mart.address]
-    return Order(keys[0] if keys else None, down)
+    return Order(keys[0] if keys and mart.dialect is Dialect.POSTGRESQL else None, down)
 
 
 def page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, beside: Beside | None = None) -> Rows:
@@ -122,37 +124,15 @@ def page(cursor: Cursor, asked: Asked, columns: Sequence[str], number: int, besi
         beside: what else to show.
     """
     number = min(max(number, 1), LAST_PAGE)
-    window = SQL("LIMIT {} OFFSET {}").format(SQL(str(PAGE_ROWS + 1)), SQL(str((number - 1) * PAGE_ROWS)))
-    mart, where = asked.mart, _where(cursor, asked)
-    if asked.by_index:
-        # Addresses first, from the indexes alone; then the few rows themselves.
-        found = SQL(
-            "SELECT t.* FROM (SELECT {batch}, {row_number} FROM {mart} WHERE {where} ORDER BY {order} {window}) k"
-            " JOIN {mart} t ON t.{batch} = k.{batch} AND t.{row_number} = k.{row_number}"
-        ).format(
-            mart=mart.sql,
-            batch=mart.batch,
-            row_number=mart.row_number,
-            where=where,
-            order=asked.order_by(),
-            window=window,
-        )
-    else:
-        found = SQL("SELECT * FROM {mart} WHERE {where} ORDER BY {order} {window}").format(
-            mart=mart.sql, where=where, order=asked.order_by(), window=window
-        )
-    names = [SQL("t.") + mart.columns[name].sql for name in columns]
-    joined: Composable = SQL("")
-    if beside is not None:
-        names += [SQL("b.") + beside.mart.columns[name].sql for name in beside.columns]
-        joined = SQL(" LEFT JOIN {} b ON b.{} = t.{} AND b.{} = t.{}").format(
-            beside.mart.sql, beside.mart.batch, mart.batch, beside.mart.row_number, mart.row_number
-        )
-    query = SQL("SELECT {} FROM ({}) t{} ORDER BY {}")
-    cursor.execute(query.format(SQL(", ").join(names), found, joined, asked.order_by("t")))
-    rows = cursor.fetchall()
-    shown = (*columns, *(beside.columns if beside else ()))
-    return Rows(shown, rows[:PAGE_ROWS], len(rows) > PAGE_ROWS)
+    where = _where(cursor, asked)
+    found = addressed.addresses(cursor, asked, where, (number - 1) * PAGE_ROWS, PAGE_ROWS + 1)
+    shown = found[:PAGE_ROWS]
+    own = addressed.rows(cursor, asked.mart, columns, shown)
+    others = addressed.rows(cursor, beside.mart, beside.columns, shown) if beside else {}
+    nothing = (None,) * len(beside.columns) if beside else ()
+    # A row of a batch that was replaced since its address was read may be gone.
+    rows = [(*own[one], *others.get(one, nothing)) for one in shown if one in own]
+    return Rows((*columns, *(beside.columns if beside else ())), rows, len(found) > PAGE_ROWS)
 
 
 def count(cursor: Cursor, asked: Asked) -> int | None:
@@ -167,19 +147,25 @@ def count(cursor: Cursor, asked: Asked) -> int | None:
 
 def about(cursor: Cursor, mart: Mart) -> int:
     """About how many rows a whole mart has, as the server's statistics say."""
+    # A mart's rows are in its partitions. One that has no statistics counts nothing: -1 since PostgreSQL 14.
     query = SQL(
-        "SELECT reltuples::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = {} AND c.relname = {}"
+        "SELECT COALESCE(sum(greatest(p.reltuples, 0)), 0)::bigint FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_inherits i ON i.inhparent = c.oid"
+        " JOIN pg_class p ON p.oid = COALESCE(i.inhrelid, c.oid) WHERE n.nspname = {} AND c.relname = {}"
     )
     cursor.execute(query.format(Literal(mart.schema), Literal(mart.name)))
-    return max(int(cursor.fetchall()[0][0]), 0)
+    return int(cursor.fetchall()[0][0])
 
 
 def batches(cursor: Cursor, mart: Mart) -> list[str]:
     """The batches in a mart, by name; the last ones by name where there are very many.
 
-    PostgreSQL looks each one up in the index, however many rows the mart has; Greenplum reads the column.
+    They are those of its partitions. Of a mart that a former version made and no run has moved over yet, PostgreSQL
+    looks each one up in the index, and Greenplum reads the column.
     """
+    there = mart_catalog.partitions(cursor, mart.schema, mart.name)
+    if there:
+        return sorted(there[-_BATCHES:])
     found = _distinct(cursor, mart, mart.columns[mart.address[0]], _BATCHES, down=True)
     return sorted(str(value) for value in found[:_BATCHES])
 
@@ -198,9 +184,7 @@ def stream(cursor: Cursor, asked: Asked, columns: Sequence[str], rows_at_once: i
     wanted = [
         SQL("{0}::text" if field.type == pa.string() else "{0}").format(Identifier(field.name)) for field in schema
     ]
-    with cursor.connection.cursor() as asking:  # a named cursor has one statement
-        unordered = asked.batch is None and asked.order.column is None
-        unordered = unordered and mart_catalog.dialect(asking) is Dialect.GREENPLUM
+    unordered = asked.batch is None and asked.order.column is None and asked.mart.dialect is Dialect.GREENPLUM
     order = Composed([]) if unordered else SQL(" ORDER BY ") + asked.order_by()
     cursor.itersize = rows_at_once
     cursor.execute(
@@ -218,11 +202,13 @@ def stream(cursor: Cursor, asked: Asked, columns: Sequence[str], rows_at_once: i
 
 def _where(cursor: Cursor, asked: Asked) -> Composed:
     """The condition; words within a key of few values become a list of those values, which an index finds."""
+    if asked.mart.dialect is Dialect.GREENPLUM:
+        return asked.where
     terms = []
     for one in asked.filters:
         found: list[Any] = []
         if one.word in ("contains", "starts") and one.column.key and one.column.kind == "text":
-            found = _distinct(cursor, asked.mart, one.column, _FEW_VALUES)
+            found = _distinct(cursor, asked.mart, one.column, _FEW_VALUES, batch=asked.batch)
         if not 0 < len(found) <= _FEW_VALUES:
             terms.append(one.sql)
         else:
@@ -236,18 +222,24 @@ def _where(cursor: Cursor, asked: Asked) -> Composed:
     return all_of(asked.mart, terms, asked.batch)
 
 
-def _distinct(cursor: Cursor, mart: Mart, column: Column, most: int, *, down: bool = False) -> list[Any]:
-    """The values of a key column, in order; one more than ``most`` if there are more."""
+def _distinct(
+    cursor: Cursor, mart: Mart, column: Column, most: int, *, batch: str | None = None, down: bool = False
+) -> list[Any]:
+    """The values of a key column in a batch or in all, in order; one more than ``most`` if there are more."""
     way = {"way": SQL(" DESC" if down else ""), "beyond": SQL("<" if down else ">"), "most": Literal(most + 1)}
-    names = {"mart": mart.sql, "column": column.sql, **way}
-    if mart_catalog.dialect(cursor) is Dialect.GREENPLUM:
-        query = SQL("SELECT DISTINCT {column} FROM {mart} ORDER BY 1{way} LIMIT {most}").format(**names)
+    names = {"mart": mart.sql, "column": column.sql, "of_batch": all_of(mart, [], batch), **way}
+    if mart.dialect is Dialect.GREENPLUM:
+        query = SQL("SELECT DISTINCT {column} FROM {mart} WHERE {of_batch} ORDER BY 1{way} LIMIT {most}").format(
+            **names
+        )
     else:
         # From value to value through the index, instead of through all rows.
         query = SQL(
-            "WITH RECURSIVE v AS ((SELECT {column} AS value FROM {mart} ORDER BY {column}{way} LIMIT 1) UNION ALL"
-            " SELECT (SELECT {column} FROM {mart} WHERE {column} {beyond} v.value ORDER BY {column}{way} LIMIT 1)"
-            " FROM v WHERE v.value IS NOT NULL) SELECT value FROM v WHERE value IS NOT NULL LIMIT {most}"
+            "WITH RECURSIVE v AS ("
+            "(SELECT {column} AS value FROM {mart} WHERE {of_batch} ORDER BY {column}{way} LIMIT 1)"
+            " UNION ALL SELECT (SELECT {column} FROM {mart} WHERE {of_batch} AND {column} {beyond} v.value"
+            " ORDER BY {column}{way} LIMIT 1) FROM v WHERE v.value IS NOT NULL"
+            ") SELECT value FROM v WHERE value IS NOT NULL LIMIT {most}"
         ).format(**names)
     cursor.execute(query)
     return [value for (value,) in cursor.fetchall()]

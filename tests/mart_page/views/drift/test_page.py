@@ -4,6 +4,7 @@ import re
 
 import pyarrow as pa
 from playwright.sync_api import Page, expect
+from psycopg2.sql import SQL, Identifier
 
 from pipeline_assets.demo.flights import TASK, TRAIN
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
@@ -11,6 +12,8 @@ from pipeline_assets.monitoring.drift import compare
 from pipeline_assets.resources import resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.marts.greenplum import MartStore
+from pipeline_assets.stores.marts.sql import reader_role
+from tests.fixtures.postgres import Marts
 from tests.mart_page.conftest import MONTHS, FlightsSite
 from tests.mart_page.views.conftest import PREDICT, Site
 
@@ -97,3 +100,22 @@ def test_a_batch_that_is_not_there_says_what_to_do(reader: Page, shop_site: Site
     expect(notice).to_be_visible()
     says, _ = words(reader)
     expect(notice).to_contain_text(says("no_rows_do"))
+
+
+def test_a_query_that_fails_is_told_once(reader: Page, shop_site: Site) -> None:
+    """Five outputs need it."""
+    settings = shop_site.place.settings
+    marts = Marts(settings.state / "postgres", settings.schema)
+    table, role = Identifier(settings.schema, "shop_train_input"), Identifier(reader_role(settings.schema))
+    failed = reader.locator("main .shiny-output-error, main .picture-error").filter(has_text="permission denied")
+    marts.query(SQL("REVOKE SELECT ON {} FROM {}").format(table, role))
+    try:
+        reader.goto(shop_site.at("drift"))
+        expect(failed).to_have_count(5)
+        expect(failed.locator("visible=true")).to_have_count(1)
+        expect(failed.first).to_be_visible()
+    finally:
+        marts.query(SQL("GRANT SELECT ON {} TO {}").format(table, role))
+    reader.reload()
+    expect(reader.locator("#drift-table")).to_contain_text("feature_price")
+    expect(failed).to_have_count(0)

@@ -1,0 +1,112 @@
+"""Training: features in, a registered version out, beside the same fits of CatBoost on Pools that have been made."""
+
+import gc
+import shutil
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from benchmarks.measure import LIMIT, OURS, Line, Work
+from benchmarks.workspace import BATCH, Workspace
+from pipeline_assets.task.spec import TaskSpec
+
+_MALLOC = "libc.so.6"
+
+
+def _ours(workspace: Workspace) -> Work:
+    """What the asset does between the features and the choice, with a champion to compare with."""
+    import catboost  # noqa: F401 - imports are not what is measured
+    import matplotlib.figure  # noqa: F401
+    import mlflow.catboost  # noqa: F401
+
+    from pipeline_assets.ml.comparison import Contestant, compare
+    from pipeline_assets.ml.dataset import training_frame
+    from pipeline_assets.ml.kinds.base import kind_of
+    from pipeline_assets.ml.training import train
+    from pipeline_assets.stores.registry.log import Provenance
+    from pipeline_assets.stores.registry.registry import Registry
+
+    task, folder = workspace.task, workspace.folder / "mlflow"
+    shutil.rmtree(folder, ignore_errors=True)
+    registry = Registry(folder)
+    run_id = registry.client.create_run(registry.experiment(task.name)).info.run_id
+    made_of = Provenance(
+        batch=BATCH,
+        uri=str(workspace.file("train")),
+        sha256="0" * 64,
+        rows=workspace.rows,
+        task_yaml=yaml.safe_dump(task.model_dump(mode="json")),
+        dagster_run_id="benchmark",
+    )
+
+    def work() -> int:
+        frame = training_frame(workspace.features.read(workspace.table("train"), BATCH), task)
+        trained = train(task, frame, batch=BATCH, sha256=made_of.sha256)
+        plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, task.name)
+        version = registry.publish(run_id, task, trained, made_of, plots)
+        challenger = Contestant(version, trained.evaluated, trained.split)
+        champion = Contestant(version + 1, registry.load_evaluated(task.name, version), trained.split)
+        compare(task, challenger, champion, trained.validation)
+        return workspace.rows
+
+    return work
+
+
+def bare_fits(workspace: Workspace, task: TaskSpec) -> Work:
+    """CatBoost's own fits with the task's split and parameters: one that stops early, one of all rows where it refits.
+
+    Pools are ready, and what they were made of is gone: the peak that is counted is that of Pools and fits.
+    """
+    from catboost import CatBoostClassifier, Pool
+
+    from pipeline_assets.ml.dataset import training_frame
+    from pipeline_assets.ml.kinds.base import kind_of
+    from pipeline_assets.ml.split import STOPPING, TRAINING, split_rule
+
+    rows = training_frame(workspace.features.read(workspace.table("train"), BATCH), task).rows
+    strata = kind_of(task).strata(rows)
+    side = split_rule(rows, task, strata, batch="", sha256="").side_of(rows, strata)
+    places = [np.flatnonzero(side == which) for which in (TRAINING, STOPPING)]
+    count, categorical = len(rows), list(task.features.categorical)
+    training, stopping, every = (
+        Pool(part.features, part.label, cat_features=categorical)
+        for part in (*(rows.take(each) for each in places), rows)
+    )
+    del rows
+    _forget_peak()
+    parameters = {
+        **task.training.parameters,
+        "random_seed": task.training.seed,
+        "thread_count": task.training.threads,
+        "allow_writing_files": False,
+        "verbose": False,
+    }
+
+    def work() -> int:
+        model = CatBoostClassifier(**parameters, eval_metric="AUC")
+        model.fit(training, eval_set=stopping, early_stopping_rounds=task.training.early_stopping_rounds)
+        if task.training.refit:
+            again = CatBoostClassifier(**{**parameters, "iterations": model.best_iteration_ + 1})
+            again.fit(every)
+        return count
+
+    return work
+
+
+def _forget_peak() -> None:
+    """Gives freed memory back, and has Linux count the peak from here on."""
+    import ctypes
+
+    gc.collect()
+    ctypes.CDLL(_MALLOC).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+LINE = Line(
+    "training",
+    {OURS: _ours, LIMIT: lambda workspace: bare_fits(workspace, workspace.task)},
+    wanted={LIMIT: 1 / 1.15},
+    rounds=1,
+    flat=False,
+)
