@@ -76,6 +76,7 @@ QUESTIONS: dict[str, Question] = {
     "by a key": lambda cursor, there: there.page(cursor, sort="order_id"),
     "key filter": lambda cursor, there: there.page(cursor, w1c="country", w1o="is", w1v="FR"),
     "filter": lambda cursor, there: there.page(cursor, w1c="price", w1o="at_least", w1v="3"),
+    "words of a key": lambda cursor, there: there.page(cursor, w1c="country", w1o="contains", w1v="r"),
     "count": lambda cursor, there: queries.count(cursor, there.asked(w1c="price", w1o="at_least", w1v="3")),
     "values": lambda cursor, there: distribution.distribution(
         cursor, there.asked(), there["predict_input"].columns["price"]

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pat
 
 from pipeline_assets.errors import StoreError
+from pipeline_assets.stores.marts.json_text import ends_and_content
 from pipeline_assets.stores.marts.sql_types import common_type, sql_types
 from pipeline_assets.stores.marts.storable import Refuse, storable
 
@@ -130,12 +131,11 @@ class _Rows:
             return
         self._close()
         self._open = [*size, *numbers]
-        self._close(_there(column))
+        self._close(_validity(column))
 
     def add_texts(self, column: pa.Array) -> None:
         """A column of large binary as fields."""
-        ends = np.frombuffer(column.buffers()[1], np.int64, len(column) + 1, column.offset * 8)
-        sizes = np.diff(ends)
+        sizes = np.diff(ends_and_content(column)[0])
         if column.null_count == 0:
             self.add(">i4", sizes)
             self._close()
@@ -143,7 +143,8 @@ class _Rows:
             self._close()
             # The text's own null says -1, so a null has no size before it.
             there = _there(column)
-            self._parts.append(_binary(sizes[there].astype(">i4"), np.cumsum(there * 4)))
+            ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(there * 4)])
+            self._parts.append(_binary(sizes[there].astype(">i4"), ends))
         self._parts.append(column)
 
     def joined(self) -> memoryview:
@@ -154,26 +155,28 @@ class _Rows:
         _, ends, data = rows.buffers()
         return memoryview(data)[: np.frombuffer(ends, np.int64)[self._count]]
 
-    def _close(self, there: npt.NDArray[np.bool_] | None = None) -> None:
+    def _close(self, valid: pa.Buffer | None = None) -> None:
         if not self._open:
             return
         names = [str(place) for place in range(len(self._open))]
         table = np.empty(self._count, list(zip(names, (sent for sent, _ in self._open), strict=True)))
         for name, (_, values) in zip(names, self._open, strict=True):
             table[name] = values
-        ends = np.arange(1, self._count + 1, dtype=np.int64) * table.itemsize
-        self._parts.append(_binary(table, ends, there))
+        self._parts.append(_binary(table, np.arange(self._count + 1, dtype=np.int64) * table.itemsize, valid))
         self._open = []
 
 
-def _binary(
-    data: npt.NDArray[Any], ends: npt.NDArray[np.int64], there: npt.NDArray[np.bool_] | None = None
-) -> pa.Array:
-    """Bytes, cut into values that end where it is said, and null where nothing is there."""
-    offsets = np.concatenate([np.zeros(1, np.int64), ends])
-    present = None if there is None else pa.py_buffer(np.packbits(there, bitorder="little"))
-    buffers = [present, pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.large_binary(), len(ends), buffers)
+def _binary(data: npt.NDArray[Any], ends: npt.NDArray[np.int64], valid: pa.Buffer | None = None) -> pa.Array:
+    """Bytes, cut into values that end where it is said; the first of the ends is 0."""
+    buffers = [valid, pa.py_buffer(ends), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_binary(), len(ends) - 1, buffers)
+
+
+def _validity(column: pa.Array) -> pa.Buffer:
+    """The bits that say which values of a column with nulls are there."""
+    if column.offset % 8:
+        column = pa.concat_arrays([column])  # copied, so that the bits begin at a byte
+    return column.buffers()[0].slice(column.offset // 8)
 
 
 def _there(column: pa.Array) -> npt.NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
@@ -82,15 +83,20 @@ def hex_texts(column: pa.Array) -> pa.Array:
     """
     if len(column) == 0:
         return pa.array([], pa.large_string())
-    _, offsets, data = column.buffers()
-    ends = np.frombuffer(offsets, np.int64, len(column) + 1, column.offset * 8)
-    content = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
+    ends, content = ends_and_content(column)
     return pa.LargeStringArray.from_buffers(
         len(column),
         pa.py_buffer((ends - ends[0]) * 2),
         pa.py_buffer(_HEX_PAIRS[content]),
         column.is_valid().buffers()[1],
     )
+
+
+def ends_and_content(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Where the values of a column of large strings or binary end, after where the first begins; the bytes of all."""
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int64, len(column) + 1, column.offset * 8)
+    return ends, np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
 
 
 def _plain_texts(column: pa.Array) -> pa.Array:

@@ -142,21 +142,25 @@ def storage(spread_by: Iterable[str], dialect: Dialect) -> Composed:
 
 
 def create_staging(
-    schema: str, name: str, columns: Mapping[str, str], spread_by: Iterable[str], dialect: Dialect
+    schema: str, name: str, table: MartTable, marks: Mapping[str, str], dialect: Dialect, *, rows: bool
 ) -> Composed:
-    """Makes a staging table for rows of a mart: without key and index, and on PostgreSQL unlogged.
+    """Makes a staging table: without key and index, and on PostgreSQL unlogged where it holds rows of the mart.
 
-    A PostgreSQL server that crashes empties it; then it holds no piece, and the load cannot be committed.
+    A PostgreSQL server that crashes empties an unlogged table: it then holds no piece, and the load cannot be
+    committed. A table of marks alone outlives the crash, as do the tables that those rows are in.
 
     Args:
         schema: of mart and staging table.
         name: of the staging table.
-        columns: their SQL types.
-        spread_by: columns that Greenplum distributes the rows by.
+        table: the mart, as it is stored.
+        marks: SQL types of the staging table's own columns.
         dialect: of the server.
+        rows: whether it holds rows of the mart.
     """
-    kind = SQL("UNLOGGED TABLE" if dialect is Dialect.POSTGRESQL else "TABLE")
+    kind = SQL("UNLOGGED TABLE" if rows and dialect is Dialect.POSTGRESQL else "TABLE")
+    columns = {**wanted_types(table), **marks} if rows else marks
     typed = SQL(", ").join(typed_columns(columns, ()))
+    spread_by = table.key if rows else [*marks][:1]
     return SQL("CREATE {} {} ({})").format(kind, Identifier(schema, name), typed) + storage(spread_by, dialect)
 
 

@@ -208,10 +208,9 @@ def begin(cursor: Cursor, schema: str, table: MartTable, pieces: int) -> str:
     """Makes the staging table of a new load; returns its name."""
     name = new_name(table)
     own = dict(zip(marks(table), _MARKS.values(), strict=True))
-    whole = pieces == 1 and table.by_batch  # then its rows go into tables of their own
-    columns = {} if whole else mart_sql.wanted_types(table.stored)
-    spread_by = [*own][:1] if whole else table.stored.key
-    cursor.execute(mart_sql.create_staging(schema, name, {**columns, **own}, spread_by, catalog.dialect(cursor)))
+    rows = pieces > 1 or not table.by_batch  # those of a single piece go into tables of their own
+    dialect = catalog.dialect(cursor)
+    cursor.execute(mart_sql.create_staging(schema, name, table.stored, own, dialect, rows=rows))
     at, _, count, when = own
     add = SQL("INSERT INTO {} ({}) VALUES ({}, 0, now())")
     cursor.execute(add.format(Identifier(schema, name), mart_sql.names_of([at, count, when]), Literal(_BEGUN)))

@@ -1,10 +1,13 @@
 """A batch is a partition: what a swap leaves, a swap that is killed or waits for readers, a former version's mart."""
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 import psycopg2
@@ -16,7 +19,7 @@ from psycopg2.sql import SQL, Identifier
 from pipeline_assets.errors import StoreError, TransientError
 from pipeline_assets.settings import DatabaseSettings
 from pipeline_assets.stores.load import pieces_of
-from pipeline_assets.stores.marts import lock_retries
+from pipeline_assets.stores.marts import embedded_postgres, lock_retries
 from pipeline_assets.stores.marts.greenplum import MartStore, MartTable, MartView
 from tests.fixtures.postgres import Marts
 
@@ -225,6 +228,24 @@ def test_a_load_of_pieces_killed_at_any_statement_leaves_the_former_batch(
     store.replace(TABLE, {"batch": "one"}, stream("one", "again", 3))
     assert there(marts) == {("one", "again"): 3}
     assert tables(marts) == []
+
+
+def test_what_a_load_of_one_piece_has_written_outlives_the_server(tmp_path: Path) -> None:
+    marts = Marts(tmp_path, "marts")
+    load(marts, "one", "former")
+    begun = marts.store.begin(TABLE, {"batch": "one"}, 1)
+    begun.write(pieces_of(1)[0], stream("one", "new", 1_000))
+    os.kill(int((tmp_path / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+    def committed() -> bool:  # once the server is back
+        try:
+            return begun.commit() == 1_000
+        except TransientError:
+            return False
+
+    until(committed)
+    assert there(marts) == {("one", "new"): 1_000}
+    embedded_postgres.stop(tmp_path)
 
 
 # Marts of the former version.

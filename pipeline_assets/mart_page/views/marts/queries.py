@@ -208,7 +208,7 @@ def _where(cursor: Cursor, asked: Asked) -> Composed:
     for one in asked.filters:
         found: list[Any] = []
         if one.word in ("contains", "starts") and one.column.key and one.column.kind == "text":
-            found = _distinct(cursor, asked.mart, one.column, _FEW_VALUES)
+            found = _distinct(cursor, asked.mart, one.column, _FEW_VALUES, batch=asked.batch)
         if not 0 < len(found) <= _FEW_VALUES:
             terms.append(one.sql)
         else:
@@ -222,18 +222,24 @@ def _where(cursor: Cursor, asked: Asked) -> Composed:
     return all_of(asked.mart, terms, asked.batch)
 
 
-def _distinct(cursor: Cursor, mart: Mart, column: Column, most: int, *, down: bool = False) -> list[Any]:
-    """The values of a key column, in order; one more than ``most`` if there are more."""
+def _distinct(
+    cursor: Cursor, mart: Mart, column: Column, most: int, *, batch: str | None = None, down: bool = False
+) -> list[Any]:
+    """The values of a key column in a batch or in all, in order; one more than ``most`` if there are more."""
     way = {"way": SQL(" DESC" if down else ""), "beyond": SQL("<" if down else ">"), "most": Literal(most + 1)}
-    names = {"mart": mart.sql, "column": column.sql, **way}
+    names = {"mart": mart.sql, "column": column.sql, "of_batch": all_of(mart, [], batch), **way}
     if mart.dialect is Dialect.GREENPLUM:
-        query = SQL("SELECT DISTINCT {column} FROM {mart} ORDER BY 1{way} LIMIT {most}").format(**names)
+        query = SQL("SELECT DISTINCT {column} FROM {mart} WHERE {of_batch} ORDER BY 1{way} LIMIT {most}").format(
+            **names
+        )
     else:
         # From value to value through the index, instead of through all rows.
         query = SQL(
-            "WITH RECURSIVE v AS ((SELECT {column} AS value FROM {mart} ORDER BY {column}{way} LIMIT 1) UNION ALL"
-            " SELECT (SELECT {column} FROM {mart} WHERE {column} {beyond} v.value ORDER BY {column}{way} LIMIT 1)"
-            " FROM v WHERE v.value IS NOT NULL) SELECT value FROM v WHERE value IS NOT NULL LIMIT {most}"
+            "WITH RECURSIVE v AS ("
+            "(SELECT {column} AS value FROM {mart} WHERE {of_batch} ORDER BY {column}{way} LIMIT 1)"
+            " UNION ALL SELECT (SELECT {column} FROM {mart} WHERE {of_batch} AND {column} {beyond} v.value"
+            " ORDER BY {column}{way} LIMIT 1) FROM v WHERE v.value IS NOT NULL"
+            ") SELECT value FROM v WHERE value IS NOT NULL LIMIT {most}"
         ).format(**names)
     cursor.execute(query)
     return [value for (value,) in cursor.fetchall()]
