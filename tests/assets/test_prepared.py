@@ -99,7 +99,7 @@ def test_a_mart_that_fails_leaves_the_features_whole_and_the_former_mart(
     place.put("train", BATCH, orders(200))
     place.succeed("train", BATCH)
     place.put("train", BATCH, orders(150))
-    monkeypatch.setattr(loading, "write_rows", _refuse)
+    monkeypatch.setattr(loading, "encoded", _refuse)
     said = place.fail("train", BATCH)
     assert "the mart is full" in said
     assert "the mart is full" not in said.split("the mart is full", 1)[1]
