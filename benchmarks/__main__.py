@@ -19,7 +19,6 @@ from benchmarks.workspace import Workspace
 _ROWS, _LARGE = 1_000_000, 10_000_000
 _GROWTH = (100_000, 1_000_000, 10_000_000)
 
-
 # Makes a workspace of so many rows, with "csv" also what psql loads; its folder.
 Make = Callable[[int, str], Path]
 
@@ -48,8 +47,10 @@ def main() -> None:
             print(page.table(answers))
         else:
             lines = [line for line in LINES.values() if given.line is None or line.name in given.line]
-            done = _compare(lines, make(given.rows or _ROWS, "csv"), given.rounds, given.results)
+            place = make(given.rows or _ROWS, "csv")
+            done = _compare(lines, place, given.rounds, given.results)
             if given.growth:
+                shutil.rmtree(place)  # the sizes have folders of their own, and one may be this one
                 _grow([line for line in lines if line.flat], make, done, given.results)
             print(report.table(list(done.values())))
 

@@ -3,6 +3,7 @@
 import gc
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -75,13 +76,7 @@ def bare_fits(workspace: Workspace, task: TaskSpec) -> Work:
     )
     del rows
     _forget_peak()
-    parameters = {
-        **task.training.parameters,
-        "random_seed": task.training.seed,
-        "thread_count": task.training.threads,
-        "allow_writing_files": False,
-        "verbose": False,
-    }
+    parameters = native_parameters(task)
 
     def work() -> int:
         model = CatBoostClassifier(**parameters, eval_metric="AUC")
@@ -92,6 +87,17 @@ def bare_fits(workspace: Workspace, task: TaskSpec) -> Work:
         return count
 
     return work
+
+
+def native_parameters(task: TaskSpec) -> dict[str, Any]:
+    """The task's parameters for CatBoost used by hand, without those of early stopping."""
+    return {
+        **task.training.parameters,
+        "random_seed": task.training.seed,
+        "thread_count": task.training.threads,
+        "allow_writing_files": False,
+        "verbose": False,
+    }
 
 
 def _forget_peak() -> None:

@@ -97,18 +97,6 @@ def _limits(workspace: Workspace) -> Work:
     return work
 
 
-def _parameters(task: TaskSpec) -> dict[str, Any]:
-    return {
-        **task.training.parameters,
-        "eval_metric": "AUC",
-        "early_stopping_rounds": task.training.early_stopping_rounds,
-        "random_seed": task.training.seed,
-        "thread_count": task.training.threads,
-        "allow_writing_files": False,
-        "verbose": False,
-    }
-
-
 def _script(workspace: Workspace) -> Work:
     """The same job in one pandas script, with the fast way to load a mart; it keeps no features and no models."""
     import io
@@ -119,6 +107,8 @@ def _script(workspace: Workspace) -> Work:
     from benchmarks import pandas_way
 
     task = _task(workspace)
+    stopping = task.training.early_stopping_rounds
+    parameters = {**training.native_parameters(task), "eval_metric": "AUC", "early_stopping_rounds": stopping}
     marts = {stage: mart_load.ready(workspace, stage) for stage in STAGES}
     connection = mart_load.connect(workspace)
     folder = workspace.folder / "peer"
@@ -147,7 +137,7 @@ def _script(workspace: Workspace) -> Work:
         known = pandas_way.label(rows).dropna()
         days = rows.loc[known.index, "flight_date"]
         late = days >= np.sort(days.unique())[-int(0.2 * days.nunique())]
-        model = CatBoostClassifier(**_parameters(task))
+        model = CatBoostClassifier(**parameters)
         made = made.loc[known.index]
         model.fit(made[~late], known[~late], cat_features=pandas_way.CATEGORICAL, eval_set=(made[late], known[late]))
         rows, made = prepared("predict")

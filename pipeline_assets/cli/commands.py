@@ -66,7 +66,8 @@ def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], 
         raise click.UsageError("Name the batches, or say --all.")
     with refusals():
         collect_rarely()
-        from pipeline_assets.cli.run import home, run_batches
+        from pipeline_assets.cli.home import home
+        from pipeline_assets.cli.run import run_batches
         from pipeline_assets.definitions import defs_of
 
         home()

@@ -1,11 +1,10 @@
 """What the pipeline keeps of a batch, and how all of it goes; the input file stays."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
+from pipeline_assets.cli.home import SETTINGS, folder, home
 from pipeline_assets.errors import ContractError, StoreError
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
@@ -91,12 +90,11 @@ def _features(task: TaskSpec, ref: BatchRef, stores: Resources) -> list[Kept]:
 
 def _partition(ref: BatchRef) -> list[Kept]:
     """The batch's partition in Dagster, where Dagster has run in this folder."""
-    home = Path(os.environ.get("DAGSTER_HOME") or Path.cwd() / ".pipeline" / "dagster")
-    if not (home / "dagster.yaml").exists():
+    if not (folder() / SETTINGS).exists():
         return []
     import dagster as dg
 
-    os.environ["DAGSTER_HOME"] = str(home)
+    home()
     partitions = f"{ref.task}_{ref.stage}_batches"
 
     def forget() -> None:

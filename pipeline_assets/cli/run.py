@@ -1,10 +1,7 @@
 """Runs batches: registers the partition, executes the job of the stage, and says how it ended."""
 
-import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -21,16 +18,6 @@ from pipeline_assets.task.spec import Stage
 _EVERYTHING: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
 # A blocking check that did not pass ends its own step by this error; the check itself says more.
 _CHECK_FAILED = "DagsterAssetCheckFailedError"
-
-
-def home() -> Path:
-    """``DAGSTER_HOME``, by default ``.pipeline/dagster``; made, with the laptop's settings, if it is not there."""
-    place = Path(os.environ.get("DAGSTER_HOME") or Path.cwd() / ".pipeline" / "dagster")
-    os.environ["DAGSTER_HOME"] = str(place)
-    place.mkdir(parents=True, exist_ok=True)
-    if not (place / "dagster.yaml").exists():
-        shutil.copy(Path(__file__).parents[1] / "instance.yaml", place / "dagster.yaml")
-    return place
 
 
 def run_batch(

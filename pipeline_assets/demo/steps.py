@@ -11,8 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from pipeline_assets.cli.home import home
 from pipeline_assets.cli.progress import SHOWN, shown
-from pipeline_assets.cli.run import failures, home, run_batch
+from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.definitions import defs_of
 from pipeline_assets.demo.flights import PREDICT, TASK, TRAIN, write
 from pipeline_assets.demo.truth import Comparison, compare, demo_task, truth

@@ -67,7 +67,7 @@ class Alongside:
 
         Raises:
             PipelineError: the first store did not take all rows.
-            TransientError: the second store has lost what was written: PostgreSQL empties staged tables after a crash.
+            TransientError: the second store has lost what was written, as a store may in a crash.
             Exception: any error of the second store, unchanged.
         """
         if self._written is None or not self._channel.complete:

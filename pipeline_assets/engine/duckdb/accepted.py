@@ -29,16 +29,19 @@ class RowsByNumber:
 
     Attributes:
         contract: as applied to the file.
+        view: of the files.
+        paths: of the files on this machine.
+        batch: that is open.
     """
 
     contract: Contract
-    _view: Scan
-    _paths: Sequence[Path]
-    _batch: "RawBatch"
+    view: Scan
+    paths: Sequence[Path]
+    batch: "RawBatch"
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """Of what :meth:`take` gives."""
-        return self._view.stream(f"select {', '.join([ROW, *map(raw, self._places(columns))])} from raw limit 0").schema
+        return self.view.stream(f"select {', '.join([ROW, *map(raw, self._places(columns))])} from raw limit 0").schema
 
     def take(self, numbers: npt.NDArray[np.int64], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of these numbers, a few at a time: the row number, then the columns.
@@ -50,9 +53,9 @@ class RowsByNumber:
             columns: of the file.
         """
         if len(numbers):
-            doing = computable("reading the file", self._batch.spill)
-            with located(self._batch.facts), doing, values_are_values(self._paths):
-                yield from self._view.only(numbers, self._places(columns))
+            doing = computable("reading the file", self.batch.spill)
+            with located(self.batch.facts), doing, values_are_values(self.paths):
+                yield from self.view.only(numbers, self._places(columns))
 
     def _places(self, columns: Sequence[str]) -> list[int]:
         places = {name: place for place, name in enumerate(self.contract.raw)}
@@ -109,11 +112,10 @@ class RawBatch:
         facts = self.facts
         with ExitStack() as opening:
             opening.enter_context(located(facts))
-            paths = opening.enter_context(self.files.open(Found(self.manifest.uri, self.manifest.parts)))
-            view = opening.enter_context(scan(paths, self.spill))
+            opened = opening.enter_context(self.rows())
+            contract, view, paths = opened.contract, opened.view, opened.paths
             if len(self.rejected):
                 view.mark("rejected", self.rejected)
-            contract = of_file(self.task, self.manifest.ref.stage, view.columns)
             rows = AcceptedRows(contract, self.manifest.ref.batch, any_rejected=len(self.rejected) > 0)
             if self.task.preparation is not None:
                 added = with_own_columns(view.stream(rows.typed), self.task)

@@ -4,7 +4,7 @@ import fcntl
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -161,6 +161,12 @@ def to_store_error(error: psycopg2.Error, doing: str, *, lost: bool, **facts: ob
     if advice is not None:
         facts = {**facts, "do": advice}
     return StoreError(f"{doing}: the server refused", found=found, **facts)
+
+
+def execute_all(cursor: Cursor, statements: Iterable[Composed]) -> None:
+    """Executes statements one after the other."""
+    for statement in statements:
+        cursor.execute(statement)
 
 
 def copy_in(cursor: Cursor, statement: Composed, produce: Callable[[io.RawIOBase], T]) -> T:

@@ -1,7 +1,6 @@
 """The marts: tables and views in Greenplum, in PostgreSQL, or in the embedded PostgreSQL."""
 
 import json
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
@@ -38,8 +37,6 @@ from pipeline_assets.stores.marts.staged import MartLoad, begin, collect, new_na
 from pipeline_assets.task.spec import ROW_ADDRESS
 
 __all__ = ["MartStore", "MartTable", "MartView"]
-
-_log = logging.getLogger(__name__)
 
 _ROWS_READ_AT_ONCE = 10_000
 
@@ -107,18 +104,16 @@ class MartStore:
         collect(self._database, self._schema, table, self._stale_after)
         doing = f"loading {self._schema}.{table.name}"
         outgoing = Outgoing(rows, where, table.key, progress)
-        columns = table.stored.schema.names
         with self._database.cursor(doing, batch=where.get(table.batch_column)) as cursor:
             lock_batch(cursor, self._schema, table, where)
             if table.by_batch:
                 apart = BatchTable.of(cursor, self._schema, table, where, new_name(table))
-                apart.make(cursor)
-                stored = copy_rows(cursor, doing, apart.identifier, columns, outgoing, frozen=apart.frozen)
-                apart.finish(cursor)
+                stored = apart.write(cursor, doing, outgoing)
                 apart.swap(cursor, stored)
             else:
                 empty_batch(cursor, self._schema, table, where)
-                stored = copy_rows(cursor, doing, Identifier(self._schema, table.name), columns, outgoing)
+                into, columns = Identifier(self._schema, table.name), table.stored.schema.names
+                stored = copy_rows(cursor, doing, into, columns, outgoing)
                 finish_rows(cursor, self._schema, table, where, stored)
         return stored
 

@@ -1,17 +1,18 @@
 """A batch on its way into its mart: written into a table of its own, which then becomes a partition."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
-from psycopg2.sql import SQL, Composed, Identifier
+from psycopg2.sql import SQL, Identifier
 
 from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.marts import catalog
 from pipeline_assets.stores.marts import sql as mart_sql
+from pipeline_assets.stores.marts.database import execute_all
 from pipeline_assets.stores.marts.definition import MartTable
-from pipeline_assets.stores.marts.loading import empty_batch, note
+from pipeline_assets.stores.marts.loading import Outgoing, copy_rows, empty_batch, note
 from pipeline_assets.stores.marts.lock_retries import wait_briefly, with_lock_retries
 from pipeline_assets.stores.marts.partition_sql import PartitionSql
 from pipeline_assets.stores.marts.sql import Dialect
@@ -51,16 +52,23 @@ class BatchTable:
     def make(self, cursor: Cursor) -> None:
         """Makes it, empty, with the columns that the mart has now."""
         types = _types(cursor, self.sql.schema, self.sql.table.name)
-        _execute(cursor, self.sql.create_apart(self.name, types, self.batch))
+        execute_all(cursor, self.sql.create_apart(self.name, types, self.batch))
 
-    @property
-    def frozen(self) -> bool:
-        """Whether rows may be copied with FREEZE, so that the server has nothing to do for them later."""
-        return self.sql.dialect is Dialect.POSTGRESQL
+    def write(self, cursor: Cursor, doing: str, outgoing: Outgoing) -> int:
+        """Makes it and copies rows into it: a partition but for its place in the mart; returns how many rows.
+
+        Raises:
+            StoreError: as :func:`pipeline_assets.stores.marts.loading.copy_rows`.
+        """
+        self.make(cursor)
+        frozen = self.sql.dialect is Dialect.POSTGRESQL  # the server then has nothing to do for the rows later
+        stored = copy_rows(cursor, doing, self.identifier, self.sql.table.schema.names, outgoing, frozen=frozen)
+        self.finish(cursor)
+        return stored
 
     def finish(self, cursor: Cursor) -> None:
         """Makes its key, indexes and statistics, once its rows are there."""
-        _execute(cursor, self.sql.finish_apart(self.name, self.batch, catalog.indexed(cursor, self.sql)))
+        execute_all(cursor, self.sql.finish_apart(self.name, self.batch, catalog.indexed(cursor, self.sql)))
 
     def swap(self, cursor: Cursor, rows: int) -> None:
         """Makes it the partition of its batch instead of the former one, and notes the load.
@@ -82,8 +90,8 @@ class BatchTable:
             _lock(cursor, schema, name, mode)
             replaces, dropped = self._outgoing(cursor)  # another load may have dropped some meanwhile
             wanted = _types(cursor, schema, name)
-            _execute(cursor, self.sql.align(self.name, _types(cursor, schema, self.name), wanted))
-            _execute(cursor, self.sql.swap_in(self.name, self.batch, replaces=replaces))
+            execute_all(cursor, self.sql.align(self.name, _types(cursor, schema, self.name), wanted))
+            execute_all(cursor, self.sql.swap_in(self.name, self.batch, replaces=replaces))
             note(cursor, schema, (self.mart.name, self.batch), self.mart.fingerprints, rows)
             for batch in dropped:
                 for mart in (self.mart, *self.mart.beside):
@@ -117,7 +125,7 @@ def drop_batch(cursor: Cursor, schema: str, mart: MartTable, batch: str) -> bool
         there = cursor.rowcount > 0
     elif catalog.has_partition(cursor, sql, batch):
         _lock(cursor, schema, mart.name, "ACCESS EXCLUSIVE")
-        _execute(cursor, sql.drop(batch))
+        execute_all(cursor, sql.drop(batch))
     else:
         there = False
     cursor.execute(mart_sql.forget_note(schema, mart.name, batch))
@@ -150,8 +158,3 @@ def _types(cursor: Cursor, schema: str, name: str) -> Mapping[str, str]:
     if state is None:
         raise StoreError(f"{schema}.{name} is gone", do="run the batch again")
     return state.types
-
-
-def _execute(cursor: Cursor, statements: Iterable[Composed]) -> None:
-    for statement in statements:
-        cursor.execute(statement)

@@ -14,7 +14,7 @@ from pipeline_assets.errors import StoreError
 from pipeline_assets.stores.marts import catalog as mart_catalog
 from pipeline_assets.stores.marts import sql as mart_sql
 from pipeline_assets.stores.marts import view_sql
-from pipeline_assets.stores.marts.database import Database
+from pipeline_assets.stores.marts.database import Database, execute_all
 from pipeline_assets.stores.marts.definition import LOADS, MartTable, MartView, check_names
 from pipeline_assets.stores.marts.loading import note
 from pipeline_assets.stores.marts.lock_retries import with_lock_retries
@@ -59,7 +59,7 @@ class Shapes:
                         for table in self._former(cursor, tables):
                             self._move(cursor, table.stored)
                         changes = self._changes(cursor, tables)
-                        with_lock_retries(cursor, partial(_execute, cursor, changes))
+                        with_lock_retries(cursor, partial(execute_all, cursor, changes))
             except StoreError as error:
                 if not (another_try and isinstance(error.__cause__, _MADE_MEANWHILE)):
                     raise
@@ -80,7 +80,7 @@ class Shapes:
                 note(cursor, self._schema, (view.name, ""), {"view": wanted, "definition": _hash(made)}, 0)
             readers = mart_catalog.schema_state(cursor, self._schema).reader_exists
             state = mart_catalog.relation_state(cursor, self._schema, view.name) or RelationState(types={})
-            _execute(cursor, view_sql.finish_view(self._schema, view, state, readers=readers))
+            execute_all(cursor, view_sql.finish_view(self._schema, view, state, readers=readers))
 
     def _view_as_noted(self, cursor: Cursor, view: MartView) -> tuple[str | None, str | None]:
         cursor.execute(mart_sql.noted_fingerprints(self._schema, view.name, ""))
@@ -122,7 +122,7 @@ class Shapes:
         batches = mart_catalog.batches_in(cursor, self._schema, table.name, table.batch_column)
         sql = PartitionSql(self._schema, table, mart_catalog.dialect(cursor))
         *before, drop, rename = sql.move_former(state.types, sorted(state.indexes), batches)
-        _execute(cursor, before)
+        execute_all(cursor, before)
         views = mart_catalog.views_on(cursor, self._schema, table.name)
         dropped = [view_sql.drop_view(self._schema, view.name) for view, _ in views]
         restored = [one for view, state in views for one in view_sql.restore_view(self._schema, view, state)]
@@ -132,7 +132,7 @@ class Shapes:
             for one in mart_sql.grant_again(self._schema, name, mart_catalog.grants(cursor, self._schema, name))
         ]
         last = [*dropped, drop, rename, *restored, *rights]
-        with_lock_retries(cursor, partial(_execute, cursor, last))
+        with_lock_retries(cursor, partial(execute_all, cursor, last))
 
     def _changes(self, cursor: Cursor, tables: Iterable[MartTable]) -> list[Composed]:
         """The statements needed to make the tables as wanted, and the table that notes loads."""
@@ -191,8 +191,3 @@ class Shapes:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _execute(cursor: Cursor, statements: Iterable[Composed]) -> None:
-    for statement in statements:
-        cursor.execute(statement)

@@ -74,7 +74,7 @@ class MartLoad:
         with self._open("ROW EXCLUSIVE") as cursor:
             if self._whole:
                 outgoing = Outgoing(rows, self.where, self.table.key, progress)
-                stored = self._write_whole(cursor, attempt, outgoing)
+                stored = self._attempt(cursor, attempt).write(cursor, self._doing, outgoing)
             else:
                 marked = self._marked(rows, piece, attempt)
                 outgoing = Outgoing(marked, self.where, self.table.key, progress)
@@ -135,15 +135,6 @@ class MartLoad:
     def _attempt(self, cursor: Cursor, attempt: int) -> BatchTable:
         """What an attempt at the only piece has written."""
         return BatchTable.of(cursor, self.schema, self.table, self.where, f"{self.name}_{attempt:016x}")
-
-    def _write_whole(self, cursor: Cursor, attempt: int, outgoing: Outgoing) -> int:
-        """Writes the only piece: a partition but for its place in the mart."""
-        apart = self._attempt(cursor, attempt)
-        apart.make(cursor)
-        columns = self.table.stored.schema.names
-        stored = copy_rows(cursor, self._doing, apart.identifier, columns, outgoing, frozen=apart.frozen)
-        apart.finish(cursor)
-        return stored
 
     def _marked(self, rows: pa.RecordBatchReader, piece: Piece, attempt: int) -> pa.RecordBatchReader:
         """The rows of one piece of several, each with its piece and attempt."""
