@@ -22,13 +22,10 @@ def built(into: Path, builder: str = "html") -> int:
         builder: of Sphinx: ``html``, or ``linkcheck``, which asks the addresses outside as well.
     """
     cache = into / ".cache"
-    codes = [
-        build_main(
-            ["-b", builder, "-q", "-W", "--keep-going", "-t", language, "-c", str(HERE), "-d", str(cache / language)]
-            + [str(source), str(into / language)]
-        )
-        for language, source in SOURCES.items()
-    ]
+    codes = []
+    for language, source in SOURCES.items():
+        options = ["-b", builder, "-q", "-W", "--keep-going", "-t", language, "-c", str(HERE)]
+        codes.append(build_main([*options, "-d", str(cache / language), str(source), str(into / language)]))
     (into / "index.html").write_text((HERE / "index.html").read_text(encoding="utf-8"), encoding="utf-8")
     return max(codes)
 

@@ -15,7 +15,11 @@ from pipeline_assets.settings import VARIABLES
 
 MEANINGS = Path(__file__).parent / "environment.yaml"
 _HEADS = {
-    "en": {"keys": ("key", "value", "default"), "variables": ("variable", "meaning", "default"), "must": "must be given"},
+    "en": {
+        "keys": ("key", "value", "default"),
+        "variables": ("variable", "meaning", "default"),
+        "must": "must be given",
+    },
     "ru": {
         "keys": ("ключ", "значение", "по умолчанию"),
         "variables": ("переменная", "смысл", "по умолчанию"),
@@ -107,8 +111,10 @@ class TaskKeys(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The table as nodes."""
         heads = _HEADS[self.config.language]
-        rows = [(f"`{key.path}`", key.value, heads["must"] if key.default is None else key.default)
-                for key in keys_of_a_task()]  # fmt: skip
+        rows = [
+            (f"`{key.path}`", key.value, heads["must"] if key.default is None else key.default)
+            for key in keys_of_a_task()
+        ]
         return self.parse_text_to_nodes(_table(heads["keys"], rows))
 
 

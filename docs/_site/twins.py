@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
 from sphinx.util.typing import ExtensionMetadata
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -102,8 +104,21 @@ def _switch(app: Sphinx, pagename: str, _template: str, context: dict[str, Any],
     context["twin_name"] = {"en": "English", "ru": "Русский"}[other]
 
 
+class ImagePaths(SphinxTransform):
+    """Names images by their files: Markdown writes what is not ASCII in a path as ``%D1…``, and Sphinx opens it so."""
+
+    default_priority = 200
+
+    def apply(self, **_kwargs: Any) -> None:
+        """Changes the page's images."""
+        for image in self.document.findall(nodes.image):
+            if "://" not in image["uri"]:
+                image["uri"] = unquote(image["uri"])
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Sphinx's door."""
+    app.add_transform(ImagePaths)
     app.connect("source-read", _read)
     app.connect("html-page-context", _switch)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
