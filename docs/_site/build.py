@@ -4,10 +4,9 @@ A warning of Sphinx ends the build with exit code 1.
 """
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
-
-from sphinx.cmd.build import build_main
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -21,11 +20,13 @@ def built(into: Path, builder: str = "html") -> int:
         into: gets the folders ``ru`` and ``en``, and ``index.html``, which leads to the one of the browser's language.
         builder: of Sphinx: ``html``, or ``linkcheck``, which asks the addresses outside as well.
     """
-    cache = into / ".cache"
     codes = []
     for language, source in SOURCES.items():
-        options = ["-b", builder, "-q", "-W", "--keep-going", "-t", language, "-c", str(HERE)]
-        codes.append(build_main([*options, "-d", str(cache / language), str(source), str(into / language)]))
+        # Each in a process of its own: Sphinx keeps the words of its pages' frame, in the first language, for its life.
+        # Everything anew (-E, -a): a page that did not change itself would keep a former navigation.
+        options = ["-b", builder, "-q", "-E", "-a", "-W", "--keep-going", "-t", language, "-c", str(HERE)]
+        command = [sys.executable, "-m", "sphinx", *options, "-d", str(into / ".cache" / language)]
+        codes.append(subprocess.run([*command, str(source), str(into / language)], check=False).returncode)
     (into / "index.html").write_text((HERE / "index.html").read_text(encoding="utf-8"), encoding="utf-8")
     return max(codes)
 

@@ -15,7 +15,7 @@ html_title = f"pipeline_assets {version}"
 copyright = "pipeline_assets"  # noqa: A001 - Sphinx's name
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click", "twins", "generated"]
-exclude_patterns = ["_site", "en", "**/.ipynb_checkpoints"] if language == "ru" else []
+exclude_patterns = ["_site", "en", "decisions.md", "**/.ipynb_checkpoints"] if language == "ru" else []
 templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["site.css"]

@@ -106,10 +106,11 @@ def drawio(language: str) -> ET.Element:
     model = ET.SubElement(ET.SubElement(file, "diagram", id="pipeline", name="pipeline"), "mxGraphModel", grid="1")
     root = ET.SubElement(model, "root")
     ET.SubElement(root, "mxCell", id="0")
-    ET.SubElement(root, "mxCell", id="1", parent="0")
+    ET.SubElement(root, "mxCell", {"id": "1", "parent": "0"})
 
     def vertex(name: str, text: str, style: str, place: tuple[int, ...]) -> None:
-        cell = ET.SubElement(root, "mxCell", id=name, value=text, style=style, vertex="1", parent="1")
+        said = {"id": name, "value": text, "style": style, "vertex": "1", "parent": "1"}
+        cell = ET.SubElement(root, "mxCell", said)
         sides = dict(zip(("x", "y", "width", "height"), map(str, place), strict=True))
         ET.SubElement(cell, "mxGeometry", {**sides, "as": "geometry"})
 
@@ -121,10 +122,8 @@ def drawio(language: str) -> ET.Element:
         style = f"rounded=1;whiteSpace=wrap;html=1;fillColor={fill};strokeColor={stroke}"
         vertex(name, box.says[language].replace("\n", "<br>"), style, (*box.corner, *_BOX))
     for start, end in ARROWS:
-        cell = ET.SubElement(
-            root, "mxCell", id=f"{start}__{end}", style="html=1;endArrow=block", edge="1", parent="1", source=start,
-            target=end,
-        )  # fmt: skip
+        said = {"id": f"{start}__{end}", "style": "html=1;endArrow=block", "edge": "1", "parent": "1"}
+        cell = ET.SubElement(root, "mxCell", {**said, "source": start, "target": end})
         ET.SubElement(cell, "mxGeometry", {"relative": "1", "as": "geometry"})
     return file
 

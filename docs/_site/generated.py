@@ -1,6 +1,6 @@
 """The parts of the reference that are read from the source: keys of a task, environment variables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,18 +14,9 @@ from pipeline_assets.components.ml_task import MLTask
 from pipeline_assets.settings import VARIABLES
 
 MEANINGS = Path(__file__).parent / "environment.yaml"
-_HEADS = {
-    "en": {
-        "keys": ("key", "value", "default"),
-        "variables": ("variable", "meaning", "default"),
-        "must": "must be given",
-    },
-    "ru": {
-        "keys": ("ключ", "значение", "по умолчанию"),
-        "variables": ("переменная", "смысл", "по умолчанию"),
-        "must": "обязателен",
-    },
-}
+_KEYS = {"en": ("key", "value", "default"), "ru": ("ключ", "значение", "по умолчанию")}
+_VARIABLES = {"en": ("variable", "meaning", "default"), "ru": ("переменная", "смысл", "по умолчанию")}
+_MUST = {"en": "must be given", "ru": "обязателен"}
 
 
 class Key(NamedTuple):
@@ -100,7 +91,7 @@ def meanings(language: str) -> dict[str, str]:
     return {name: texts[language] for name, texts in told.items()}
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [heads, ("---",) * len(heads), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
@@ -110,12 +101,12 @@ class TaskKeys(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The table as nodes."""
-        heads = _HEADS[self.config.language]
+        language = self.config.language
         rows = [
-            (f"`{key.path}`", key.value, heads["must"] if key.default is None else key.default)
+            (f"`{key.path}`", key.value, _MUST[language] if key.default is None else key.default)
             for key in keys_of_a_task()
         ]
-        return self.parse_text_to_nodes(_table(heads["keys"], rows))
+        return self.parse_text_to_nodes(_table(_KEYS[language], rows))
 
 
 class Environment(SphinxDirective):
@@ -125,7 +116,7 @@ class Environment(SphinxDirective):
         """The table as nodes."""
         told = meanings(self.config.language)
         rows = [(f"`{name}`", told[name], f"`{default}`" if default else "") for name, default in VARIABLES.items()]
-        return self.parse_text_to_nodes(_table(_HEADS[self.config.language]["variables"], rows))
+        return self.parse_text_to_nodes(_table(_VARIABLES[self.config.language], rows))
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
