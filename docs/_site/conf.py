@@ -50,4 +50,5 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "__init__, __new__"}
 autodoc_class_signature = "separated"  # and left away: a model's is as long as its fields, which stand below
