@@ -8,7 +8,7 @@ import dagster as dg
 from pipeline_assets.errors import TransientError
 from pipeline_assets.ml.selection import Candidate, Choice
 from pipeline_assets.stores.marts.greenplum import MartStore
-from pipeline_assets.stores.marts.tables import choice_row, model_choices
+from pipeline_assets.stores.marts.model_choices import choice_row, model_choices
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import TaskSpec

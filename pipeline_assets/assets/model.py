@@ -14,12 +14,13 @@ from pipeline_assets.assets.code import code_commit, lock_sha256
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.io_managers.errors import translate_errors
+from pipeline_assets.ml.choosing import choose, fitting_champion
 from pipeline_assets.ml.comparison import Contestant, compare
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame, training_frame
 from pipeline_assets.ml.judging import Evaluated
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.search import Found, Trial
-from pipeline_assets.ml.selection import Candidate, Choice, Comparison, choose, fitting_champion
+from pipeline_assets.ml.selection import Candidate, Choice, Comparison
 from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.ml.trainers.base import Progress
 from pipeline_assets.ml.training import Trained, evaluate, train, validation_rows

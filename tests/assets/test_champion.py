@@ -6,7 +6,8 @@ import pytest
 
 from pipeline_assets.assets.champion import settle
 from pipeline_assets.errors import TransientError
-from pipeline_assets.ml.selection import Candidate, Choice, Comparison, choose
+from pipeline_assets.ml.choosing import choose
+from pipeline_assets.ml.selection import Candidate, Choice, Comparison
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.marts.greenplum import MartStore
