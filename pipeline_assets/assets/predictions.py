@@ -58,7 +58,7 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                 registry,
                 marts,
                 task,
-                ref=raw.manifest.ref,
+                batch=raw.manifest.ref.batch,
                 run_id=context.run.run_id,
                 decide=lambda candidates: choose(task, candidates),
             )

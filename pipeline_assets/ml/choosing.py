@@ -1,8 +1,10 @@
 """Chooses the model version that predicts, by the task's algorithm."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline_assets.errors import SelectionError
+from pipeline_assets.ml.difference import Difference
 from pipeline_assets.ml.kinds.base import best, gain, kind_of, reaches
 from pipeline_assets.ml.reasons import Reason
 from pipeline_assets.ml.selection import (
@@ -39,19 +41,7 @@ def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparis
     ordered = sorted(candidates, key=lambda each: each.version)
     holder = next((each for each in ordered if each.champion), None)
     metric = task.training.metric
-    evaluated = tuple(
-        EvaluatedCandidate(
-            version=each.version,
-            run_id=each.run_id,
-            created=each.created.isoformat(),
-            metrics=dict(each.metrics),
-            reason=_why_not(task, each),
-            same_rows=comparison.scores.get(each.version, {}).get(metric) if comparison else None,
-            threshold=each.threshold,
-            package=each.package,
-        )
-        for each in ordered
-    )
+    evaluated = evaluate_candidates(task, ordered, comparison)
     _check_any(task, evaluated)
     policy = task.selection.policy
     difference = None
@@ -79,7 +69,56 @@ def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparis
         gain=difference,
         because=because,
         judged_on=comparison.judged_on if comparison else None,
+        gain_interval=comparison.gain if comparison and difference is not None else None,
     )
+
+
+def evaluate_candidates(
+    task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparison | None = None
+) -> tuple[EvaluatedCandidate, ...]:
+    """The candidates by version, each with the reason why it cannot predict, if it cannot."""
+    scores = comparison.scores if comparison else {}
+    intervals = comparison.intervals if comparison else {}
+    return tuple(
+        EvaluatedCandidate(
+            version=each.version,
+            run_id=each.run_id,
+            created=each.created.isoformat(),
+            metrics=dict(each.metrics),
+            reason=_why_not(task, each),
+            same_rows=scores.get(each.version, {}).get(task.training.metric),
+            interval=intervals.get(each.version),
+            threshold=each.threshold,
+            package=each.package,
+        )
+        for each in sorted(candidates, key=lambda each: each.version)
+    )
+
+
+def weighed(task: TaskSpec, choice: Choice, difference: Difference) -> Choice:
+    """The choice of a challenger with what its alias would change: too much of it leaves the alias to a person.
+
+    Args:
+        task: ``selection.max_flip_share`` says how much is too much.
+        choice: that gives the alias to another version than the present champion.
+        difference: of the two versions on a predict batch.
+    """
+    limit = task.selection.max_flip_share
+    if limit is None or difference.share <= limit or choice.previous is None:
+        return replace(choice, difference=difference)
+    because = Reason(
+        "flips_too_many",
+        winner=choice.previous,
+        challenger=choice.winner,
+        flipped=difference.flipped,
+        rows=difference.rows,
+        share=100 * difference.share,
+        batch=difference.batch,
+        limit=100 * limit,
+        task=task.name,
+        otherwise=choice.because,
+    )
+    return replace(choice, winner=choice.previous, because=because, difference=difference)
 
 
 def _why_not(task: TaskSpec, candidate: Candidate) -> Reason | None:
@@ -198,7 +237,20 @@ def _best(task: TaskSpec, evaluated: Sequence[EvaluatedCandidate]) -> tuple[int,
 
 
 def _named(task: TaskSpec, evaluated: Sequence[EvaluatedCandidate]) -> int:
-    wanted = task.selection.version
+    able = able_version(
+        task, evaluated, task.selection.version, do="name one of these under selection, or choose another policy"
+    )
+    return able.version
+
+
+def able_version(
+    task: TaskSpec, evaluated: Sequence[EvaluatedCandidate], wanted: int | None, *, do: str
+) -> EvaluatedCandidate:
+    """The candidate of a number.
+
+    Raises:
+        SelectionError: there is none, or it cannot predict.
+    """
     named = next((each for each in evaluated if each.version == wanted), None)
     if named is None:
         raise SelectionError(
@@ -206,14 +258,14 @@ def _named(task: TaskSpec, evaluated: Sequence[EvaluatedCandidate]) -> int:
             task=task.name,
             found=wanted,
             available=[each.version for each in evaluated],
-            do="name one of these under selection, or choose another policy",
+            do=do,
         )
     if named.why_not is not None:
         raise SelectionError(
-            "the model version that the task names cannot predict",
+            "the model version cannot predict",
             task=task.name,
             found=f"version {named.version}: {named.why_not}",
             available=[each.version for each in evaluated if each.eligible],
-            do="name one of these under selection, or choose another policy",
+            do=do,
         )
-    return named.version
+    return named

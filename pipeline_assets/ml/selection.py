@@ -1,10 +1,12 @@
 """What a choice is between and what it becomes: candidates, comparison, record of choice."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from pipeline_assets.ml.difference import Difference
+from pipeline_assets.ml.intervals import Interval
 from pipeline_assets.ml.prediction import HALF
 from pipeline_assets.ml.reasons import Reason
 from pipeline_assets.ml.split import SplitRule
@@ -78,11 +80,15 @@ class Comparison:
         challenger: the version just trained.
         scores: metrics by version: the challenger's and, if the champion can predict, the champion's.
         judged_on: the rows; ``None`` where there was no champion to compare with.
+        intervals: of the task's metric by version; a version without one is absent.
+        gain: of the challenger's gain over the champion, both on the same resamples; ``None`` where there is none.
     """
 
     challenger: int
     scores: Mapping[int, Mapping[str, float]]
     judged_on: JudgedOn | None = None
+    intervals: Mapping[int, Interval] = field(default_factory=dict)
+    gain: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ class EvaluatedCandidate:
     Attributes:
         reason: why it cannot predict; ``None`` if it can.
         same_rows: its metric on the rows of the comparison; ``None`` if it was not compared.
+        interval: of that metric.
         threshold: of a binary version.
         package: the trainer's name; ``None`` if unknown.
     """
@@ -102,6 +109,7 @@ class EvaluatedCandidate:
     metrics: dict[str, float]
     reason: Reason | None
     same_rows: float | None = None
+    interval: Interval | None = None
     threshold: float = HALF
     package: str | None = None
 
@@ -126,8 +134,27 @@ class EvaluatedCandidate:
             "why_not": self.why_not,
             "why_not_reason": None if self.reason is None else self.reason.to_json(),
             "same_rows": self.same_rows,
+            "interval": None if self.interval is None else [self.interval.low, self.interval.high],
             "eligible": self.eligible,
         }
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who decided instead of the task's policy, and why.
+
+    Attributes:
+        name: as they log in, or as they call themselves.
+        words: their reason.
+    """
+
+    name: str
+    words: str
+
+
+# What chose: a run of a stage, or a person's order.
+Order = Literal["rollback", "promote"]
+ORDERS: tuple[Order, ...] = ("rollback", "promote")
 
 
 @dataclass(frozen=True)
@@ -135,17 +162,20 @@ class Choice:
     """A record of choice.
 
     Attributes:
-        stage: of the run that chose.
+        stage: of the run that chose, or the order of the person who did.
         minimum_gain: that a challenger needs, in the metric's unit.
         winner: the version that predicts.
         previous: the version that had the alias before.
         gain: of the challenger over the champion on the same rows; ``None`` if they were not compared.
         because: the reason, as a code and its values.
         judged_on: the rows of the comparison, where there was one.
+        gain_interval: of ``gain``.
+        person: who decided, where a person did.
+        difference: what the challenger's alias would change or has changed, where it was looked at.
     """
 
     task: str
-    stage: Stage
+    stage: Stage | Order
     policy: str
     metric: str
     minimum_gain: float
@@ -155,6 +185,9 @@ class Choice:
     gain: float | None
     because: Reason
     judged_on: JudgedOn | None = None
+    gain_interval: Interval | None = None
+    person: Person | None = None
+    difference: Difference | None = None
 
     @property
     def threshold(self) -> float:
@@ -182,4 +215,7 @@ class Choice:
             "reason_code": self.because.code,
             "reason_values": self.because.to_json()["values"],
             "judged_on": None if self.judged_on is None else asdict(self.judged_on),
+            "gain_interval": None if self.gain_interval is None else [self.gain_interval.low, self.gain_interval.high],
+            "person": None if self.person is None else asdict(self.person),
+            "difference": None if self.difference is None else self.difference.to_json(),
         }

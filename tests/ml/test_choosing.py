@@ -317,6 +317,7 @@ def test_a_record_of_choice_is_plain_json() -> None:
         "why_not": None,
         "why_not_reason": None,
         "same_rows": 0.8,
+        "interval": None,
         "eligible": True,
     }
     assert {key: record[key] for key in ("task", "policy", "metric", "winner", "previous")} == {
