@@ -1,0 +1,167 @@
+"""Tests of the job ``reproduce``: every kind of difference is located, and what cannot be asked says why."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline_assets.cli.run import failures
+from pipeline_assets.monitoring.version_record import PREDICTIONS, RECORD
+from tests.examples import orders, shop, with_column
+from tests.workbench import Workbench
+
+TRAINING = {"parameters": {"iterations": 20}, "validation": {"split": "share"}}
+
+
+def _kept(place: Workbench, name: str, version: int = 1) -> Path:
+    """A file that is kept with a version."""
+    (run_id,) = [each.run_id for each in place.stores["registry"].candidates("shop") if each.version == version]
+    return place.settings.state / "mlflow" / "artifacts" / "shop" / run_id / "artifacts" / name
+
+
+def _forge(place: Workbench, change: Callable[[dict[str, Any]], None]) -> None:
+    path = _kept(place, RECORD)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    change(record)
+    path.write_text(json.dumps(record), encoding="utf-8")
+
+
+def _made(place: Workbench, version: int = 1) -> dict[str, Any]:
+    """The mart's row of a reproduction that was just made."""
+    result = place.operate("reproduce", task=place.task.name, version=version)
+    (row,) = place.mart("reproductions", run_id=result.run_id)
+    good = row["verdict"] in ("identical", "equal within tolerance")
+    assert result.success == good, failures(result)
+    assert good or row["because"] in "".join(failures(result))
+    return row
+
+
+def _first(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["verdict"], row["step"], row["column_name"], row["row_number"]
+
+
+def _trained(place: Workbench, **changes: Any) -> None:
+    place.use(shop(**{"training": TRAINING, **changes}))
+    place.put("train", "jan", orders(400))
+    place.succeed("train", "jan")
+
+
+def test_a_version_is_made_again_bit_by_bit(place: Workbench) -> None:
+    _trained(place)
+    before = place.everything()
+
+    row = _made(place)
+
+    assert _first(row) == ("identical", None, None, None)
+    assert row["environment"] == "{}"
+    assert place.everything() == before
+    registry = place.stores["registry"]
+    assert registry.client.get_model_version("shop", "1").tags["reproduction"] == "identical"
+    kept = _kept(place, f"reproductions/{row['run_id']}.json")
+    assert json.loads(kept.read_text(encoding="utf-8"))["verdict"] == "identical"
+
+
+def test_what_was_forged_is_located(place: Workbench) -> None:
+    _trained(place)
+    original = _kept(place, RECORD).read_text(encoding="utf-8")
+
+    # A metric.
+    _forge(place, lambda record: record["metrics"].update(LogLoss=record["metrics"]["LogLoss"] + 0.01))
+    assert _first(_made(place)) == ("different", "metrics", "LogLoss", None)
+    _forge(place, lambda record: record["metrics"].update(LogLoss=record["metrics"]["LogLoss"] - 0.01 + 1e-12))
+    assert _first(_made(place)) == ("equal within tolerance", "metrics", "LogLoss", None)
+    _kept(place, RECORD).write_text(original, encoding="utf-8")
+
+    # A prediction: the sixth row of those that evaluated.
+    predictions = pq.read_table(_kept(place, PREDICTIONS))
+    values = predictions["prediction"].to_pylist()
+    pq.write_table(with_column(predictions, "prediction", [*values[:5], 0.5, *values[6:]]), _kept(place, PREDICTIONS))
+    row = _made(place)
+    assert _first(row)[:3] == ("different", "predictions", "prediction")
+    assert (row["found"], row["expected"]) == (repr(values[5]), "0.5")
+    assert row["row_number"] > 0
+    pq.write_table(predictions, _kept(place, PREDICTIONS))
+
+    # The environment and the lock alone are listed.
+    def elsewhere(record: dict[str, Any]) -> None:
+        record["environment"]["cpu_flags"] = ["sse2", "abacus"]
+        record["environment"]["packages"]["catboost"] = "0.1"
+        record["environment"]["lock_sha256"] = "ab" * 32
+
+    _forge(place, elsewhere)
+    row = _made(place)
+    assert row["verdict"] == "identical"
+    assert "without abacus" in row["environment"]
+    assert "catboost" in row["environment"]
+    assert "abab" in row["environment"]
+
+    # With another outcome they are the reason why it cannot be asked here.
+    _forge(place, lambda record: record["metrics"].update(LogLoss=0.1))
+    row = _made(place)
+    assert _first(row) == ("cannot be asked here", "metrics", "LogLoss", None)
+    assert "other CPU flags here: without abacus" in row["because"]
+
+
+def test_a_feature_that_is_not_that_of_the_input_is_located(place: Workbench) -> None:
+    _trained(place)
+    (stored,) = (place.settings.state / "features").rglob("*.parquet")
+    features = pq.read_table(stored)
+    prices = features["price"].to_pylist()
+    prices[123] += 0.25
+    pq.write_table(with_column(features, "price", prices).cast(features.schema), stored)
+    assert place.make("model", "jan").success
+
+    row = _made(place, version=2)
+
+    assert _first(row) == ("different", "features", "price", 123)
+    assert (row["found"], row["expected"]) == (repr(prices[123] - 0.25), repr(prices[123]))
+
+    # Without the stored features only the block of rows is known.
+    stored.unlink()
+    row = _made(place, version=2)
+    assert _first(row) == ("different", "features", "price", None)
+    assert "among accepted rows 0 to 399" in row["because"]
+
+
+def test_an_input_that_is_gone_or_changed(place: Workbench) -> None:
+    _trained(place)
+    path = place.path("train", "jan")
+    content = path.read_bytes()
+    path.unlink()
+    row = _made(place)
+    assert row["verdict"] == "cannot be asked here"
+    assert "the input is gone: there is no such batch" in row["because"]
+
+    place.put("train", "jan", orders(401))
+    result = place.operate("reproduce", task="shop", version=1)
+    assert not result.success
+    said = "".join(failures(result))
+    assert "not the one that version 1 learned from" in said
+    assert said.count("sha256") == 2
+    assert place.mart("reproductions", run_id=result.run_id) == []
+
+    path.write_bytes(content)
+    assert _made(place)["verdict"] == "identical"
+
+
+def test_a_version_of_former_code_is_compared_by_its_models(place: Workbench) -> None:
+    _trained(place)
+    _kept(place, RECORD).unlink()
+    _kept(place, PREDICTIONS).unlink()
+
+    row = _made(place)
+
+    assert _first(row) == ("identical", None, None, None)
+    assert "former code" in json.loads(row["report"])["notes"][0]
+    assert row["environment"] == "null"
+
+
+def test_a_description_of_former_days_is_used_as_it_was(place: Workbench) -> None:
+    _trained(place)
+    place.use(shop(training={**TRAINING, "parameters": {"iterations": 3}}, checks={"none": "price > 50"}))
+    assert _made(place)["verdict"] == "identical"
+
+    _kept(place, "task.yaml").unlink()
+    assert "description as it was is not kept" in _made(place)["because"]
