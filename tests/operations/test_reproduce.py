@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from pipeline_assets.cli.run import failures
 from pipeline_assets.monitoring.version_record import PREDICTIONS, RECORD
+from pipeline_assets.stores.features.base import feature_table
 from tests.examples import orders, shop, with_column
 from tests.workbench import Workbench
 
@@ -68,10 +69,10 @@ def test_what_was_forged_is_located(place: Workbench) -> None:
     original = _kept(place, RECORD).read_text(encoding="utf-8")
 
     # A metric.
-    _forge(place, lambda record: record["metrics"].update(LogLoss=record["metrics"]["LogLoss"] + 0.01))
-    assert _first(_made(place)) == ("different", "metrics", "LogLoss", None)
-    _forge(place, lambda record: record["metrics"].update(LogLoss=record["metrics"]["LogLoss"] - 0.01 + 1e-12))
-    assert _first(_made(place)) == ("equal within tolerance", "metrics", "LogLoss", None)
+    _forge(place, lambda record: record["metrics"].update(log_loss=record["metrics"]["log_loss"] + 0.01))
+    assert _first(_made(place)) == ("different", "metrics", "log_loss", None)
+    _forge(place, lambda record: record["metrics"].update(log_loss=record["metrics"]["log_loss"] - 0.01 + 1e-12))
+    assert _first(_made(place)) == ("equal within tolerance", "metrics", "log_loss", None)
     _kept(place, RECORD).write_text(original, encoding="utf-8")
 
     # A prediction: the sixth row of those that evaluated.
@@ -98,20 +99,21 @@ def test_what_was_forged_is_located(place: Workbench) -> None:
     assert "abab" in row["environment"]
 
     # With another outcome they are the reason why it cannot be asked here.
-    _forge(place, lambda record: record["metrics"].update(LogLoss=0.1))
+    _forge(place, lambda record: record["metrics"].update(log_loss=0.1))
     row = _made(place)
-    assert _first(row) == ("cannot be asked here", "metrics", "LogLoss", None)
+    assert _first(row) == ("cannot be asked here", "metrics", "log_loss", None)
     assert "other CPU flags here: without abacus" in row["because"]
 
 
 def test_a_feature_that_is_not_that_of_the_input_is_located(place: Workbench) -> None:
     _trained(place)
-    (stored,) = (place.settings.state / "features").rglob("*.parquet")
-    features = pq.read_table(stored)
+    store, table = place.stores["features"], feature_table(place.task, "train")
+    features = store.read(table, "jan").read_all()
     prices = features["price"].to_pylist()
     prices[123] += 0.25
-    pq.write_table(with_column(features, "price", prices).cast(features.schema), stored)
-    assert place.make("model", "jan").success
+    store.replace(table, "jan", with_column(features, "price", prices).cast(table.schema).to_reader())
+    remade = place.make("model", "jan")
+    assert remade.success, failures(remade)
 
     row = _made(place, version=2)
 
@@ -119,7 +121,7 @@ def test_a_feature_that_is_not_that_of_the_input_is_located(place: Workbench) ->
     assert (row["found"], row["expected"]) == (repr(prices[123] - 0.25), repr(prices[123]))
 
     # Without the stored features only the block of rows is known.
-    stored.unlink()
+    store.forget(table, "jan")
     row = _made(place, version=2)
     assert _first(row) == ("different", "features", "price", None)
     assert "among accepted rows 0 to 399" in row["because"]
