@@ -153,7 +153,10 @@ def _published(
 ) -> _Made:
     task, batch = graph.task, raw.ref.batch
     record = record_of(task, raw, features, trained)
-    kept = {RECORD: record.to_text(), PREDICTIONS: to_bytes(predictions_table(trained.prediction))}
+    kept: dict[str, str | bytes] = {
+        RECORD: record.to_text(),
+        PREDICTIONS: to_bytes(predictions_table(trained.prediction)),
+    }
     made_of = Provenance(
         batch=batch,
         uri=raw.uri,

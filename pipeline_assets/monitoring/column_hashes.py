@@ -87,6 +87,13 @@ class Hashing:
                 self._open = {}
 
 
+def first_unequal(one: pa.Array, other: pa.Array) -> int | None:
+    """The first place where the values are not the same bits, or one of them is null."""
+    valid = [column.is_valid().to_numpy(zero_copy_only=False) for column in (one, other)]
+    unequal = np.flatnonzero((valid[0] != valid[1]) | (valid[0] & (bits_of(one) != bits_of(other))))
+    return int(unequal[0]) if len(unequal) else None
+
+
 def bits_of(column: pa.Array) -> np.ndarray[Any, Any]:
     """A column's values so that equal ones are the same bits; a null has those of 0. Text comes as objects."""
     plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column

@@ -194,7 +194,9 @@ class Again:
     def validation(self) -> npt.NDArray[np.int64]:
         """The numbers of the rows that evaluated, in the order of their predictions."""
         rows = self.frame.rows
-        return self.labelled[self.trained.split.side_of(rows, kind_of(self.task).strata(rows)) == VALIDATION]
+        side = self.trained.split.side_of(rows, kind_of(self.task).strata(rows))
+        numbers: npt.NDArray[np.int64] = self.labelled[side == VALIDATION]
+        return numbers
 
 
 def made_again(

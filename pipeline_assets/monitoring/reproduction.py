@@ -17,7 +17,7 @@ import pyarrow as pa
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.judging import Evaluated, judged
 from pipeline_assets.ml.training import validation_rows
-from pipeline_assets.monitoring.column_hashes import ColumnHashes, bits_of
+from pipeline_assets.monitoring.column_hashes import ColumnHashes, first_unequal
 from pipeline_assets.monitoring.environment import differences, here
 from pipeline_assets.monitoring.rebuilding import Again, Past
 from pipeline_assets.monitoring.version_record import VersionRecord, predictions_table, record_of
@@ -230,7 +230,7 @@ def first_other_value(stored: pa.RecordBatchReader, again: pa.RecordBatchReader)
     worst = True
     for one, other in _side_by_side(stored, again):
         for place, name in enumerate(other.schema.names):
-            at = _first_unequal(one.column(place), other.column(place))
+            at = first_unequal(one.column(place), other.column(place))
             if at is None:
                 continue
             worst = worst and _close(one.column(place), other.column(place))
@@ -259,13 +259,6 @@ def _side_by_side(
         count = min(a.num_rows, b.num_rows)
         yield a.slice(0, count), b.slice(0, count)
         a, b = a.slice(count), b.slice(count)
-
-
-def _first_unequal(one: pa.Array, other: pa.Array) -> int | None:
-    """The first place where the values are not the same bits, or one of them is null."""
-    valid = [column.is_valid().to_numpy(zero_copy_only=False) for column in (one, other)]
-    unequal = np.flatnonzero((valid[0] != valid[1]) | (valid[0] & (bits_of(one) != bits_of(other))))
-    return int(unequal[0]) if len(unequal) else None
 
 
 def _close(one: pa.Array, other: pa.Array) -> bool:
@@ -310,8 +303,8 @@ def _models(past: Past, again: Again, registry: Registry) -> Iterator[Difference
     if past.predictions is None:
         kept.append((registry.load_evaluated(past.name, past.version), again.trained.evaluated))
     for one, other in kept:
-        tables = [predictions_table(judged(again.task, model, rows)) for model in (one, other)]
-        for difference in _first_other_prediction("model", *tables, again.validation):
+        then, now = (predictions_table(judged(again.task, model, rows)) for model in (one, other))
+        for difference in _first_other_prediction("model", then, now, again.validation):
             yield difference
             return
 

@@ -200,6 +200,19 @@ class Registry:
             found = self._versions(task)
         return sorted((candidate(version, holder) for version in found), key=lambda each: each.version)
 
+    def candidate(self, task: str, version: int) -> Candidate | None:
+        """One registered version, asked for alone; ``None`` if it is not there."""
+        client = self.client
+        from mlflow.exceptions import MlflowException
+
+        with self._answers(f"read version {version} of {task}"):
+            try:
+                return candidate(client.get_model_version(task, str(version)), self._champion(task))
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
+
     def input_sha256(self, task: str) -> dict[str, str]:
         """The sha256 of the input by MLflow run id, for every run of the task that recorded it."""
         with self._answers(f"list the trainings of {task}"):
