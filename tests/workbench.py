@@ -76,6 +76,15 @@ class Workbench:
         job = shared.resolve_job_def(name)
         return job.execute_in_process(run_config=run_config, instance=self.instance, raise_on_error=False)
 
+    def reproduced(self, version: int) -> dict[str, Any]:
+        """Makes a version again; the row of the mart that says how that went."""
+        result = self.operate("reproduce", task=self.task.name, version=version)
+        (row,) = self.mart("reproductions", run_id=result.run_id)
+        good = row["verdict"] in ("identical", "equal within tolerance")
+        assert result.success == good, failures(result)
+        assert good or row["because"] in "".join(failures(result))
+        return row
+
     def make(self, asset: str, batch: str) -> dg.ExecuteInProcessResult:
         """Makes one asset of the job train alone, its outcome is the test's to judge."""
         job = self.defs.resolve_job_def(f"{self.task.name}_train")

@@ -136,7 +136,7 @@ def reproduction(past: Past, again: Again, registry: Registry, features: Feature
         )
     if past.training.input_uri not in (None, again.manifest.uri):
         notes.append(f"the input has moved from {past.training.input_uri} to {again.manifest.uri}")
-    verdict, because = judgement(found, _excuses(then, now, environment))
+    verdict, because = judgement(found, excuses_of(then, now, environment))
     compared = {"features": again.hashes.rows, "predictions": len(again.trained.validation)}
     return Reproduction(verdict, because, tuple(found), environment, tuple(notes), compared)
 
@@ -161,7 +161,8 @@ def judgement(found: Sequence[Difference], excuses: Sequence[str]) -> tuple[Verd
     return Verdict.DIFFERENT, f"the first difference is at {beyond[0]}"
 
 
-def _excuses(then: VersionRecord | None, now: VersionRecord, environment: Mapping[str, str] | None) -> list[str]:
+def excuses_of(then: VersionRecord | None, now: VersionRecord, environment: Mapping[str, str] | None) -> list[str]:
+    """What may explain a difference: another environment, a GPU, a search that a time limit ended."""
     excuses = list((environment or {}).values())
     if then is None:
         excuses.append("the version does not say what it was trained on")
