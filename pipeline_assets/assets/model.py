@@ -23,6 +23,7 @@ from pipeline_assets.ml.selection import Candidate, Choice, Comparison, choose, 
 from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.ml.trainers.base import Progress
 from pipeline_assets.ml.training import Trained, evaluate, train, validation_rows
+from pipeline_assets.monitoring.judging import BASELINE_FILE, baseline_text
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.log import Provenance
@@ -147,7 +148,8 @@ def _published(
     )
     title = f"{task.name}, {batch}"
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
-    version = registry.publish(run_id, task, trained, made_of, plots)
+    texts = {BASELINE_FILE: baseline_text(trained.constant)}
+    version = registry.publish(run_id, task, trained, made_of, plots, files=texts)
     shown = _metadata(task, trained, plots)
     return _Made(version, trained.evaluated, trained.split, trained.validation, trained.threshold.value, shown)
 

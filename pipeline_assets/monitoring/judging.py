@@ -112,6 +112,7 @@ def judge(
     labels: pa.ChunkedArray,
     scores: Mapping[str, pa.ChunkedArray],
     features: Mapping[str, pa.ChunkedArray],
+    *,
     constant: Prediction | None,
     minimum_rows: int,
 ) -> list[Judged]:
@@ -135,7 +136,7 @@ def judge(
     rows, prediction = labelled_rows(task, labels.take(at), there)
     found = _Rows(rows, prediction, _decided(task, decision, there))
     form = form_of(task, there)
-    whole = replace(_judged(task, found, constant, len(labels), "", ""), calibration=_calibration(form, found))
+    whole = replace(_judged(task, found, constant, len(labels)), calibration=_calibration(form, found))
     judged = [whole]
     for name, column in features.items():
         codes = column.combine_chunks()
@@ -147,12 +148,12 @@ def judge(
                 few = f"{len(own)} rows with a known label; {minimum_rows} are needed"
                 judged.append(Judged(name, value, predictions, len(own), problem=few))
             elif predictions:
-                judged.append(_judged(task, found.take(own), constant, predictions, name, value))
+                judged.append(_judged(task, found.take(own), constant, predictions, (name, value)))
     return judged
 
 
 def _judged(
-    task: TaskSpec, found: _Rows, constant: Prediction | None, predictions: int, segment: str, value: str
+    task: TaskSpec, found: _Rows, constant: Prediction | None, predictions: int, of: tuple[str, str] = ("", "")
 ) -> Judged:
     kind, rows = kind_of(task), len(found.rows)
     metrics: dict[str, float] = {}
@@ -172,7 +173,7 @@ def _judged(
             baseline |= kind.evaluate(found.rows, same)
     except DataError as error:
         problem = f"{error.what}: {error.facts.get('found', '')}"
-    return Judged(segment, value, predictions, rows, metrics, baseline, problem, mean, decided)
+    return Judged(*of, predictions, rows, metrics, baseline, problem, mean, decided)
 
 
 def _decided(
@@ -226,8 +227,8 @@ def calibration(predicted: NDArray[np.float64], came_true: NDArray[np.float64]) 
     )
 
 
-def met_limits(greater: Mapping[str, bool], metrics: Mapping[str, float], limits: Mapping[str, float]) -> list[str]:
-    """The limits that are not met, as sentences; a metric without a value meets none.
+def missed_limits(greater: Mapping[str, bool], metrics: Mapping[str, float], limits: Mapping[str, float]) -> list[str]:
+    """The limits that are missed, as sentences; a metric without a value misses its own.
 
     Args:
         greater: by metric, whether greater is better.

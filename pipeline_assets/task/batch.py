@@ -47,6 +47,11 @@ InputRef = BatchRef | TruthRef
 InputFolder = Stage | Literal["truth"]
 
 
+def input_ref(task: str, folder: InputFolder, batch: str) -> InputRef:
+    """The batch of a stage, or the file of truth of a predict batch."""
+    return TruthRef(task, batch) if folder == "truth" else BatchRef(task, folder, batch)
+
+
 @dataclass(frozen=True)
 class Part:
     """One parquet file of a batch.

@@ -112,7 +112,7 @@ def met_by_file(task: TaskSpec, paths: Sequence[Path], predictions: Predictions,
             f"create temp table known as select {_keys(task)}, min({_LABEL}) as lo, max({_LABEL}) as hi"
             f" from came where usable group by {_keys(task)}"
         )
-        return _met(view.connection, task, predictions)
+        return _met(view.connection, task)
 
 
 def met_by_train(
@@ -150,7 +150,7 @@ def met_by_train(
             f" max(batch) filter ({_LABEL} is not null) as batch from came group by {_keys(task)}"
         )
         found = connection.execute("select distinct batch from known where lo is not null order by 1").fetchall()
-        return _met(connection, task, predictions), tuple(batch for (batch,) in found)
+        return _met(connection, task), tuple(batch for (batch,) in found)
 
 
 def _hold(connection: duckdb.DuckDBPyConnection, task: TaskSpec, predictions: Predictions) -> None:
@@ -250,7 +250,7 @@ class _LabelSource:
         )
 
 
-def _met(connection: duckdb.DuckDBPyConnection, task: TaskSpec, predictions: Predictions) -> Met:
+def _met(connection: duckdb.DuckDBPyConnection, task: TaskSpec) -> Met:
     """What the tables ``predicted``, ``came`` and ``known`` say together."""
     keys = _keys(task)
     rows = connection.sql(

@@ -18,6 +18,7 @@ from pipeline_assets.stores.files.listing import (
     SUFFIX,
     Entry,
     Found,
+    Locations,
     batch_at,
     check_name,
     check_readable,
@@ -98,13 +99,8 @@ class FileStore(ParquetFolder):
             ContractError: it is not there (names the batches that are), is still being written, or is not one batch of
                 parquet.
         """
-        check_name(ref)
-        below = f"{ref.task}/{ref.stage}"
-        folder = f"{self.uri}/{below}"
-        entries = [
-            entry for start in (f"{ref.batch}{SUFFIX}", f"{ref.batch}/") for entry in self._entries(below, start)
-        ]
-        there = locations(entries).get(ref.batch)
+        folder = f"{self.uri}/{ref.task}/{ref.stage}"
+        there = self._locations(ref)
         if there is None:
             names = list(self.batches(ref.task, ref.stage))
             earlier = [f"{len(names) - _NAMED} earlier ones"] if len(names) > _NAMED else []
@@ -116,6 +112,20 @@ class FileStore(ParquetFolder):
             )
         check_readable(ref, folder, there)
         return batch_at(folder, there)
+
+    def has(self, ref: InputRef) -> bool:
+        """Whether there is something of the batch's name that :meth:`find` finds, or says why it cannot be read.
+
+        Raises:
+            ContractError: the batch's name could lead out of the folder.
+        """
+        return self._locations(ref) is not None
+
+    def _locations(self, ref: InputRef) -> Locations | None:
+        check_name(ref)
+        below = f"{ref.task}/{ref.stage}"
+        starts = (f"{ref.batch}{SUFFIX}", f"{ref.batch}/")
+        return locations(entry for start in starts for entry in self._entries(below, start)).get(ref.batch)
 
     def uri_of(self, area: Area, ref: BatchRef) -> str:
         """The address of the pipeline's file of a batch, whether or not it is there yet."""

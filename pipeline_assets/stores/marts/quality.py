@@ -21,7 +21,10 @@ _BEFORE: Mapping[str, tuple[pa.DataType, str]] = {
 _AFTER: Mapping[str, tuple[pa.DataType, str]] = {
     "problem": (pa.string(), "Why the rows have no metrics, or no baseline, if they have none"),
     "label_mean": (pa.float64(), "Share of label 1, or mean label, of the judged rows; null for classes"),
-    "decided_share": (pa.float64(), "Share of judged rows that were decided positive; null if the target is not binary"),
+    "decided_share": (
+        pa.float64(),
+        "Share of judged rows that were decided positive; for a binary target",
+    ),
     "calibration": (pa.string(), "What was predicted and what came true, by tenths of the rows, as JSON; of all rows"),
     "matching": (pa.string(), "How the rows of the truth and the predictions met, as JSON; of all rows"),
     "truth_from": (pa.string(), "The file of truth, or the train batches, that the labels are from"),
@@ -33,9 +36,11 @@ _SOMETIMES = ("problem", "label_mean", "decided_share", "calibration", "matching
 
 
 def metric_columns(task: TaskSpec) -> dict[str, tuple[str, str]]:
-    """By metric, the column of its value and that of the constant baseline's; other names where the mart has the same."""
+    """By metric, the columns of its value and of its baseline, under names that no other column of the mart has."""
     taken = (*_BEFORE, *_AFTER)
-    return {name: (own_name(name, taken), own_name(f"baseline_{name}", taken)) for name in judged_metrics(task.target.kind)}
+    return {
+        name: (own_name(name, taken), own_name(f"baseline_{name}", taken)) for name in judged_metrics(task.target.kind)
+    }
 
 
 def quality(task: TaskSpec) -> MartTable:
