@@ -26,6 +26,7 @@ from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.ml.trainers.base import FittedModel, Progress
 from pipeline_assets.ml.training import Trained, train, validation_rows
 from pipeline_assets.monitoring.column_hashes import ColumnHashes, Hashing
+from pipeline_assets.monitoring.judging import BASELINE_FILE, baseline_text
 from pipeline_assets.monitoring.version_record import (
     PREDICTIONS,
     RECORD,
@@ -178,6 +179,7 @@ def _published(
     kept: dict[str, str | bytes] = {
         RECORD: record.to_text(),
         PREDICTIONS: to_bytes(predictions_table(trained.prediction)),
+        BASELINE_FILE: baseline_text(trained.constant),
     }
     made_of = Provenance(
         batch=batch,

@@ -85,11 +85,18 @@ def output_mart(task: TaskSpec) -> MartTable:
     )
 
 
+def lineage_names(task: TaskSpec) -> dict[str, str]:
+    """How the lineage view calls the columns of the output mart and of the choice: others where the input has them."""
+    inputs = input_mart(task, "predict").stored
+    theirs = [name for name in inputs.schema.names if name not in inputs.key]
+    return {name: own_name(name, theirs) for name in (*output_mart(task).schema.names, *_CHOICE)}
+
+
 def lineage(task: TaskSpec) -> MartView:
     """``<task>_lineage``: every prediction beside its input row and the choice of the version that made it."""
     inputs, outputs, choices = input_mart(task, "predict").stored, output_mart(task), model_choices(task)
     theirs = [name for name in inputs.schema.names if name not in inputs.key]
-    own = {name: own_name(name, theirs) for name in (*outputs.schema.names, *_CHOICE)}
+    own = lineage_names(task)
     columns = [
         *(f'o."{name}" as "{own[name]}"' for name in outputs.schema.names),
         *(f'c."{of_choice}" as "{own[name]}"' for name, (of_choice, _) in _CHOICE.items()),
