@@ -18,19 +18,27 @@ from pipeline_assets.settings import WebhookSettings
 _RUNS_EVERY, _LATE_EVERY = 30, 60
 
 Post = Callable[[Message], None]
+Clock = Callable[[], datetime]
 
 
-def alert_sensors(settings: WebhookSettings | None, dagster_ui: str | None) -> list[dg.SensorDefinition]:
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def alert_sensors(
+    settings: WebhookSettings | None, dagster_ui: str | None, clock: Clock = _now
+) -> list[dg.SensorDefinition]:
     """Three sensors for all tasks, switched on; none where no webhook is configured.
 
     Args:
         settings: the webhook.
         dagster_ui: where people open Dagster; for links to runs.
+        clock: says what time it is, with a zone.
     """
     if settings is None:
         return []
     post = Webhook(settings).post
-    return [_failed_runs(post, dagster_ui), _failed_checks(post, dagster_ui), _late_data(post)]
+    return [_failed_runs(post, dagster_ui), _failed_checks(post, dagster_ui), _late_data(post, clock)]
 
 
 def _failed_runs(post: Post, ui: str | None) -> dg.SensorDefinition:
@@ -72,7 +80,7 @@ def _failed_checks(post: Post, ui: str | None) -> dg.SensorDefinition:
     return failed_checks
 
 
-def _late_data(post: Post) -> dg.SensorDefinition:
+def _late_data(post: Post, clock: Clock) -> dg.SensorDefinition:
     @dg.sensor(
         name="alerts_late_data",
         minimum_interval_seconds=_LATE_EVERY,
@@ -81,7 +89,7 @@ def _late_data(post: Post) -> dg.SensorDefinition:
     )
     def late_data(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         watched, told = _watched(context), read_told(context.cursor)
-        now = datetime.now(UTC)
+        now = clock()
         late = newly_late(watched, told, now)
         for assets in late:
             try:
