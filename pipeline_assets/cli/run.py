@@ -11,12 +11,11 @@ from dagster_shared.error import SerializableErrorInfo
 
 from pipeline_assets.cli.progress import SHOWN, shown
 from pipeline_assets.errors import ContractError, PipelineError
+from pipeline_assets.io_managers.errors import causes, failed_by_check, text_for_people
 from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.task.batch import InputFolder, InputRef, TruthRef, input_ref
 
 _EVERYTHING: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
-# A blocking check that did not pass ends its own step by this error; the check itself says more.
-_CHECK_FAILED = "DagsterAssetCheckFailedError"
 
 
 def run_batch(
@@ -117,7 +116,7 @@ def failures(result: dg.ExecuteInProcessResult, *, traces: bool = False) -> list
         if event.is_step_failure:
             step_failed = True
             data = event.step_failure_data
-            if data.error and _chain(data.error)[-1].cls_name == _CHECK_FAILED and not traces:
+            if failed_by_check(data) and not traces:
                 continue
             said = data.user_failure_data.description if data.user_failure_data and not traces else None
             text = said or (_text(data.error, traces=traces) if data.error else "failed")
@@ -142,16 +141,7 @@ def _text(error: SerializableErrorInfo, *, traces: bool) -> str:
     """An error for people, or with its traces: the one that started it, without those that only pass it on."""
     if traces:
         return error.to_string()
-    causes = _chain(error)
-    for cause in causes:
-        if cause.cls_name == dg.Failure.__name__ or cause.message.startswith(f"{PipelineError.__module__}."):
-            return cause.message.strip().partition(": ")[2]
-    return f"{causes[-1].message.strip()}\n  do:        --debug shows where"
-
-
-def _chain(error: SerializableErrorInfo) -> list[SerializableErrorInfo]:
-    """An error and its causes, the innermost last."""
-    return [error, *(_chain(error.cause) if error.cause else ())]
+    return text_for_people(error) or f"{causes(error)[-1].message.strip()}\n  do:        --debug shows where"
 
 
 def outcome(result: dg.ExecuteInProcessResult) -> list[str]:
