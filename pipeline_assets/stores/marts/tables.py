@@ -50,8 +50,9 @@ def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
             **more,
         },
         key=address,
-        # One index per key column, which also has the row address: rows of any value are found, and in order.
-        indexes=tuple((column, *address) for column in task.key),
+        # One index per key column, which also has the row address: rows of any value are found, and in order. The row
+        # number comes first: it differs within a batch, so its index is sorted without comparing the batch's name.
+        indexes=tuple((column, *reversed(address)) for column in task.key),
         fingerprints=task_fingerprints(task, stage),
         batch_column=own["batch"],
         keep=task.keep,
