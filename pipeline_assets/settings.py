@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Literal, Self, cast, get_args
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pipeline_assets.errors import SettingsError
@@ -43,6 +43,14 @@ VARIABLES: Mapping[str, str | None] = MappingProxyType(
         "REQUESTS_CA_BUNDLE": None,
         "PIPELINE_STATE": ".pipeline",
         "PIPELINE_TASKS": None,
+        "DAGSTER_UI_URL": None,
+        "PIPELINE_WEBHOOK_URL": None,
+        "PIPELINE_WEBHOOK_FORMAT": "json",
+        "PIPELINE_WEBHOOK_DETAILS": "0",
+        "OPENLINEAGE_URL": None,
+        "OPENLINEAGE_CONFIG": None,
+        "OPENLINEAGE_NAMESPACE": "pipeline_assets",
+        "OPENLINEAGE_DISABLED": None,
     }
 )
 
@@ -94,6 +102,24 @@ class MlflowSettings:
     password: str | None = field(repr=False)
 
 
+WebhookFormat = Literal["json", "slack"]
+
+
+@dataclass(frozen=True)
+class WebhookSettings:
+    """Who is told of failures.
+
+    Attributes:
+        url: takes the messages; whoever knows it can write there, so it is a secret as a whole.
+        form: of the messages: all facts as JSON, or one text, as Slack and Mattermost take it.
+        details: whether a message may say what was found, which may be a value of a row.
+    """
+
+    url: str = field(repr=False)
+    form: WebhookFormat = "json"
+    details: bool = False
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings from the environment. A system that is ``None`` runs embedded, under :attr:`state`.
@@ -105,6 +131,9 @@ class Settings:
         mlflow_ui: where people open MLflow, without credentials: from the environment, else the server's address;
             ``None`` where neither is known.
         tasks: folders whose sub-folders are tasks: the packaged example's, then those of ``PIPELINE_TASKS``.
+        webhook: who is told of failures; ``None`` for nobody.
+        dagster_ui: where people open Dagster, without credentials; ``None`` where that is not known.
+        lineage_namespace: of the jobs in OpenLineage's events; ``None`` where no events are sent.
     """
 
     data_uri: str
@@ -116,6 +145,9 @@ class Settings:
     mlflow: MlflowSettings | None
     mlflow_ui: str | None = None
     tasks: tuple[Path, ...] = (PACKAGED_TASKS,)
+    webhook: WebhookSettings | None = None
+    dagster_ui: str | None = None
+    lineage_namespace: str | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, root: Path | None = None) -> Self:
@@ -150,8 +182,11 @@ class Settings:
             greenplum=greenplum,
             tarantool=_tarantool(values),
             mlflow=mlflow,
-            mlflow_ui=_mlflow_ui(values) or (mlflow.url if mlflow else None),
+            mlflow_ui=_ui(values, "MLFLOW_UI_URL") or (mlflow.url if mlflow else None),
             tasks=_tasks(values, root),
+            webhook=_webhook(values),
+            dagster_ui=_ui(values, "DAGSTER_UI_URL"),
+            lineage_namespace=_lineage_namespace(values),
         )
 
 
@@ -241,8 +276,35 @@ def _mlflow(values: Mapping[str, str]) -> MlflowSettings | None:
     return MlflowSettings(url=url, login=login, password=password)
 
 
-def _mlflow_ui(values: Mapping[str, str]) -> str | None:
-    return _http("MLFLOW_UI_URL", values["MLFLOW_UI_URL"])[0] if "MLFLOW_UI_URL" in values else None
+def _ui(values: Mapping[str, str], variable: str) -> str | None:
+    return _http(variable, values[variable])[0] if variable in values else None
+
+
+def _webhook(values: Mapping[str, str]) -> WebhookSettings | None:
+    url, form = values.get("PIPELINE_WEBHOOK_URL"), values.get("PIPELINE_WEBHOOK_FORMAT", "json")
+    details = values.get("PIPELINE_WEBHOOK_DETAILS", "0")
+    if url is None:
+        return None
+    try:
+        _http("PIPELINE_WEBHOOK_URL", url)
+    except SettingsError as wrong:  # its own text shows a part of the address
+        raise SettingsError(
+            wrong.what, expected="http://... or https://...; it is a secret, so not shown here"
+        ) from None
+    if form not in get_args(WebhookFormat):
+        raise SettingsError(
+            "PIPELINE_WEBHOOK_FORMAT is none of the formats", found=form, available=get_args(WebhookFormat)
+        )
+    if details not in ("0", "1"):
+        raise SettingsError("PIPELINE_WEBHOOK_DETAILS is neither 0 nor 1", found=details, expected="0 or 1")
+    return WebhookSettings(url, cast("WebhookFormat", form), details == "1")
+
+
+def _lineage_namespace(values: Mapping[str, str]) -> str | None:
+    """OpenLineage's client reads the variables itself; here it only matters whether there are any."""
+    asked = any(name in ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG") for name in values)
+    off = values.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true"
+    return values.get("OPENLINEAGE_NAMESPACE", "pipeline_assets") if asked and not off else None
 
 
 def _http(variable: str, url: str) -> tuple[str, str | None, str | None]:
