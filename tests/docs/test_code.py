@@ -51,7 +51,7 @@ def test_variables_that_a_page_names_are_described() -> None:
         assert (page.name, named - known) == (page.name, set())
 
 
-@pytest.mark.parametrize("page", ["guides/marts.md", "tutorial/first-run.md"])
+@pytest.mark.parametrize("page", ["guides/marts.md", "how-to/operate.md", "tutorial/first-run.md"])
 def test_the_sql_of_a_page_fits_the_marts_of_the_demo(page: str) -> None:
     task = load_task(PACKAGED_TASKS / "flight_delays")
     view = lineage(task)
