@@ -11,7 +11,8 @@ import pytest
 
 from pipeline_assets.cli.main import main
 from pipeline_assets.settings import PACKAGED_TASKS, VARIABLES
-from pipeline_assets.stores.marts.tables import input_mart, lineage, model_choices, output_mart
+from pipeline_assets.stores.marts.model_choices import model_choices
+from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
 from pipeline_assets.task.loading import load_task
 from tests.docs import pages
 from tests.docs.pages import DOCS, ROOT
