@@ -48,10 +48,21 @@ def versions(
     )
 
 
+def _intervals(version: Candidate, known: Record) -> dict[str, tuple[float, float]]:
+    """The interval of the task's metric, if the version's own training judged it by the rows that the metric is of."""
+    choice = known.of_run(version.dagster_run)
+    judged = None if choice is None else choice.candidate(version.version)
+    if choice is None or judged is None or judged.interval is None:
+        return {}
+    same = judged.same_rows is not None and judged.same_rows == version.metrics.get(choice.metric)
+    return {choice.metric: judged.interval} if same else {}
+
+
 def _version(page: Page, each: Candidate, names: Sequence[str], known: Record, says: ViewTexts) -> list[TagChild]:
     formats = page.formats
     batches = sum(made.model_version == each.version for made in known.batches)
-    metrics = [_metric(each.metrics.get(name), formats) for name in names]
+    intervals = _intervals(each, known)
+    metrics = [records_of.with_interval(each.metrics.get(name), intervals.get(name), formats) for name in names]
     mark = "" if each.ready else f" ({says('not_ready')})"
     champion = f" {says('champion')}" if each.champion else ""
     return [
