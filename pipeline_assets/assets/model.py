@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.champion import made_by, settle
-from pipeline_assets.assets.code import code_commit, lock_sha256
 from pipeline_assets.assets.difference import Rival, Stores, Versions, latest_difference, metadata_of, plots_of
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.record import manifest_of
@@ -26,6 +25,15 @@ from pipeline_assets.ml.selection import Candidate, Choice
 from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.ml.trainers.base import FittedModel, Progress
 from pipeline_assets.ml.training import Trained, train, validation_rows
+from pipeline_assets.monitoring.column_hashes import ColumnHashes, Hashing
+from pipeline_assets.monitoring.judging import BASELINE_FILE, baseline_text
+from pipeline_assets.monitoring.version_record import (
+    PREDICTIONS,
+    RECORD,
+    predictions_table,
+    record_of,
+    to_bytes,
+)
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.log import Provenance
@@ -83,7 +91,8 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         with translate_errors(context.retry_number):
             run_id = getattr(context.resources, mlflow).active_run().info.run_id
             raw = manifest_of(files, ref)
-            frame = training_frame(features, task)
+            hashing = Hashing()
+            frame = training_frame(hashing.passing(features), task)
             done = _finished(registry, task, context.run, raw)
             if done is not None and done.split is not None:
                 context.log.info("this run has made version %d already: it is not trained again", done.version)
@@ -99,7 +108,9 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                 )
                 for note in trained.notes:
                     context.log.info(note)
-                made = _published(registry, graph, run_id, raw, trained, dagster_run=context.run.run_id)
+                made = _published(
+                    registry, graph, run_id, raw, trained, features=hashing.found, dagster_run=context.run.run_id
+                )
 
             def compared(versions: Versions) -> Difference | None:
                 return latest_difference(stores, task, versions, context.log.info)
@@ -154,9 +165,22 @@ def _restored(registry: Registry, task: TaskSpec, done: Candidate, split: SplitR
 
 
 def _published(
-    registry: Registry, graph: TaskGraph, run_id: str, raw: Manifest, trained: Trained, *, dagster_run: str
+    registry: Registry,
+    graph: TaskGraph,
+    run_id: str,
+    raw: Manifest,
+    trained: Trained,
+    *,
+    features: ColumnHashes,
+    dagster_run: str,
 ) -> _Made:
     task, batch = graph.task, raw.ref.batch
+    record = record_of(task, raw, features, trained)
+    kept: dict[str, str | bytes] = {
+        RECORD: record.to_text(),
+        PREDICTIONS: to_bytes(predictions_table(trained.prediction)),
+        BASELINE_FILE: baseline_text(trained.constant),
+    }
     made_of = Provenance(
         batch=batch,
         uri=raw.uri,
@@ -164,12 +188,12 @@ def _published(
         rows=raw.rows,
         task_yaml=graph.yaml,
         dagster_run_id=dagster_run,
-        code_commit=code_commit(),
-        lock_sha256=lock_sha256(),
+        code_commit=record.environment.code_commit,
+        lock_sha256=record.environment.lock_sha256,
     )
     title = f"{task.name}, {batch}"
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
-    version = registry.publish(run_id, task, trained, made_of, plots)
+    version = registry.publish(run_id, task, trained, made_of, plots, files=kept)
     return _Made(
         version=version,
         model=trained.evaluated,
