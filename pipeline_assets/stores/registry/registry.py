@@ -160,9 +160,19 @@ class Registry:
         with self._answers("keep a trial of the search"):
             log_trial(self.client, run_id, trial)
 
-    def log_choice(self, run_id: str, choice: Choice) -> None:
-        """Stores a record of choice with the run that made it; a second one of the same stage replaces the first."""
-        with self._answers("keep the record of choice"):
+    def log_choice(self, run_id: str, choice: Choice, plots: Mapping[str, bytes] | None = None) -> None:
+        """Stores a record of choice with the run that made it; a second one of the same stage replaces the first.
+
+        Args:
+            run_id: the MLflow run.
+            choice: the record.
+            plots: PNG images by name, for the run's other plots.
+        """
+        with self._answers("keep the record of choice"), TemporaryDirectory() as folder:
+            for name, image in (plots or {}).items():
+                path = Path(folder) / f"{name}.png"
+                path.write_bytes(image)
+                self.client.log_artifact(run_id, str(path), "plots")
             self.client.log_dict(run_id, choice.to_json(), f"choice_{choice.stage}.json")
             self.client.set_tag(run_id, "choice", choice.reason)
 
