@@ -21,6 +21,7 @@ _VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "demo": ("pipeline_assets.demo.__main__:demo", "Train and predict on real flights."),
         "forget": ("pipeline_assets.cli.commands:forget", "Remove all that is kept of a batch but its file."),
         "page": ("pipeline_assets.mart_page.__main__:page", "Serve the mart page."),
+        "replay": ("pipeline_assets.cli.replay:replay", "Run a batch again; what became of rejected rows."),
         "run": ("pipeline_assets.cli.commands:run", "Train or predict batches of a task."),
         "sql": ("pipeline_assets.cli.commands:sql", "Open the marts in psql."),
         "stack": ("pipeline_assets.stack.__main__:stack", "Start and stop real servers on this machine."),
