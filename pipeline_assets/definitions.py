@@ -7,6 +7,7 @@ import dagster as dg
 
 from pipeline_assets.collector import collecting_later
 from pipeline_assets.components.tasks import load_task_definitions, load_tasks
+from pipeline_assets.operations.jobs import operation_jobs
 from pipeline_assets.resources import resources
 from pipeline_assets.settings import Settings
 
@@ -37,6 +38,11 @@ def defs_of(task: str) -> dg.Definitions:
     return load_task_definitions(settings.tasks, task, _shared(settings))
 
 
+def shared_definitions() -> dg.Definitions:
+    """The code location without a task: for the operations, which read a task's folder themselves."""
+    return _shared(Settings.from_env())
+
+
 def _shared(settings: Settings) -> dg.Definitions:
-    """The definitions that all tasks share: resources and executor."""
-    return dg.Definitions(resources=dict(resources(settings)), executor=dg.in_process_executor)
+    """The definitions that all tasks share: resources, executor and operations."""
+    return dg.Definitions(resources=dict(resources(settings)), executor=dg.in_process_executor, jobs=operation_jobs())

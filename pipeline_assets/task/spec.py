@@ -16,6 +16,7 @@ from pydantic import (
 
 from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.fingerprints import Slice, fingerprint
+from pipeline_assets.task.monitoring_spec import Monitoring
 from pipeline_assets.task.own_code import OwnFunction, own_function
 from pipeline_assets.task.spec_model import SpecModel, Sql
 from pipeline_assets.task.training_spec import Training, label_name
@@ -276,6 +277,7 @@ class TaskSpec(SpecModel):
     output: Output = Output()
     limits: Limits = Limits()
     feature_store: FeatureStore = FeatureStore()
+    monitoring: Monitoring = Monitoring()
     keep: int | None = Field(default=None, ge=1, description="Batches of a stage that the marts keep; all without it")
 
     # Where a function that is named by its file is looked for; no part of the description.

@@ -87,6 +87,7 @@ def log_training(
     provenance: Provenance,
     *,
     plots: Mapping[str, bytes],
+    files: Mapping[str, str],
 ) -> None:
     """Writes the run's record: tags, parameters, input, curves, files, models. Writing it again replaces it."""
     from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
@@ -105,6 +106,8 @@ def log_training(
         root = Path(folder)
         (root / "task.yaml").write_text(provenance.task_yaml, encoding="utf-8")
         (root / IMPORTANCE).write_text(_json(trained.fit.importance, indent=2), encoding="utf-8")
+        for name, text in files.items():
+            (root / name).write_text(text, encoding="utf-8")
         (root / "plots").mkdir()
         for name, image in plots.items():
             (root / "plots" / f"{name}.png").write_bytes(image)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import EllipsisType
+from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pipeline_assets.errors import StoreError
@@ -26,7 +26,7 @@ from pipeline_assets.stores.registry.log import (
     log_training,
     register,
 )
-from pipeline_assets.stores.registry.training import Training, curves_of, training_of
+from pipeline_assets.stores.registry.training import Training, curves_of, text_of, training_of
 from pipeline_assets.stores.registry.trials import log_trial
 from pipeline_assets.stores.registry.version_tags import (
     CHAMPION_RECORD,
@@ -123,6 +123,8 @@ class Registry:
         trained: Trained,
         provenance: Provenance,
         plots: Mapping[str, bytes],
+        *,
+        files: Mapping[str, str] = MappingProxyType({}),
     ) -> int:
         """Logs a training to an open run and registers its model.
 
@@ -136,6 +138,7 @@ class Registry:
             trained: the model and its metrics; where it was refitted, the evaluated model is kept beside it.
             provenance: what it was made from.
             plots: PNG images by name.
+            files: texts by file name, such as ``record.json``, kept beside the model; :meth:`read_text` reads them.
 
         Returns:
             The number of the version.
@@ -144,7 +147,7 @@ class Registry:
             made = [each for each in self._versions(task.name, f"run_id = '{run_id}'") if each.tags.get(READY)]
             if made:
                 return max(int(each.version) for each in made)
-            log_training(self.client, run_id, task, trained, provenance, plots=plots)
+            log_training(self.client, run_id, task, trained, provenance, plots=plots, files=files)
         with self._answers(f"register a version of {task.name}"):
             return register(self.client, run_id, task, trained, provenance)
 
@@ -158,6 +161,11 @@ class Registry:
         with self._answers("keep the record of choice"):
             self.client.log_dict(run_id, choice.to_json(), f"choice_{choice.stage}.json")
             self.client.set_tag(run_id, "choice", choice.reason)
+
+    def read_text(self, run_id: str, name: str) -> str | None:
+        """A text that is kept with the training of an MLflow run; ``None`` where it has none of this name."""
+        with self._answers(f"read {name} of run {run_id}"):
+            return text_of(self.client, run_id, name)
 
     def candidates(self, task: str) -> list[Candidate]:
         """Every registered version, oldest first; none where the task was never trained."""

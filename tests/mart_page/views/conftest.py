@@ -152,9 +152,11 @@ def _defs(place: Workbench) -> Path:
     return defs.parent
 
 
-@pytest.fixture(scope="session")
+# Playwright runs an event loop in this thread for as long as it is open. A process of pytest-xdist that kept it after
+# the last test of a module would fail whatever calls asyncio.run next: other modules' tests, and Dagster.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium, closed after each module."""
     if not Path(_CHROMIUM).exists():
         (pytest.fail if os.environ.get("REQUIRE_SERVERS") == "1" else pytest.skip)("there is no chromium")
     expect.set_options(timeout=_PATIENCE)

@@ -82,6 +82,14 @@ def test_a_published_version_is_a_candidate_with_all_that_a_choice_needs(registr
     assert choose(task, [candidate]).winner == version
 
 
+def test_texts_are_kept_with_a_training(registry: Registry, task: TaskSpec) -> None:
+    run_id = open_run(registry, task)
+    registry.publish(run_id, task, trainable.trained(), MADE_FROM, {}, files={"record.json": '{"ключ": 1}'})
+
+    assert registry.read_text(run_id, "record.json") == '{"ключ": 1}'
+    assert registry.read_text(run_id, "nothing.json") is None
+
+
 def test_a_training_is_told_by_its_run(registry: Registry, task: TaskSpec) -> None:
     run_id = open_run(registry, task)
     publish(registry, task, run_id)

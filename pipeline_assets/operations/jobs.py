@@ -1,0 +1,8 @@
+"""The jobs of the code location that are of no single task: their run config names the task."""
+
+import dagster as dg
+
+
+def operation_jobs() -> list[dg.JobDefinition]:
+    """All of them. One job each for all tasks, because four more jobs per task would double the time of a start."""
+    return []
