@@ -7,6 +7,8 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pipeline_assets.assets.checks import predict_checks, train_checks
+from pipeline_assets.assets.checks_drift import drift_checks
+from pipeline_assets.assets.drift import drift_asset
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.assets.mlflow_run import mlflow_run
 from pipeline_assets.assets.model import model_asset
@@ -44,12 +46,14 @@ def task_definitions(graph: TaskGraph) -> dg.Definitions:
             prepared_assets(graph, "predict"),
             predictions_asset(graph),
             output_mart_asset(graph),
+            drift_asset(graph),
         ],
     }
     jobs = {stage: _job(graph, stage, assets[stage]) for stage in STAGES}
+    checks = (*train_checks(graph), *predict_checks(graph), *drift_checks(graph))
     return dg.Definitions(
         assets=[_with_own(asset, own) for asset in (*assets["train"], *assets["predict"])],
-        asset_checks=[_with_own(check, own) for check in (*train_checks(graph), *predict_checks(graph))],
+        asset_checks=[_with_own(check, own) for check in checks],
         jobs=list(jobs.values()),
         sensors=[files_sensor(graph, stage, jobs[stage]) for stage in STAGES],
     )

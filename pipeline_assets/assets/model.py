@@ -17,12 +17,13 @@ from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.comparison import Contestant, compare
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame, training_frame
 from pipeline_assets.ml.judging import Evaluated
-from pipeline_assets.ml.kinds.base import kind_of
+from pipeline_assets.ml.kinds.base import kind_of, predict
 from pipeline_assets.ml.search import Found, Trial
 from pipeline_assets.ml.selection import Candidate, Choice, Comparison, choose, fitting_champion
 from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.ml.trainers.base import Progress
 from pipeline_assets.ml.training import Trained, evaluate, train, validation_rows
+from pipeline_assets.monitoring.batch_drift import FILE, DriftReference
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.log import Provenance
@@ -147,9 +148,18 @@ def _published(
     )
     title = f"{task.name}, {batch}"
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
-    version = registry.publish(run_id, task, trained, made_of, plots)
+    reference = _reference(task, trained)
+    version = registry.publish(run_id, task, trained, made_of, plots, files={FILE: reference.to_text()})
     shown = _metadata(task, trained, plots)
     return _Made(version, trained.evaluated, trained.split, trained.validation, trained.threshold.value, shown)
+
+
+def _reference(task: TaskSpec, trained: Trained) -> DriftReference:
+    """What predict batches are compared with."""
+    features, predictions = trained.validation.features, [trained.prediction]
+    if trained.refitted:
+        predictions.append(predict(task, trained.model, features, trained.threshold.value))
+    return DriftReference.of(task, features, *predictions)
 
 
 def _tried(context: dg.AssetExecutionContext, registry: Registry, run_id: str, trial: Trial) -> None:

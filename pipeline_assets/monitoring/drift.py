@@ -9,6 +9,7 @@ The bins are made from the reference only:
 
 - numbers, truth values, dates and moments: ten bins of equal count, between the deciles of the reference; if it has at
   most ten distinct values, one bin per value, and one for values that it does not have;
+- scores: see :meth:`Bins.of_scores`;
 - text: one bin for each of the reference's twenty most frequent values, and one for all others;
 - always: one bin for missing values.
 
@@ -34,6 +35,7 @@ Counts = npt.NDArray[np.int64]
 
 _BINS = 10
 _CATEGORIES = 20
+_MIDDLE = (0.01, 0.99)  # quantiles between which scores are binned
 # Of the chi-squared distribution: beyond so many standard deviations from the mean chance seldom goes, even if twenty
 # columns are looked at.
 _DEVIATIONS = 5
@@ -82,6 +84,20 @@ class Bins:
         ends = -(-np.arange(1, _BINS) * len(numbers) // _BINS)
         return cls("ranges", tuple(np.unique(np.sort(numbers)[ends - 1]).tolist()))
 
+    @classmethod
+    def of_scores(cls, reference: pa.Array) -> "Bins":
+        """The bins of a model's scores: of numbers, ten steps of equal width over the middle 98 % of the reference.
+
+        Models that were fitted to slightly other rows give slightly other scores. Where many scores lie close together,
+        so do deciles, which would take that for drift.
+        """
+        if not pa.types.is_floating(reference.type):
+            return cls.of(reference)
+        numbers = _numbers(reference)
+        numbers = numbers[np.isfinite(numbers)]
+        low, high = np.quantile(numbers, _MIDDLE) if len(numbers) else (0.0, 0.0)
+        return cls("ranges", tuple(np.linspace(low, high, _BINS + 1)[1:-1].tolist()) if low < high else ())
+
     def count(self, column: pa.Array) -> Counts:
         """Rows by bin: the bins of :attr:`at`, then that of all other values (or above the last bound), then missing.
 
@@ -101,7 +117,7 @@ class Bins:
         """By comparing all numbers with each bound: ten times as fast as searching the bounds for each number."""
         present = np.count_nonzero(numbers == numbers)  # noqa: PLR0124 - NaN is not
         if self.form == "ranges":
-            above = [np.count_nonzero(numbers > bound) for bound in self.at]
+            above = [np.count_nonzero(numbers > float(bound)) for bound in self.at]
             return -np.diff([present, *above, 0])
         equal = [np.count_nonzero(numbers == value) for value in self.at]
         return np.array([*equal, present - sum(equal)], np.int64)
@@ -130,9 +146,9 @@ class Reference:
     counts: tuple[int, ...]
 
     @classmethod
-    def of(cls, column: pa.Array) -> "Reference":
-        """Of a column's values."""
-        bins = Bins.of(column)
+    def of(cls, column: pa.Array, bins: Bins | None = None) -> "Reference":
+        """Of a column's values, by its own bins or by others."""
+        bins = Bins.of(column) if bins is None else bins
         return cls(bins, tuple(bins.count(column).tolist()))
 
 
@@ -162,11 +178,15 @@ class Difference:
     Attributes:
         distance: Jensen-Shannon distance, less what is expected by chance; 0 is the same.
         chance: by chance alone the distance seldom reaches this; it is large where there are few rows.
+        reference_rows: of the first sample.
+        rows: of the other one.
         bins: in the order of values or, for text, of frequency; the missing ones last.
     """
 
     distance: float
     chance: float
+    reference_rows: int
+    rows: int
     bins: tuple[Bin, ...]
 
     @property
@@ -214,6 +234,8 @@ def difference(reference: Reference, counts: Sequence[int] | Counts, kind: pa.Da
     return Difference(
         distance=sqrt(max(_divergence(p, q) - degrees * unit, 0.0)),
         chance=sqrt(_DEVIATIONS * sqrt(2 * degrees) * unit),
+        reference_rows=rows_before,
+        rows=rows_after,
         bins=tuple(_named(reference.bins, p, q, kind)),
     )
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, model_validator
 from pipeline_assets.errors import TaskError
 from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.expressions import Expression, ExpressionError, casts, read_all
+from pipeline_assets.task.monitoring_spec import drift_problems
 from pipeline_assets.task.names import did_you_mean, listed, own_name
 from pipeline_assets.task.spec import (
     DECISION,
@@ -118,6 +119,7 @@ def problems(task: TaskSpec) -> list[Problem]:
         *_threshold(task),
         *_class_weights(task),
         *_output(task),
+        *drift_problems(task.monitoring.drift, task.features.names, plugins.kind(task.target.kind).score_types),
     ]
 
 
