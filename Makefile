@@ -132,7 +132,7 @@ format: $(READY) ## Let ruff put the code in order
 	$(BIN)/ruff format
 
 # All but the packages of requirements-trainers.lock.
-EXTRAS := page tarantool demo search openlineage dev
+EXTRAS := page tarantool demo search openlineage docs dev
 
 lock: $(READY) ## Resolve the lock files anew from pyproject.toml
 	$(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --quiet --universal --python-version 3.11 --upgrade \

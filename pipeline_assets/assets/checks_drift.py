@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline_assets.assets.checks import checked_ref
+from pipeline_assets.assets.checks import batch_of_run
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.stores.marts.drift_table import drift_mart
@@ -30,7 +30,7 @@ def drift_checks(graph: TaskGraph) -> list[dg.AssetChecksDefinition]:
     def checks(
         context: dg.AssetCheckExecutionContext, marts: dg.ResourceParam[MartStore]
     ) -> Iterator[dg.AssetCheckResult]:
-        batch = checked_ref(graph, "predict", context).batch
+        batch = batch_of_run(graph, "predict", context).batch
         with translate_errors(0):
             rows = marts.read(table.name, {table.batch_column: batch}, list(_COLUMNS)).read_all().to_pylist()
         asked = {each.name for each in context.selected_asset_check_keys}

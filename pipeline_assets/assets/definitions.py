@@ -8,6 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from pipeline_assets.assets.checks import predict_checks, train_checks
 from pipeline_assets.assets.checks_drift import drift_checks
+from pipeline_assets.assets.checks_skew import skew_check
 from pipeline_assets.assets.drift import drift_asset
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.assets.mlflow_run import mlflow_run
@@ -50,7 +51,7 @@ def task_definitions(graph: TaskGraph) -> dg.Definitions:
         ],
     }
     jobs = {stage: _job(graph, stage, assets[stage]) for stage in STAGES}
-    checks = (*train_checks(graph), *predict_checks(graph), *drift_checks(graph))
+    checks = (*train_checks(graph), *predict_checks(graph), skew_check(graph), *drift_checks(graph))
     return dg.Definitions(
         assets=[_with_own(asset, own) for asset in (*assets["train"], *assets["predict"])],
         asset_checks=[_with_own(check, own) for check in checks],

@@ -13,7 +13,7 @@ from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.errors import DataError
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.predictions import FINGERPRINT, check_still_those_of, read_scores
-from pipeline_assets.monitoring.batch_drift import FILE, ColumnDrift, DriftReference, compared
+from pipeline_assets.monitoring.batch_drift import DRIFT_REFERENCE, ColumnDrift, DriftReference, compared
 from pipeline_assets.monitoring.drift import Bin, count_rows
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.marts.drift_table import drift_mart
@@ -90,8 +90,8 @@ def _version(files: FileStore, task: TaskSpec, ref: BatchRef) -> int:
 
 
 def _reference(registry: Registry, task: TaskSpec, version: int) -> DriftReference | None:
-    made = next((each for each in registry.candidates(task.name) if each.version == version and each.run_id), None)
-    text = None if made is None else registry.read_text(made.run_id, FILE)
+    made = registry.candidate(task.name, version)
+    text = None if made is None or not made.run_id else registry.read_text(made.run_id, DRIFT_REFERENCE)
     return None if text is None else DriftReference.from_text(text)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # The name under which a version keeps its reference.
-FILE = "drift_reference.json"
+DRIFT_REFERENCE = "drift_reference.json"
 
 Role = Literal["feature", "score"]
 Verdict = Literal["ok", "warn", "fail"]

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline_assets.monitoring.batch_drift import FILE
+from pipeline_assets.monitoring.batch_drift import DRIFT_REFERENCE
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.spec import TaskSpec
 from tests.examples import orders, shop, with_column
@@ -88,7 +88,7 @@ def test_a_batch_that_is_run_again_replaces_its_rows(trained: Workbench) -> None
 def test_the_reference_is_the_rows_that_evaluated_the_version(trained: Workbench) -> None:
     registry = trained.stores["registry"]
     (version,) = registry.candidates("shop")
-    reference = json.loads(registry.read_text(version.run_id, FILE) or "")
+    reference = json.loads(registry.read_text(version.run_id, DRIFT_REFERENCE) or "")
     validation = trained.metadata(trained.run("train", TRAIN), "model")["validation_rows"]
     assert {sum(counts) for group in reference.values() for each in group.values() for counts in each["counts"]} == {
         validation
