@@ -24,7 +24,7 @@ from pipeline_assets.task.preparation import MORE_COLUMNS
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
 
-Which = Literal["train_input", "predict_input", "predict_output", "model_choices", "reproductions"]
+Which = Literal["train_input", "predict_input", "predict_output", "model_choices", "reproductions", "drift"]
 Role = Literal["address", "score", "technical", "raw", "feature", "label"]
 
 # What most columns of a mart are to the task.
@@ -34,11 +34,12 @@ _USUAL: Mapping[Which, Role] = {
     "predict_output": "score",
     "model_choices": "technical",
     "reproductions": "technical",
+    "drift": "technical",
 }
 # What the output mart says of a prediction beside its scores.
 _OF_PREDICTION = ("model_version", "run_id", "predicted_at")
 # Marts that have no column of the user's.
-_OWN = ("model_choices", "reproductions")
+_OWN = ("model_choices", "reproductions", "drift")
 _NUMBERS = ("smallint", "integer", "bigint", "real", "double precision", "numeric")
 
 
