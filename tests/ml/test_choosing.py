@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline_assets.ml.choosing import choose, fitting_champion
 
 from pipeline_assets.errors import SelectionError
+from pipeline_assets.ml.choosing import choose, fitting_champion
 from pipeline_assets.ml.selection import (
     Candidate,
     Choice,
