@@ -57,12 +57,17 @@ def equal(counts: Mapping[str, int | None]) -> dg.AssetCheckResult:
     )
 
 
-def batch_of_run(graph: TaskGraph, stage: Stage, context: dg.AssetCheckExecutionContext) -> BatchRef:
+def batch_of(context: dg.AssetCheckExecutionContext) -> str:
     """The batch of the run: a check has no partitions of its own yet (Dagster previews them)."""
     batch = context.run.tags.get(PARTITION_NAME_TAG)
     if batch is None:
         raise dg.Failure("no batch is named; run the check together with its asset", allow_retries=False)
-    return graph.ref(stage, batch)
+    return batch
+
+
+def batch_of_run(graph: TaskGraph, stage: Stage, context: dg.AssetCheckExecutionContext) -> BatchRef:
+    """The same, as a batch of a stage."""
+    return graph.ref(stage, batch_of(context))
 
 
 def _check(

@@ -27,6 +27,7 @@ from pipeline_assets.ml.trainers.base import FittedModel, Progress
 from pipeline_assets.ml.training import Trained, train, validation_rows
 from pipeline_assets.monitoring.batch_drift import DRIFT_REFERENCE, DriftReference
 from pipeline_assets.monitoring.column_hashes import ColumnHashes, Hashing
+from pipeline_assets.monitoring.judging import BASELINE_FILE, baseline_text
 from pipeline_assets.monitoring.version_record import (
     PREDICTIONS,
     RECORD,
@@ -180,6 +181,7 @@ def _published(
         RECORD: record.to_text(),
         PREDICTIONS: to_bytes(predictions_table(trained.prediction)),
         DRIFT_REFERENCE: _drift_reference(task, trained).to_text(),
+        BASELINE_FILE: baseline_text(trained.constant),
     }
     made_of = Provenance(
         batch=batch,

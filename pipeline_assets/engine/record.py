@@ -33,12 +33,12 @@ class CheckRecord:
     @property
     def added(self) -> list[str]:
         """The file's columns before the raw row: the first ones of :data:`ADDED_COLUMNS`, under names of their own."""
-        return self.stored.schema.names[: int(self.stored.metadata.get(_ADDED_KEY, _FORMERLY_ADDED))]
+        return list(self.stored.schema.names[: int(self.stored.metadata.get(_ADDED_KEY, _FORMERLY_ADDED))])
 
     @property
     def raw(self) -> list[str]:
         """The file's columns as they came."""
-        return self.stored.schema.names[len(self.added) :]
+        return list(self.stored.schema.names[len(self.added) :])
 
     def rejected_rows(self) -> npt.NDArray[np.int64]:
         """The numbers of the rejected rows, ascending."""

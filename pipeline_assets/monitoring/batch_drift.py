@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.monitoring.drift import Bins, Counts, Difference, Reference, comparable, difference
-from pipeline_assets.task.monitoring_spec import DriftLimits
+from pipeline_assets.task.drift_spec import DriftLimits
 from pipeline_assets.task.spec import TaskSpec
 
 if TYPE_CHECKING:

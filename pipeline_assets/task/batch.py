@@ -1,7 +1,7 @@
 """The name of a batch and the result of its check: values that the steps of a run exchange."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pipeline_assets.task.spec import Stage
 
@@ -17,6 +17,39 @@ class BatchRef:
     def facts(self) -> dict[str, str]:
         """The batch as facts of an error."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class TruthRef:
+    """The file, or folder of part files, that says what became true of one predict batch.
+
+    Attributes:
+        batch: the predict batch.
+        stage: the folder of a task that has such files, beside those of the two stages.
+    """
+
+    task: str
+    batch: str
+    stage: Literal["truth"] = "truth"
+
+    @property
+    def predicted(self) -> BatchRef:
+        """The batch whose predictions it is the truth of."""
+        return BatchRef(self.task, "predict", self.batch)
+
+    def facts(self) -> dict[str, str]:
+        """The file as facts of an error."""
+        return asdict(self)
+
+
+# A file that others put into a task's folder, and the folders that have such files.
+InputRef = BatchRef | TruthRef
+InputFolder = Stage | Literal["truth"]
+
+
+def input_ref(task: str, folder: InputFolder, batch: str) -> InputRef:
+    """The batch of a stage, or the file of truth of a predict batch."""
+    return TruthRef(task, batch) if folder == "truth" else BatchRef(task, folder, batch)
 
 
 @dataclass(frozen=True)

@@ -1,73 +1,80 @@
 """How the batches of a task are watched: the key ``monitoring`` of a task."""
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Self
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
-from pipeline_assets.task.names import did_you_mean
-from pipeline_assets.task.spec_model import Problem, SpecModel
+from pipeline_assets.task.drift_spec import Drift
+from pipeline_assets.task.spec_model import SpecModel
 
-# From here on drift warns by default: as far as numbers are that have moved by half of their standard deviation.
-WARN = 0.2
-
-_Distance = Annotated[float, Field(gt=0, le=1)]
-
-
-class DriftLimits(SpecModel):
-    """From which Jensen-Shannon distance on a check warns, and from which on it fails the run; null is never."""
-
-    warn: _Distance | None = WARN
-    fail: _Distance | None = None
-
-    @model_validator(mode="after")
-    def _warns_first(self) -> Self:
-        if self.warn is None or self.fail is None or "warn" not in self.model_fields_set:
-            return self
-        if self.warn > self.fail:
-            raise ValueError(f"warn: {self.warn} is above fail: {self.fail}, so no batch would ever warn")
-        return self
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) (minute|hour|day|week)s?")
+# Dagster's own limit.
+_SHORTEST = timedelta(minutes=1)
 
 
-class Drift(DriftLimits):
-    """The limits of all columns of a predict batch, and those of some.
+def duration(text: str) -> timedelta:
+    """The length of a text such as ``36 hours``: minutes, hours, days or weeks.
+
+    Raises:
+        ValueError: it is none, or shorter than a minute.
+
+    >>> duration("1.5 days")
+    datetime.timedelta(days=1, seconds=43200)
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError("a time is a number and a unit: 90 minutes, 36 hours, 8 days, 5 weeks")
+    length = timedelta(**{f"{found[2]}s": float(found[1])})
+    if length < _SHORTEST:
+        raise ValueError("a time is at least 1 minute")
+    return length
+
+
+def _checked(text: str) -> str:
+    duration(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_checked)]
+
+
+class Freshness(SpecModel):
+    """How often a stage must run: its file checked and its outcome made, of whatever batch.
 
     Attributes:
-        features: limits of some features, by name; a limit that one does not give is that of all columns.
-        scores: the same of score columns, such as ``probability``.
+        train: ``35 days``, for example; without it training is never late.
+        predict: likewise.
     """
 
-    features: dict[str, DriftLimits] = Field(default_factory=dict)
-    scores: dict[str, DriftLimits] = Field(default_factory=dict)
+    train: Duration | None = None
+    predict: Duration | None = None
 
-    def of_feature(self, name: str) -> DriftLimits:
-        """The limits of a feature."""
-        return self._own(self.features.get(name))
+    def within(self, stage: Literal["train", "predict"]) -> timedelta | None:
+        """The time in which a stage must run again; ``None`` where it need not."""
+        text = self.train if stage == "train" else self.predict
+        return None if text is None else duration(text)
 
-    def of_score(self, name: str) -> DriftLimits:
-        """The limits of a score column."""
-        return self._own(self.scores.get(name))
 
-    @property
-    def can_fail(self) -> bool:
-        """Whether any column has a limit that fails a run."""
-        return any(each.fail is not None for each in (self, *self.features.values(), *self.scores.values()))
+class Truth(SpecModel):
+    """How good predictions must have been, once their labels are known.
 
-    def _own(self, own: DriftLimits | None) -> DriftLimits:
-        given = {} if own is None else {name: getattr(own, name) for name in own.model_fields_set}
-        return DriftLimits.model_construct(**{"warn": self.warn, "fail": self.fail, **given})
+    Attributes:
+        fail: by metric, the worst value that passes; a worse one fails the check, such as ``{roc_auc: 0.6}``.
+        warn: the same of the check that only warns.
+        minimum_rows: a batch with fewer known labels is not compared with these values, and a segment with fewer has
+            no metrics.
+    """
+
+    fail: dict[str, float] = Field(default_factory=dict)
+    warn: dict[str, float] = Field(default_factory=dict)
+    minimum_rows: int = Field(default=100, ge=1)
 
 
 class Monitoring(SpecModel):
     """What is measured of each batch, and from which value on a check warns or fails."""
 
     drift: Drift = Drift()
-
-
-def drift_problems(drift: Drift, features: Iterable[str], scores: Iterable[str]) -> Iterator[Problem]:
-    """Limits of columns that are not there."""
-    for key, given, known in (("features", drift.features, [*features]), ("scores", drift.scores, [*scores])):
-        for name in given:
-            if name not in known:
-                said = f"there is no such column; there are {', '.join(known)}{did_you_mean(name, known)}"
-                yield Problem(("monitoring", "drift", key, name), said)
+    truth: Truth = Truth()
+    freshness: Freshness = Freshness()

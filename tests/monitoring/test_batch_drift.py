@@ -10,7 +10,7 @@ import pytest
 from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.monitoring.batch_drift import ColumnDrift, DriftReference, compared
 from pipeline_assets.monitoring.drift import Difference, count_rows
-from pipeline_assets.task.monitoring_spec import DriftLimits
+from pipeline_assets.task.drift_spec import DriftLimits
 from pipeline_assets.task.spec import TaskSpec
 from tests.examples import shop
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_assets.monitoring.drift import Bins, Reference, Shift, comparable, compare, count_rows, difference
-from pipeline_assets.task.monitoring_spec import WARN
+from pipeline_assets.task.drift_spec import WARN
 
 
 def distance(p: list[float], q: list[float], rows: tuple[int, int]) -> float:

@@ -50,8 +50,9 @@ def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
             **more,
         },
         key=address,
-        # One index per key column, which also has the row address: rows of any value are found, and in order.
-        indexes=tuple((column, *address) for column in task.key),
+        # One index per key column, which also has the row address: rows of any value are found, and in order. The row
+        # number comes first: it differs within a batch, so its index is sorted without comparing the batch's name.
+        indexes=tuple((column, *reversed(address)) for column in task.key),
         fingerprints=task_fingerprints(task, stage),
         batch_column=own["batch"],
         keep=task.keep,
@@ -85,11 +86,18 @@ def output_mart(task: TaskSpec) -> MartTable:
     )
 
 
+def lineage_names(task: TaskSpec) -> dict[str, str]:
+    """How the lineage view calls the columns of the output mart and of the choice: others where the input has them."""
+    inputs = input_mart(task, "predict").stored
+    theirs = [name for name in inputs.schema.names if name not in inputs.key]
+    return {name: own_name(name, theirs) for name in (*output_mart(task).schema.names, *_CHOICE)}
+
+
 def lineage(task: TaskSpec) -> MartView:
     """``<task>_lineage``: every prediction beside its input row and the choice of the version that made it."""
     inputs, outputs, choices = input_mart(task, "predict").stored, output_mart(task), model_choices(task)
     theirs = [name for name in inputs.schema.names if name not in inputs.key]
-    own = {name: own_name(name, theirs) for name in (*outputs.schema.names, *_CHOICE)}
+    own = lineage_names(task)
     columns = [
         *(f'o."{name}" as "{own[name]}"' for name in outputs.schema.names),
         *(f'c."{of_choice}" as "{own[name]}"' for name, (of_choice, _) in _CHOICE.items()),
