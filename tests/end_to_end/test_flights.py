@@ -22,7 +22,7 @@ from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.demo.flights import TASK, TRAIN, write
 from pipeline_assets.demo.truth import compare, demo_task, truth
 from pipeline_assets.resources import Resources, resources
-from pipeline_assets.settings import Settings
+from pipeline_assets.settings import PACKAGED_TASKS, Settings
 from pipeline_assets.stores.marts import embedded_postgres
 from pipeline_assets.task.batch import BatchRef
 from tests.waiting import eventually
@@ -112,16 +112,21 @@ def test_predict_launched_by_the_cli_on_the_workspace(flights: Flights, monkeypa
 
 def run(flights: Flights, ref: BatchRef) -> None:
     """A run through Dagster's API, which must succeed with every check."""
+    result = ran(flights, ref)
+    assert result.success, failures(result)
+    assert failures(result) == []
+
+
+def ran(flights: Flights, ref: BatchRef, **variables: str) -> dg.ExecuteInProcessResult:
+    """A run through Dagster's API, whose outcome is the test's to judge."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in flights.variables.items():
+        for name, value in {**flights.variables, **variables}.items():
             patch.setenv(name, value)
         from pipeline_assets.definitions import defs
 
         with dg.DagsterInstance.get() as instance:
             quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-            result = run_batch(defs(), instance, ref, quiet)
-    assert result.success, failures(result)
-    assert failures(result) == []
+            return run_batch(defs(), instance, ref, quiet)
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +149,29 @@ def test_the_model_beats_the_constant_baseline_on_what_came_true(flights: Flight
     found = compare(rows, truth(december), 0.25, on=key)
     assert found.model.roc_auc > 0.65
     assert found.model.log_loss < found.baseline.log_loss
+
+
+def test_a_winter_month_warns_of_drift_and_fails_by_a_limit_of_the_task(
+    flights: Flights, december: str, tmp_path: Path
+) -> None:
+    """The version was evaluated on the days of August and September."""
+    drift = flights.stores["marts"].read(f"{TASK}_drift", {"batch": december}).read_all().to_pylist()
+    by_name = {row["column_name"]: row for row in drift}
+    assert {row["row_count"] for row in drift} == {flights.file("predict", december).num_rows}
+    assert {by_name[name]["verdict"] for name in ("departure_minute", "origin", "carrier", "distance")} == {"ok"}
+    assert {by_name[name]["verdict"] for name in ("dew_point", "frost")} == {"warn"}
+    assert by_name["dew_point"]["distance"] > 0.5
+
+    file = tmp_path / TASK / "defs.yaml"
+    file.parent.mkdir()
+    limits = "\n  monitoring: {drift: {features: {dew_point: {fail: 0.5}}}}\n"
+    file.write_text((PACKAGED_TASKS / TASK / "defs.yaml").read_text() + limits)
+    result = ran(flights, BatchRef(TASK, "predict", december), PIPELINE_TASKS=str(tmp_path))
+    assert not result.success
+    (said,) = failures(result)
+    assert f"check features of {TASK}/drift: " in said
+    assert "dew_point (distance 0." in said
+    assert "fails from 0.5 on" in said
 
 
 def test_training_again_gives_the_same_model(flights: Flights) -> None:
