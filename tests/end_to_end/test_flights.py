@@ -18,13 +18,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline_assets.assets.definitions import task_definitions
+from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.demo.flights import TASK, TRAIN, write
 from pipeline_assets.demo.truth import compare, demo_task, truth
 from pipeline_assets.resources import Resources, resources
-from pipeline_assets.settings import PACKAGED_TASKS, Settings
+from pipeline_assets.settings import Settings
 from pipeline_assets.stores.marts import embedded_postgres
 from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.monitoring_spec import Monitoring
+from pipeline_assets.task.spec import TaskSpec
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -117,16 +121,21 @@ def run(flights: Flights, ref: BatchRef) -> None:
     assert failures(result) == []
 
 
-def ran(flights: Flights, ref: BatchRef, **variables: str) -> dg.ExecuteInProcessResult:
-    """A run through Dagster's API, whose outcome is the test's to judge."""
+def ran(flights: Flights, ref: BatchRef, task: TaskSpec | None = None) -> dg.ExecuteInProcessResult:
+    """A run through Dagster's API, by another description if there is one; its outcome is the test's to judge."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**flights.variables, **variables}.items():
+        for name, value in flights.variables.items():
             patch.setenv(name, value)
-        from pipeline_assets.definitions import defs
+        from pipeline_assets.definitions import defs, shared_definitions
 
+        own = (
+            defs()
+            if task is None
+            else dg.Definitions.merge(shared_definitions(), task_definitions(TaskGraph(task, "")))
+        )
         with dg.DagsterInstance.get() as instance:
             quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-            return run_batch(defs(), instance, ref, quiet)
+            return run_batch(own, instance, ref, quiet)
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +160,7 @@ def test_the_model_beats_the_constant_baseline_on_what_came_true(flights: Flight
     assert found.model.log_loss < found.baseline.log_loss
 
 
-def test_a_winter_month_warns_of_drift_and_fails_by_a_limit_of_the_task(
-    flights: Flights, december: str, tmp_path: Path
-) -> None:
+def test_a_winter_month_warns_of_drift_and_fails_by_a_limit_of_the_task(flights: Flights, december: str) -> None:
     """The version was evaluated on the days of August and September."""
     drift = flights.stores["marts"].read(f"{TASK}_drift", {"batch": december}).read_all().to_pylist()
     by_name = {row["column_name"]: row for row in drift}
@@ -162,11 +169,9 @@ def test_a_winter_month_warns_of_drift_and_fails_by_a_limit_of_the_task(
     assert {by_name[name]["verdict"] for name in ("dew_point", "frost")} == {"warn"}
     assert by_name["dew_point"]["distance"] > 0.5
 
-    file = tmp_path / TASK / "defs.yaml"
-    file.parent.mkdir()
-    limits = "\n  monitoring: {drift: {features: {dew_point: {fail: 0.5}}}}\n"
-    file.write_text((PACKAGED_TASKS / TASK / "defs.yaml").read_text() + limits)
-    result = ran(flights, BatchRef(TASK, "predict", december), PIPELINE_TASKS=str(tmp_path))
+    limits = Monitoring.model_validate({"drift": {"features": {"dew_point": {"fail": 0.5}}}})
+    task = demo_task().model_copy(update={"monitoring": limits})
+    result = ran(flights, BatchRef(TASK, "predict", december), task)
     assert not result.success
     (said,) = failures(result)
     assert f"check features of {TASK}/drift: " in said
