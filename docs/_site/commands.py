@@ -1,4 +1,4 @@
-"""The command with all its verbs loaded, for the page on it: ``pipeline-assets`` itself loads each when it is called."""
+"""The command with all its verbs loaded, for the page on it: ``pipeline-assets`` loads each when it is called."""
 
 import click
 
