@@ -12,7 +12,7 @@ from pipeline_assets.cli.main import main
 from tests.examples import SHOP
 
 QUESTION = str(SHOP["description"])
-COMMANDS = ["", "completion", "demo", "forget", "page", "run", "sql", "stack", "stack up", "stack run"]
+COMMANDS = ["", "completion", "demo", "forget", "page", "replay", "run", "sql", "stack", "stack up", "stack run"]
 COMMANDS += ["task", "task check", "task list", "task new"]
 
 
