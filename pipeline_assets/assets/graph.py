@@ -27,10 +27,12 @@ _RESTS_ON: Mapping[str, tuple[Slice, ...]] = {
     "predict_input_mart": ("contract", "features"),
     "predictions": ("features", "output", "selection"),
     "predict_output_mart": ("output",),
+    "drift": ("features",),
     "truth": ("target",),
 }
 
-
+# The assets that a task's monitoring.freshness is about: what comes in and what comes out.
+_WATCHED = ("train_raw", "model", "predict_raw", "predictions", "predict_output_mart")
 _RESTS_ON_WEIGHT = ("train_raw", "train_features")
 
 
@@ -118,7 +120,12 @@ class TaskGraph:
             "tags": {"task": self.task.name, "stage": stage, **self.task.tags},
             "code_version": self.code_version(asset),
             "metadata": {**metadata, **self._source()},
+            "freshness_policy": self._freshness(stage) if asset in _WATCHED else None,
         }
+
+    def _freshness(self, stage: Stage) -> dg.FreshnessPolicy | None:
+        within = self.task.monitoring.freshness.within(stage)
+        return None if within is None else dg.FreshnessPolicy.time_window(fail_window=within)
 
     def _source(self) -> dict[str, Any]:
         if self.file is None:

@@ -11,12 +11,11 @@ from dagster_shared.error import SerializableErrorInfo
 
 from pipeline_assets.cli.progress import SHOWN, shown
 from pipeline_assets.errors import ContractError, PipelineError
+from pipeline_assets.io_managers.errors import causes, failed_by_check, text_for_people
 from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.task.batch import InputFolder, InputRef, TruthRef, input_ref
 
 _EVERYTHING: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
-# A blocking check that did not pass ends its own step by this error; the check itself says more.
-_CHECK_FAILED = "DagsterAssetCheckFailedError"
 
 
 def run_batch(
@@ -37,7 +36,7 @@ def run_batch(
     if not any(job.name == name for job in defs.jobs or ()):
         tasks = sorted(job.name.removesuffix("_train") for job in defs.jobs or () if job.name.endswith("_train"))
         raise PipelineError("there is no such task", found=ref.task, available=tasks)
-    _check_there(_files(defs), ref)  # an unknown batch would otherwise become a partition that nobody can run
+    _check_there(files_of(defs), ref)  # an unknown batch would otherwise become a partition that nobody can run
     stage = "predict" if ref.stage == "truth" else ref.stage
     instance.add_dynamic_partitions(f"{ref.task}_{stage}_batches", [ref.batch])
     job = defs.resolve_job_def(name)
@@ -64,7 +63,7 @@ def run_batches(
     Raises:
         PipelineError: there is no such batch; nothing was started.
     """
-    files = _files(location)
+    files = files_of(location)
     found = list(files.batches(task, stage)) if batches is None else list(dict.fromkeys(batches))
     if not found:
         raise ContractError(
@@ -90,16 +89,25 @@ def run_batches(
 def _run(location: dg.Definitions, instance: dg.DagsterInstance, ref: InputRef, *, debug: bool) -> list[str]:
     """Runs one batch and prints what it made; what went wrong."""
     try:
-        if debug:
-            result = run_batch(location, instance, ref, _EVERYTHING)
-        else:
-            with shown(location, sys.stderr) as watched:
-                result = run_batch(watched, instance, ref, SHOWN)
+        result, problems = run_shown(location, instance, ref, debug=debug)
     except PipelineError as error:  # the batch went away or changed into something else since it was listed
         return [str(error)]
     for line in outcome(result):
         click.echo(line)
-    return failures(result, traces=debug) or ([] if result.success else ["the run failed; --debug shows its log"])
+    return problems
+
+
+def run_shown(
+    location: dg.Definitions, instance: dg.DagsterInstance, ref: InputRef, *, debug: bool
+) -> tuple[dg.ExecuteInProcessResult, list[str]]:
+    """As :func:`run_batch`, with its progress on stderr; the result, and what went wrong."""
+    if debug:
+        result = run_batch(location, instance, ref, _EVERYTHING)
+    else:
+        with shown(location, sys.stderr) as watched:
+            result = run_batch(watched, instance, ref, SHOWN)
+    problems = failures(result, traces=debug)
+    return result, problems or ([] if result.success else ["the run failed; --debug shows its log"])
 
 
 def failures(result: dg.ExecuteInProcessResult, *, traces: bool = False) -> list[str]:
@@ -117,7 +125,7 @@ def failures(result: dg.ExecuteInProcessResult, *, traces: bool = False) -> list
         if event.is_step_failure:
             step_failed = True
             data = event.step_failure_data
-            if data.error and _chain(data.error)[-1].cls_name == _CHECK_FAILED and not traces:
+            if failed_by_check(data) and not traces:
                 continue
             said = data.user_failure_data.description if data.user_failure_data and not traces else None
             text = said or (_text(data.error, traces=traces) if data.error else "failed")
@@ -142,16 +150,7 @@ def _text(error: SerializableErrorInfo, *, traces: bool) -> str:
     """An error for people, or with its traces: the one that started it, without those that only pass it on."""
     if traces:
         return error.to_string()
-    causes = _chain(error)
-    for cause in causes:
-        if cause.cls_name == dg.Failure.__name__ or cause.message.startswith(f"{PipelineError.__module__}."):
-            return cause.message.strip().partition(": ")[2]
-    return f"{causes[-1].message.strip()}\n  do:        --debug shows where"
-
-
-def _chain(error: SerializableErrorInfo) -> list[SerializableErrorInfo]:
-    """An error and its causes, the innermost last."""
-    return [error, *(_chain(error.cause) if error.cause else ())]
+    return text_for_people(error) or f"{causes(error)[-1].message.strip()}\n  do:        --debug shows where"
 
 
 def outcome(result: dg.ExecuteInProcessResult) -> list[str]:
@@ -198,6 +197,7 @@ def _check_there(files: FileStore, ref: InputRef) -> None:
         )
 
 
-def _files(location: dg.Definitions) -> FileStore:
+def files_of(location: dg.Definitions) -> FileStore:
+    """The file store of a code location."""
     files: FileStore = (location.resources or {})["files"]
     return files

@@ -20,8 +20,9 @@ from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.resources import file_store
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.files.base import Area, FileStore
+from pipeline_assets.stores.marts.model_choices import model_choices
 from pipeline_assets.stores.marts.quality import metric_columns, quality
-from pipeline_assets.stores.marts.tables import input_mart, lineage, model_choices, output_mart
+from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
 from pipeline_assets.task.batch import BatchRef, InputRef, TruthRef
 
 _STYLE: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}

@@ -24,7 +24,15 @@ from pipeline_assets.task.preparation import MORE_COLUMNS
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
 
-Which = Literal["train_input", "predict_input", "predict_output", "model_choices", "quality"]
+Which = Literal[
+    "train_input",
+    "predict_input",
+    "predict_output",
+    "model_choices",
+    "quality",
+    "reproductions",
+    "drift",
+]
 Role = Literal["address", "score", "technical", "raw", "feature", "label"]
 
 # What most columns of a mart are to the task.
@@ -33,10 +41,12 @@ _USUAL: Mapping[Which, Role] = {
     "predict_input": "raw",
     "predict_output": "score",
     "model_choices": "technical",
+    "reproductions": "technical",
     "quality": "technical",
+    "drift": "technical",
 }
 # Marts of the pipeline's own columns alone.
-_OWN: tuple[Which, ...] = ("model_choices", "quality")
+_OWN: tuple[Which, ...] = ("model_choices", "quality", "reproductions", "drift")
 # What the output mart says of a prediction beside its scores.
 _OF_PREDICTION = ("model_version", "run_id", "predicted_at")
 _NUMBERS = ("smallint", "integer", "bigint", "real", "double precision", "numeric")

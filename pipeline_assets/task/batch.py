@@ -83,6 +83,8 @@ class Manifest:
         unexpected: columns of the file that the contract does not have.
         fingerprints: of the slices of the task that the check used: ``contract``; empty in a record of an earlier
             version of the pipeline.
+        run_id: the Dagster run that made the check; ``None`` outside of one, and in a record of an earlier version.
+        checked_at: when, in ISO 8601, UTC; ``None`` in a record of an earlier version.
     """
 
     ref: BatchRef
@@ -96,11 +98,20 @@ class Manifest:
     reasons: dict[str, int]
     unexpected: tuple[str, ...]
     fingerprints: dict[str, str] = field(default_factory=dict)
+    run_id: str | None = None
+    checked_at: str | None = None
 
     @property
     def rows(self) -> int:
         """Raw rows: accepted and rejected."""
         return self.accepted + self.rejected
+
+    def same_as(self, other: "Manifest") -> bool:
+        """Whether two checks came to the same result: of the same content, by the same contract."""
+        return all(
+            getattr(self, each) == getattr(other, each)
+            for each in ("sha256", "fingerprints", "accepted", "rejected", "reasons")
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; :meth:`from_json` is its inverse."""
@@ -121,4 +132,6 @@ class Manifest:
             reasons=data["reasons"],
             unexpected=tuple(data["unexpected"]),
             fingerprints=data.get("fingerprints", {}),
+            run_id=data.get("run_id"),
+            checked_at=data.get("checked_at"),
         )

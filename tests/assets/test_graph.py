@@ -25,11 +25,13 @@ KEYS = {
     ],
     "flight_delays/predict_output_mart": ["flight_delays/predict_input_mart", "flight_delays/predictions"],
     "flight_delays/truth": ["flight_delays/predict_input_mart", "flight_delays/predict_output_mart"],
+    "flight_delays/drift": ["flight_delays/predict_features", "flight_delays/predictions"],
 }  # fmt: skip
 KINDS = {
     "raw": {"parquet", "s3"}, "features": {"tarantool"}, "mart": {"greenplum"},
     "model": {"catboost", "mlflow"}, "predictions": {"parquet", "s3"},
     "truth": {"parquet", "greenplum"},
+    "drift": {"greenplum"},
 }  # fmt: skip
 
 
@@ -80,7 +82,7 @@ PREPARED = {*TRAIN_PREPARED, "predict_features", "predict_input_mart"}
         ({"checks": {}}, {"train_raw", "predict_raw", *PREPARED}),
         (
             {"features": {"numeric": {"price": "price * 100"}, "categorical": {"country": "country"}}},
-            {*PREPARED, "model", "predictions"},
+            {*PREPARED, "model", "predictions", "drift"},
         ),
         ({"target": {"expression": "not returned"}}, {*TRAIN_PREPARED, "model", "predictions", "truth"}),
         ({"training": {"seed": 1}}, {"model"}),
@@ -104,7 +106,8 @@ def test_every_asset_can_be_materialised_by_itself(place: Workbench) -> None:
     place.put("predict", "b", orders(20, stage="predict"))
     order = [
         "train_raw", "train_features", "train_input_mart", "model",
-        "predict_raw", "predict_features", "predict_input_mart", "predictions", "predict_output_mart", "truth",
+        "predict_raw", "predict_features", "predict_input_mart", "predictions", "predict_output_mart",
+        "drift", "truth",
     ]  # fmt: skip
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     for stage in ("train", "predict"):

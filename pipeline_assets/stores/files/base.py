@@ -43,6 +43,7 @@ class Area(Enum):
 
     OUTPUT = "predictions"
     REJECTED = "rejected"
+    REPLAYED = "replayed"
     SCORES = "scores"
 
     def path(self, ref: BatchRef) -> str:
@@ -52,7 +53,7 @@ class Area(Enum):
             ContractError: the batch's name could lead out of the folder.
         """
         check_name(ref)
-        folder = f"{self.value}/{ref.stage}" if self is Area.REJECTED else self.value
+        folder = f"{self.value}/{ref.stage}" if self in (Area.REJECTED, Area.REPLAYED) else self.value
         return f"{ref.task}/{folder}/{ref.batch}{SUFFIX}"
 
 
