@@ -104,7 +104,8 @@ def _of_kind(root: Path, task: TaskSpec) -> Workbench:
         for batch, factor in KIND_BATCHES.items():
             place.put("predict", batch, fated(60, stage="predict", factor=factor))
             place.succeed("predict", batch)
-            if task.name != UNJUDGED:  # the train batch has the same keys
+            if task.name != UNJUDGED:
+                place.put("truth", batch, fated(60, factor=factor))  # a train file is a file of truth
                 place.succeed("truth", batch)
         return place
 
