@@ -34,7 +34,7 @@ def test_every_batch_is_there_with_its_metrics_and_the_baseline(reader: Page, fl
         found = judged(flights_site, month)
         expect(row).to_contain_text(month)
         for name in ("roc_auc", "log_loss", "precision"):
-            both = (formats.number(round(found[each], 4)) for each in (name, f"baseline_{name}"))
+            both = (formats.number(round(found[each], 3)) for each in (name, f"baseline_{name}"))
             expect(row).to_contain_text("{} ({})".format(*both))
     expect(reader.locator("#quality-over_batches .plot")).to_have_attribute(
         "aria-label",
@@ -70,7 +70,7 @@ def test_what_did_not_meet_is_told_and_names_are_text(reader: Page, shop_site: S
     says, _ = words(reader)
     place = head.locator("dt", has_text=says("count_unpredicted")).locator("xpath=following-sibling::dd[1]")
     expect(place).to_have_text("2")  # the rejected order, and the key that is nobody's
-    expect(reader.locator("#quality-segments tbody tr").first).to_contain_text("100")  # too few rows
+    expect(reader.locator("#quality-segments tbody tr").first).to_contain_text(says("few_rows", needed=100))
 
 
 def test_every_kind_is_judged(reader: Page, kinds_site: KindsSite) -> None:
