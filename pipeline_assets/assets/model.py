@@ -19,12 +19,13 @@ from pipeline_assets.ml.comparison import Contestant, alone, compare
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame, training_frame
 from pipeline_assets.ml.difference import Difference
 from pipeline_assets.ml.judging import Evaluated
-from pipeline_assets.ml.kinds.base import kind_of
+from pipeline_assets.ml.kinds.base import kind_of, predict
 from pipeline_assets.ml.search import Found, Trial
 from pipeline_assets.ml.selection import Candidate, Choice
 from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.ml.trainers.base import FittedModel, Progress
 from pipeline_assets.ml.training import Trained, train, validation_rows
+from pipeline_assets.monitoring.batch_drift import DRIFT_REFERENCE, DriftReference
 from pipeline_assets.monitoring.column_hashes import ColumnHashes, Hashing
 from pipeline_assets.monitoring.judging import BASELINE_FILE, baseline_text
 from pipeline_assets.monitoring.version_record import (
@@ -179,6 +180,7 @@ def _published(
     kept: dict[str, str | bytes] = {
         RECORD: record.to_text(),
         PREDICTIONS: to_bytes(predictions_table(trained.prediction)),
+        DRIFT_REFERENCE: _drift_reference(task, trained).to_text(),
         BASELINE_FILE: baseline_text(trained.constant),
     }
     made_of = Provenance(
@@ -204,6 +206,14 @@ def _published(
         importance=trained.fit.importance,
         shown=_metadata(task, trained, plots),
     )
+
+
+def _drift_reference(task: TaskSpec, trained: Trained) -> DriftReference:
+    """What predict batches are compared with."""
+    features, predictions = trained.validation.features, [trained.prediction]
+    if trained.refitted:
+        predictions.append(predict(task, trained.model, features, trained.threshold.value))
+    return DriftReference.of(task, features, *predictions)
 
 
 def _tried(context: dg.AssetExecutionContext, registry: Registry, run_id: str, trial: Trial) -> None:

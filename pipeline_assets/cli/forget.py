@@ -11,6 +11,7 @@ from pipeline_assets.settings import Settings
 from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.files.base import Area
 from pipeline_assets.stores.files.listing import check_name
+from pipeline_assets.stores.marts.drift_table import drift_mart
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.marts.rejections import no_rejections, rejections_mart
 from pipeline_assets.stores.marts.tables import input_mart, output_mart
@@ -66,7 +67,7 @@ def kept_of(name: str, stage: Stage, batch: str) -> list[Kept]:
 
 def _marts(task: TaskSpec, ref: BatchRef, stores: Resources) -> list[Kept]:
     marts = stores["marts"]
-    tables = [input_mart(task, ref.stage), *([output_mart(task)] if ref.stage == "predict" else [])]
+    tables = [input_mart(task, ref.stage), *([output_mart(task), drift_mart(task)] if ref.stage == "predict" else [])]
     there = [(table, marts.count_batch(table, ref.batch)) for table in tables]
     what = [f"{rows:,} rows in {marts.uri(table.name)}" for table, rows in there if rows is not None]
     kept = [Kept("\n".join(what), partial(marts.forget, tables, ref.batch))] if what else []

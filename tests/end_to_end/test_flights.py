@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from pipeline_assets.assets.definitions import task_definitions
+from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.cli.main import main
 from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.demo.flights import TASK, TRAIN, write
@@ -27,6 +29,8 @@ from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.marts import embedded_postgres
 from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.monitoring_spec import Monitoring
+from pipeline_assets.task.spec import TaskSpec
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -114,16 +118,26 @@ def test_predict_launched_by_the_cli_on_the_workspace(flights: Flights, monkeypa
 
 def run(flights: Flights, ref: BatchRef) -> None:
     """A run through Dagster's API, which must succeed with every check."""
+    result = ran(flights, ref)
+    assert result.success, failures(result)
+    assert failures(result) == []
+
+
+def ran(flights: Flights, ref: BatchRef, task: TaskSpec | None = None) -> dg.ExecuteInProcessResult:
+    """A run through Dagster's API, by another description if there is one; its outcome is the test's to judge."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in flights.variables.items():
             patch.setenv(name, value)
-        from pipeline_assets.definitions import defs
+        from pipeline_assets.definitions import defs, shared_definitions
 
+        own = (
+            defs()
+            if task is None
+            else dg.Definitions.merge(shared_definitions(), task_definitions(TaskGraph(task, "")))
+        )
         with dg.DagsterInstance.get() as instance:
             quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-            result = run_batch(defs(), instance, ref, quiet)
-    assert result.success, failures(result)
-    assert failures(result) == []
+            return run_batch(own, instance, ref, quiet)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +160,25 @@ def test_the_model_beats_the_constant_baseline_on_what_came_true(flights: Flight
     found = compare(rows, truth(december), 0.25, on=key)
     assert found.model.roc_auc > 0.65
     assert found.model.log_loss < found.baseline.log_loss
+
+
+def test_a_winter_month_warns_of_drift_and_fails_by_a_limit_of_the_task(flights: Flights, december: str) -> None:
+    """The version was evaluated on the days of August and September."""
+    drift = flights.stores["marts"].read(f"{TASK}_drift", {"batch": december}).read_all().to_pylist()
+    by_name = {row["column_name"]: row for row in drift}
+    assert {row["row_count"] for row in drift} == {flights.file("predict", december).num_rows}
+    assert {by_name[name]["verdict"] for name in ("departure_minute", "origin", "carrier", "distance")} == {"ok"}
+    assert {by_name[name]["verdict"] for name in ("dew_point", "frost")} == {"warn"}
+    assert by_name["dew_point"]["distance"] > 0.5
+
+    limits = Monitoring.model_validate({"drift": {"features": {"dew_point": {"fail": 0.5}}}})
+    task = demo_task().model_copy(update={"monitoring": limits})
+    result = ran(flights, BatchRef(TASK, "predict", december), task)
+    assert not result.success
+    (said,) = failures(result)
+    assert f"check features of {TASK}/drift: " in said
+    assert "dew_point (distance 0." in said
+    assert "fails from 0.5 on" in said
 
 
 def test_training_again_gives_the_same_model(flights: Flights) -> None:
