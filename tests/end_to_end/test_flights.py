@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -287,7 +288,7 @@ def test_rejected_rows_are_played_again_after_the_rule_and_the_file_are_mended(
     yaml_file.write_text(right, encoding="utf-8")
     done = CliRunner().invoke(main, ["replay", TASK, "predict", month])
     assert done.exit_code == 0, done.output
-    assert f"Of {len(far) + 1} rows rejected by the check before" in done.stdout
+    assert re.search(rf"Rows rejected by the check before on [0-9: -]+ UTC: {len(far) + 1}\n", done.stdout)
     assert f"  {len(far):>9}  accepted now" in done.stdout
     assert "          1  still rejected, by another rule" in done.stdout
     # The rows were moved when the file was mended: the key finds the one.
