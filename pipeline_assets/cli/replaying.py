@@ -41,10 +41,8 @@ def replay_batch(location: dg.Definitions, ref: BatchRef, *, debug: bool = False
         click.echo(text, err=True)
     now = manifest_of(files, ref)
     if now.run_id != result.run_id:
-        click.echo(
-            f"the batch was not checked again; what was rejected ({former.rejected:,} of {former.rows:,} rows) is as it was",
-            err=True,
-        )
+        rejected = f"{former.rejected:,} of {former.rows:,} rows"
+        click.echo(f"the batch was not checked again; what was rejected ({rejected}) is as it was", err=True)
         return False
     click.echo("\n".join(said(files, ref, former, now)))
     return not problems
