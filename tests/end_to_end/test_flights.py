@@ -19,17 +19,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from sklearn.metrics import roc_auc_score
 
 from pipeline_assets.assets.definitions import task_definitions
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.cli.main import main
 from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.demo.flights import TASK, TRAIN, write
-from pipeline_assets.demo.truth import compare, demo_task, truth
+from pipeline_assets.demo.truth import demo_task, truth
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.marts import embedded_postgres
-from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.batch import BatchRef, InputRef, TruthRef
 from pipeline_assets.task.monitoring_spec import Monitoring
 from pipeline_assets.task.spec import TaskSpec
 from tests.waiting import eventually
@@ -117,14 +118,14 @@ def test_predict_launched_by_the_cli_on_the_workspace(flights: Flights, monkeypa
     check(flights, "2013-10")
 
 
-def run(flights: Flights, ref: BatchRef) -> None:
+def run(flights: Flights, ref: InputRef) -> None:
     """A run through Dagster's API, which must succeed with every check."""
     result = ran(flights, ref)
     assert result.success, failures(result)
     assert failures(result) == []
 
 
-def ran(flights: Flights, ref: BatchRef, task: TaskSpec | None = None) -> dg.ExecuteInProcessResult:
+def ran(flights: Flights, ref: InputRef, task: TaskSpec | None = None) -> dg.ExecuteInProcessResult:
     """A run through Dagster's API, by another description if there is one; its outcome is the test's to judge."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in flights.variables.items():
@@ -152,15 +153,57 @@ def test_predict_through_dagsters_api(flights: Flights, december: str) -> None:
     check(flights, december)
 
 
+def came_true(month: str) -> pa.Table:
+    """The truth of the flights of the month's slice."""
+    whole = truth(month)
+    return whole.take(np.arange(0, len(whole), 10))
+
+
+def put_truth(flights: Flights, month: str, table: pa.Table) -> None:
+    path = flights.root / "data" / TASK / "truth" / f"{month}.parquet"
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(table, path)
+
+
 def test_the_model_beats_the_constant_baseline_on_what_came_true(flights: Flights, december: str) -> None:
-    key = list(demo_task().key)
-    rows = flights.file("predict", december).select(key)
-    scores = flights.file("scores", december)
-    for name in ("probability", "decision"):
-        rows = rows.append_column(name, scores[name])
-    found = compare(rows, truth(december), 0.25, on=key)
-    assert found.model.roc_auc > 0.65
-    assert found.model.log_loss < found.baseline.log_loss
+    found = came_true(december)
+    put_truth(flights, december, found)
+    run(flights, TruthRef(TASK, december))
+    rows = flights.stores["marts"].read(f"{TASK}_quality", {"batch": december}).read_all().to_pylist()
+    (whole,) = [row for row in rows if not row["segment"]]
+    known = pc.is_valid(found["arr_delay"])
+    label = pc.greater(found["arr_delay"].filter(known), 15).to_numpy()
+    probability = flights.file("scores", december)["probability"].filter(known).to_numpy()
+    assert whole["judged_rows"] == len(label) < whole["predictions"]
+    assert whole["roc_auc"] == pytest.approx(roc_auc_score(label, probability))
+    assert whole["roc_auc"] > 0.65
+    assert whole["log_loss"] < whole["baseline_log_loss"]
+    by_origin = {row["segment_value"]: row["judged_rows"] for row in rows if row["segment"] == "origin"}
+    counted = pc.value_counts(found["origin"].filter(known)).to_pylist()
+    assert by_origin == {each["values"]: each["counts"] for each in counted}
+
+
+def test_a_quality_that_is_too_low_fails_its_check(flights: Flights, december: str) -> None:
+    put_truth(flights, december, came_true(december))
+    watched = Monitoring.model_validate({"truth": {"fail": {"roc_auc": 0.99}, "warn": {"log_loss": 0.01}}})
+    result = ran(flights, TruthRef(TASK, december), demo_task().model_copy(update={"monitoring": watched}))
+    assert result.success
+    (said,) = failures(result)
+    assert "check quality of flight_delays/truth: version 1" in said
+    assert "at least 0.99 is wanted" in said
+
+
+def test_a_file_that_is_no_truth_is_refused_with_what_it_lacks(flights: Flights, december: str) -> None:
+    put_truth(flights, december, came_true(december).drop_columns(["carrier", "arr_delay"]))
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline_assets.cli", "run", TASK, "truth", december],
+        cwd=flights.root, env={**os.environ, **flights.variables}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the file of truth lacks columns that it needs" in done.stderr
+    assert f"{december}.parquet" in done.stderr
+    assert "column:    carrier, label" in done.stderr
+    assert "arr_delay of the target, or label" in done.stderr
 
 
 def test_a_winter_month_warns_of_drift_and_fails_by_a_limit_of_the_task(flights: Flights, december: str) -> None:
