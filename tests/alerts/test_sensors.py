@@ -121,7 +121,9 @@ def test_a_webhook_that_refuses_changes_no_run_and_its_secret_is_not_told(
     (reaction,) = done.dagster_run_reactions
     assert "the webhook did not take the message" in reaction.error.message
     assert "hidden" not in f"{reaction.error.to_string()}{caplog.text}"
-    assert watch.place.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    kept = watch.place.instance.get_run_by_id(run.run_id)
+    assert kept is not None
+    assert kept.status == dg.DagsterRunStatus.FAILURE
     watch.tick("alerts_failed_runs")
     assert len(receiver.posted) == 1
 
