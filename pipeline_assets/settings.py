@@ -5,12 +5,54 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Self, cast, get_args
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pipeline_assets.errors import SettingsError
 
 PACKAGED_TASKS = Path(__file__).resolve().parent / "defs"
+
+# Every variable that is read here, in the order of the documentation, with its default: what is not in this table is
+# not read.
+VARIABLES: Mapping[str, str | None] = MappingProxyType(
+    {
+        "DATA_URI": "data",
+        "AWS_ENDPOINT_URL": None,
+        "AWS_ACCESS_KEY_ID": None,
+        "AWS_SECRET_ACCESS_KEY": None,
+        "AWS_SESSION_TOKEN": None,
+        "AWS_REGION": None,
+        "AWS_CA_BUNDLE": None,
+        "GREENPLUM_HOST": None,
+        "GREENPLUM_PORT": "5432",
+        "GREENPLUM_DATABASE": None,
+        "GREENPLUM_SCHEMA": "marts",
+        "GREENPLUM_LOGIN": None,
+        "GREENPLUM_PASSWORD": None,
+        "PGSSLROOTCERT": None,
+        "TARANTOOL_HOST": None,
+        "TARANTOOL_PORT": "3301",
+        "TARANTOOL_LOGIN": None,
+        "TARANTOOL_PASSWORD": None,
+        "MLFLOW_URL": None,
+        "MLFLOW_TRACKING_URI": None,
+        "MLFLOW_LOGIN": None,
+        "MLFLOW_PASSWORD": None,
+        "MLFLOW_UI_URL": None,
+        "REQUESTS_CA_BUNDLE": None,
+        "PIPELINE_STATE": ".pipeline",
+        "PIPELINE_TASKS": None,
+        "DAGSTER_UI_URL": None,
+        "PIPELINE_WEBHOOK_URL": None,
+        "PIPELINE_WEBHOOK_FORMAT": "json",
+        "PIPELINE_WEBHOOK_DETAILS": "0",
+        "OPENLINEAGE_URL": None,
+        "OPENLINEAGE_CONFIG": None,
+        "OPENLINEAGE_NAMESPACE": "pipeline_assets",
+        "OPENLINEAGE_DISABLED": None,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -118,9 +160,11 @@ class Settings:
         Raises:
             SettingsError: only some variables of a server are set (the missing ones are named), or a value is invalid.
         """
-        values = {name: value for name, value in (os.environ if env is None else env).items() if value}
+        given = os.environ if env is None else env
+        defaults = {name: default for name, default in VARIABLES.items() if default is not None}
+        values = {name: value for name in VARIABLES if (value := given.get(name))}
         root = Path.cwd() if root is None else root
-        data_uri = values.get("DATA_URI", "data")
+        data_uri = values.get("DATA_URI", defaults["DATA_URI"])
         if "://" in data_uri and not data_uri.startswith("s3://"):
             raise SettingsError("DATA_URI names no place we can read", found=data_uri, expected="s3://... or a folder")
         if "://" not in data_uri:
@@ -132,8 +176,8 @@ class Settings:
                 _check_authority(values, variable)
         return cls(
             data_uri=data_uri.rstrip("/"),
-            state=(root / values.get("PIPELINE_STATE", ".pipeline")).resolve(),
-            schema=values.get("GREENPLUM_SCHEMA", "marts"),
+            state=(root / values.get("PIPELINE_STATE", defaults["PIPELINE_STATE"])).resolve(),
+            schema=values.get("GREENPLUM_SCHEMA", defaults["GREENPLUM_SCHEMA"]),
             s3=s3,
             greenplum=greenplum,
             tarantool=_tarantool(values),
@@ -171,11 +215,10 @@ def _tasks(values: Mapping[str, str], root: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((PACKAGED_TASKS, *named)))
 
 
-def _server(
-    values: Mapping[str, str], prefix: str, names: tuple[str, ...], defaults: Mapping[str, str]
-) -> dict[str, str] | None:
+def _server(values: Mapping[str, str], prefix: str, names: tuple[str, ...]) -> dict[str, str] | None:
     """The variables of one server: ``None`` if none is set; an error if only some are."""
     given = {name: values[f"{prefix}_{name}"] for name in names if f"{prefix}_{name}" in values}
+    defaults = {name: default for name in names if (default := VARIABLES[f"{prefix}_{name}"])}
     if not given:
         return None
     missing = [name for name in names if name not in given and name not in defaults]
@@ -195,7 +238,7 @@ def _port(prefix: str, text: str) -> int:
 
 
 def _greenplum(values: Mapping[str, str]) -> DatabaseSettings | None:
-    got = _server(values, "GREENPLUM", ("HOST", "PORT", "DATABASE", "LOGIN", "PASSWORD"), {"PORT": "5432"})
+    got = _server(values, "GREENPLUM", ("HOST", "PORT", "DATABASE", "LOGIN", "PASSWORD"))
     if got is None:
         return None
     return DatabaseSettings(
@@ -208,7 +251,7 @@ def _greenplum(values: Mapping[str, str]) -> DatabaseSettings | None:
 
 
 def _tarantool(values: Mapping[str, str]) -> TarantoolSettings | None:
-    got = _server(values, "TARANTOOL", ("HOST", "PORT", "LOGIN", "PASSWORD"), {"PORT": "3301"})
+    got = _server(values, "TARANTOOL", ("HOST", "PORT", "LOGIN", "PASSWORD"))
     if got is None:
         return None
     return TarantoolSettings(

@@ -4,8 +4,9 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
+from pipeline_assets.task.drift_spec import Drift
 from pipeline_assets.task.spec_model import SpecModel
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) (minute|hour|day|week)s?")
@@ -56,7 +57,24 @@ class Freshness(SpecModel):
         return None if text is None else duration(text)
 
 
+class Truth(SpecModel):
+    """How good predictions must have been, once their labels are known.
+
+    Attributes:
+        fail: by metric, the worst value that passes; a worse one fails the check, such as ``{roc_auc: 0.6}``.
+        warn: the same of the check that only warns.
+        minimum_rows: a batch with fewer known labels is not compared with these values, and a segment with fewer has
+            no metrics.
+    """
+
+    fail: dict[str, float] = Field(default_factory=dict)
+    warn: dict[str, float] = Field(default_factory=dict)
+    minimum_rows: int = Field(default=100, ge=1)
+
+
 class Monitoring(SpecModel):
     """What is measured of each batch, and from which value on a check warns or fails."""
 
+    drift: Drift = Drift()
+    truth: Truth = Truth()
     freshness: Freshness = Freshness()
