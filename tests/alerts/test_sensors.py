@@ -12,6 +12,7 @@ from dagster._core.test_utils import freeze_time
 
 from pipeline_assets.alerts.sensors import alert_sensors
 from pipeline_assets.definitions import defs
+from pipeline_assets.operations.jobs import operation_jobs
 from pipeline_assets.settings import WebhookSettings
 from tests.examples import orders, shop, with_column
 from tests.fixtures.receiver import Receiver
@@ -88,6 +89,20 @@ def test_a_check_that_only_warns_is_told_after_a_run_that_succeeded(watch: Watch
     assert [(each["where"], each["severity"]) for each in body["problems"]] == [
         ("check key_unique of shop/train_raw", "warn")
     ]
+
+
+def test_a_failed_operation_names_its_task(place: Workbench, receiver: Receiver) -> None:
+    place.defs = dg.Definitions.merge(place.defs, dg.Definitions(jobs=operation_jobs()))
+    watch = Watch(place, receiver)
+    config = {"task": "shop", "stage": "predict", "batch": "never"}
+    job = place.defs.resolve_job_def("replay")
+    run = job.execute_in_process(
+        run_config={"ops": {"replay": {"config": config}}}, instance=place.instance, raise_on_error=False
+    )
+    assert not run.success
+    watch.tick("alerts_failed_runs")
+    (body,) = receiver.posted
+    assert (body["task"], body["job"]) == ("shop", "replay")
 
 
 def test_nothing_is_told_of_a_run_without_a_problem_or_of_another_code_location(
