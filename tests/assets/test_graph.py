@@ -24,10 +24,12 @@ KEYS = {
         "flight_delays/model", "flight_delays/predict_features", "flight_delays/predict_raw"
     ],
     "flight_delays/predict_output_mart": ["flight_delays/predict_input_mart", "flight_delays/predictions"],
+    "flight_delays/drift": ["flight_delays/predict_features", "flight_delays/predictions"],
 }  # fmt: skip
 KINDS = {
     "raw": {"parquet", "s3"}, "features": {"tarantool"}, "mart": {"greenplum"},
     "model": {"catboost", "mlflow"}, "predictions": {"parquet", "s3"},
+    "drift": {"greenplum"},
 }  # fmt: skip
 
 
@@ -78,7 +80,7 @@ PREPARED = {*TRAIN_PREPARED, "predict_features", "predict_input_mart"}
         ({"checks": {}}, {"train_raw", "predict_raw", *PREPARED}),
         (
             {"features": {"numeric": {"price": "price * 100"}, "categorical": {"country": "country"}}},
-            {*PREPARED, "model", "predictions"},
+            {*PREPARED, "model", "predictions", "drift"},
         ),
         ({"target": {"expression": "not returned"}}, {*TRAIN_PREPARED, "model", "predictions"}),
         ({"training": {"seed": 1}}, {"model"}),
@@ -103,6 +105,7 @@ def test_every_asset_can_be_materialised_by_itself(place: Workbench) -> None:
     order = [
         "train_raw", "train_features", "train_input_mart", "model",
         "predict_raw", "predict_features", "predict_input_mart", "predictions", "predict_output_mart",
+        "drift",
     ]  # fmt: skip
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     for stage in ("train", "predict"):

@@ -1,10 +1,14 @@
 """The real task on a slice of the real flights: trained and predicted by Dagster's CLI and by its API."""
 
+import hashlib
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline_assets.assets.definitions import task_definitions
+from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.demo.flights import TASK, TRAIN, write
 from pipeline_assets.demo.truth import compare, demo_task, truth
@@ -21,6 +27,8 @@ from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.marts import embedded_postgres
 from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.monitoring_spec import Monitoring
+from pipeline_assets.task.spec import TaskSpec
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -108,16 +116,26 @@ def test_predict_launched_by_the_cli_on_the_workspace(flights: Flights, monkeypa
 
 def run(flights: Flights, ref: BatchRef) -> None:
     """A run through Dagster's API, which must succeed with every check."""
+    result = ran(flights, ref)
+    assert result.success, failures(result)
+    assert failures(result) == []
+
+
+def ran(flights: Flights, ref: BatchRef, task: TaskSpec | None = None) -> dg.ExecuteInProcessResult:
+    """A run through Dagster's API, by another description if there is one; its outcome is the test's to judge."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in flights.variables.items():
             patch.setenv(name, value)
-        from pipeline_assets.definitions import defs
+        from pipeline_assets.definitions import defs, shared_definitions
 
+        own = (
+            defs()
+            if task is None
+            else dg.Definitions.merge(shared_definitions(), task_definitions(TaskGraph(task, "")))
+        )
         with dg.DagsterInstance.get() as instance:
             quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-            result = run_batch(defs(), instance, ref, quiet)
-    assert result.success, failures(result)
-    assert failures(result) == []
+            return run_batch(own, instance, ref, quiet)
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +160,25 @@ def test_the_model_beats_the_constant_baseline_on_what_came_true(flights: Flight
     assert found.model.log_loss < found.baseline.log_loss
 
 
+def test_a_winter_month_warns_of_drift_and_fails_by_a_limit_of_the_task(flights: Flights, december: str) -> None:
+    """The version was evaluated on the days of August and September."""
+    drift = flights.stores["marts"].read(f"{TASK}_drift", {"batch": december}).read_all().to_pylist()
+    by_name = {row["column_name"]: row for row in drift}
+    assert {row["row_count"] for row in drift} == {flights.file("predict", december).num_rows}
+    assert {by_name[name]["verdict"] for name in ("departure_minute", "origin", "carrier", "distance")} == {"ok"}
+    assert {by_name[name]["verdict"] for name in ("dew_point", "frost")} == {"warn"}
+    assert by_name["dew_point"]["distance"] > 0.5
+
+    limits = Monitoring.model_validate({"drift": {"features": {"dew_point": {"fail": 0.5}}}})
+    task = demo_task().model_copy(update={"monitoring": limits})
+    result = ran(flights, BatchRef(TASK, "predict", december), task)
+    assert not result.success
+    (said,) = failures(result)
+    assert f"check features of {TASK}/drift: " in said
+    assert "dew_point (distance 0." in said
+    assert "fails from 0.5 on" in said
+
+
 def test_training_again_gives_the_same_model(flights: Flights) -> None:
     run(flights, BatchRef(TASK, "train", TRAIN))
     first, second = (flights.stores["registry"].load(TASK, version) for version in (1, 2))
@@ -152,6 +189,69 @@ def test_training_again_gives_the_same_model(flights: Flights) -> None:
     frame = scoring_frame(rows, demo_task().features)
     assert np.array_equal(first.predict(frame), second.predict(frame))
     assert flights.stores["registry"].champion(TASK) == 1
+
+
+class Elsewhere:
+    """The input and the registry of an environment, moved to another one, which has no other store of it."""
+
+    def __init__(self, flights: Flights, root: Path) -> None:
+        self.input = root / "moved" / TASK / "train" / f"{TRAIN}.parquet"
+        self.input.parent.mkdir(parents=True)
+        shutil.copy(flights.root / "data" / TASK / "train" / f"{TRAIN}.parquet", self.input)
+        shutil.copytree(flights.root / "state" / "mlflow", root / "state" / "mlflow")
+        before, after = ((place / "state" / "mlflow").resolve().as_uri() for place in (flights.root, root))
+        with closing(sqlite3.connect(root / "state" / "mlflow" / "mlflow.db")) as database, database:
+            for table, column in (
+                ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("model_versions", "source"),
+                ("model_versions", "storage_location"),
+            ):  # fmt: skip
+                database.execute(f"update {table} set {column} = replace({column}, ?, ?)", (before, after))
+        self.variables = {
+            "DATA_URI": str(root / "moved"),
+            "PIPELINE_STATE": str(root / "state"),
+            "DAGSTER_HOME": str(root / "home"),
+            "PYTHONHASHSEED": "7",
+            "OMP_NUM_THREADS": "1",
+        }
+        self.stores: Resources = resources(Settings.from_env(self.variables, root))
+
+    def reproduce(self, version: int) -> subprocess.CompletedProcess[str]:
+        """Runs the verb in a process of its own, in another directory."""
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline_assets.cli", "reproduce", TASK, str(version)],
+            cwd=self.input.parent, env={**os.environ, "PYTHONPATH": str(ROOT), **self.variables}, capture_output=True,
+            text=True, check=False, timeout=600,
+        )  # fmt: skip
+
+    def made_again(self) -> list[str]:
+        name = f"{TASK}_reproductions"
+        return [str(row["verdict"]) for row in self.stores["marts"].read(name, {}).read_all().to_pylist()]
+
+
+def test_a_version_is_made_again_elsewhere_and_not_from_a_changed_file(flights: Flights, tmp_path: Path) -> None:
+    place = Elsewhere(flights, tmp_path)
+    try:
+        done = place.reproduce(1)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[0] == "identical"
+        assert "the input has moved from" in done.stdout
+        assert place.made_again() == ["identical"]
+        version = place.stores["registry"].client.get_model_version(TASK, "1")
+        assert version.tags["reproduction"] == "identical"
+
+        rows = pq.read_table(place.input)
+        distance = rows.column_names.index("distance")
+        values = rows["distance"].to_pylist()
+        edited = pa.array([values[0] + 1, *values[1:]], rows.schema.field("distance").type)
+        expected = hashlib.sha256(place.input.read_bytes()).hexdigest()
+        pq.write_table(rows.set_column(distance, rows.schema.field("distance"), edited), place.input)
+        refused = place.reproduce(1)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert f"expected:  sha256 {expected}" in refused.stderr
+        assert f"found:     sha256 {hashlib.sha256(place.input.read_bytes()).hexdigest()}" in refused.stderr
+        assert place.made_again() == ["identical"]
+    finally:
+        embedded_postgres.stop(tmp_path / "state" / "postgres")
 
 
 def test_the_workspace_is_valid(flights: Flights) -> None:

@@ -170,6 +170,17 @@ def test_all_problems_come_at_once() -> None:
         ({"training": {"parameters": {"depht": 3}}}, ("training", "parameters", "depht"), "did you mean: depth?"),
         ({"selection": {"policy": "best"}}, ("selection", "policy"), "'champion', 'best_metric', 'latest'"),
         ({"selection": {"policy": "latest", "version": 3}}, ("selection",), "come together"),
+        ({"monitoring": {"drift": {"warn": 0}}}, ("monitoring", "drift", "warn"), "greater than 0"),
+        (
+            {"monitoring": {"drift": {"features": {"prise": {"fail": 0.3}}}}},
+            ("monitoring", "drift", "features", "prise"),
+            "did you mean price?",
+        ),
+        (
+            {"monitoring": {"drift": {"scores": {"prediction": {"fail": 0.3}}}}},
+            ("monitoring", "drift", "scores", "prediction"),
+            "there are probability, predicted_label",
+        ),
         ({"limits": {"rejected_share": 2}}, ("limits", "rejected_share"), "less than or equal to 1"),
     ],
 )

@@ -89,10 +89,24 @@ def curves_of(client: "MlflowClient", run_id: str) -> dict[str, dict[str, list[f
     return found
 
 
-def _importance(client: "MlflowClient", run_id: str) -> dict[str, float]:
-    if not any(file.path == IMPORTANCE for file in client.list_artifacts(run_id)):
-        return {}
+def text_of(client: "MlflowClient", run_id: str, name: str) -> str | None:
+    """A text among the files of a run; ``None`` where there is none of this name.
+
+    Raises:
+        MlflowException: there is no such run, or no answer.
+    """
+    content = bytes_of(client, run_id, name)
+    return None if content is None else content.decode()
+
+
+def bytes_of(client: "MlflowClient", run_id: str, name: str) -> bytes | None:
+    """As :func:`text_of`, but the file's content as it is."""
+    if not any(file.path == name for file in client.list_artifacts(run_id)):
+        return None
     with TemporaryDirectory() as folder:
-        path = Path(client.download_artifacts(run_id, IMPORTANCE, folder))
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
+
+
+def _importance(client: "MlflowClient", run_id: str) -> dict[str, float]:
+    found = json.loads(text_of(client, run_id, IMPORTANCE) or "{}")
     return {name: float(value) for name, value in sorted(found.items(), key=lambda item: -item[1])}

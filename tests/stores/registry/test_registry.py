@@ -13,9 +13,10 @@ from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
 
 from pipeline_assets.errors import StoreError, TransientError
+from pipeline_assets.ml.choosing import choose, fitting_champion
 from pipeline_assets.ml.judging import FoldModels
 from pipeline_assets.ml.kinds.binary.plots import plots
-from pipeline_assets.ml.selection import Comparison, choose, feature_columns, fitting_champion
+from pipeline_assets.ml.selection import Comparison, feature_columns
 from pipeline_assets.ml.training import evaluate, train
 from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry.registry import Registry
@@ -80,6 +81,14 @@ def test_a_published_version_is_a_candidate_with_all_that_a_choice_needs(registr
     assert candidate.package == "catboost"
     assert not candidate.champion
     assert choose(task, [candidate]).winner == version
+
+
+def test_texts_are_kept_with_a_training(registry: Registry, task: TaskSpec) -> None:
+    run_id = open_run(registry, task)
+    registry.publish(run_id, task, trainable.trained(), MADE_FROM, {}, files={"record.json": '{"ключ": 1}'})
+
+    assert registry.read_text(run_id, "record.json") == '{"ключ": 1}'
+    assert registry.read_text(run_id, "nothing.json") is None
 
 
 def test_a_training_is_told_by_its_run(registry: Registry, task: TaskSpec) -> None:

@@ -11,6 +11,7 @@ from pipeline_assets.mart_page.choices import ChoiceMade, Record
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem
+from pipeline_assets.mart_page.views.models import champions
 from pipeline_assets.ml.selection import Candidate
 from pipeline_assets.stores.registry.training import Training
 from pipeline_assets.task import plugins
@@ -21,11 +22,21 @@ _BASELINE = "baseline/"
 
 
 def versions(
-    page: Page, there: Sequence[Candidate], known: Record, shown: Candidate | None, says: ViewTexts
+    page: Page,
+    there: Sequence[Candidate],
+    known: Record,
+    shown: Candidate | None,
+    says: ViewTexts,
+    *,
+    badges: Mapping[int, TagChild],
 ) -> TagChild:
-    """Every version with its package and metrics, the newest first, and a picker of one."""
+    """Every version with its package and metrics, the newest first, and a picker of one.
+
+    Args:
+        badges: whether it could be made again, by version.
+    """
     names = list(dict.fromkeys(name for each in there for name in each.metrics))
-    rows = [_version(page, each, names, known, says) for each in reversed(there)]
+    rows = [[*_version(page, each, names, known, says), badges.get(each.version)] for each in reversed(there)]
     ways = plugins.kind(page.task().target.kind).metrics
     head = [
         says("version"),
@@ -33,12 +44,13 @@ def versions(
         says("created"),
         *(_named(name, ways) for name in names),
         says("predicted"),
+        says("reproduced"),
     ]
     options = {str(each.version): says("of_version", version=each.version) for each in reversed(there)}
     selected = None if shown is None else str(shown.version)
     return TagList(
         p(says("metric_lead", metric=page.task().training.metric), class_="says"),
-        parts.table(head, rows, says("versions"), numbers=range(3, len(head) - 1)),
+        parts.table(head, rows, says("versions"), numbers=range(3, len(head) - 2)),
         p(says("arrows"), class_="hint"),
         div(
             parts.form(page.route(), parts.chosen(options, name="version", label=says("pick"), selected=selected)),
@@ -47,10 +59,21 @@ def versions(
     )
 
 
+def _intervals(version: Candidate, known: Record) -> dict[str, tuple[float, float]]:
+    """The interval of the task's metric, if the version's own training judged it by the rows that the metric is of."""
+    choice = known.of_run(version.dagster_run)
+    judged = None if choice is None else choice.candidate(version.version)
+    if choice is None or judged is None or judged.interval is None:
+        return {}
+    same = judged.same_rows is not None and judged.same_rows == version.metrics.get(choice.metric)
+    return {choice.metric: judged.interval} if same else {}
+
+
 def _version(page: Page, each: Candidate, names: Sequence[str], known: Record, says: ViewTexts) -> list[TagChild]:
     formats = page.formats
     batches = sum(made.model_version == each.version for made in known.batches)
-    metrics = [_metric(each.metrics.get(name), formats) for name in names]
+    intervals = _intervals(each, known)
+    metrics = [records_of.with_interval(each.metrics.get(name), intervals.get(name), formats) for name in names]
     mark = "" if each.ready else f" ({says('not_ready')})"
     champion = f" {says('champion')}" if each.champion else ""
     return [
@@ -115,26 +138,6 @@ def quality(task: TaskSpec, made_of: Training, says: ViewTexts, formats: Formats
     )
 
 
-def history(page: Page, known: Record, says: ViewTexts, formats: Formats) -> TagChild:
-    """Who was champion from when on, the latest first."""
-    changes = [each for each in known.trainings if each.model_version != each.previous_version]
-    if not changes:
-        return None
-    version = partial(page.route().at, view="models")
-    rows: list[list[TagChild]] = [
-        [
-            formats.moment(each.chosen_at),
-            page.link(str(each.model_version), version(version=each.model_version)),
-            "" if each.previous_version is None else str(each.previous_version),
-            each.batch,
-            reasons.reason(each, page.texts),
-        ]
-        for each in changes
-    ]
-    head = [says("since"), says("champion_version"), says("previous"), says("batch"), says("reason")]
-    return tags.details(tags.summary(says("history", n=len(changes))), parts.table(head, rows, says("champions")))
-
-
 def _named(name: str, ways: Mapping[str, bool]) -> str:
     return parts.metric(name, greater=ways[name]) if name in ways else name
 
@@ -157,13 +160,14 @@ def _choice(page: Page, choice: ChoiceMade, says: ViewTexts) -> TagChild:
     version = partial(route.at, view="models")
     facts: dict[str, TagChild] = {
         says("reason"): tags.strong(reasons.reason(choice, page.texts)),
-        says("chosen_at"): f"{formats.moment(choice.chosen_at)}. {says('by_training', batch=choice.batch)}",
+        says("chosen_at"): f"{formats.moment(choice.chosen_at)}. {champions.by_whom(choice, says)}",
         says("winner"): page.link(str(choice.model_version), version(version=choice.model_version)),
     }
     if choice.previous_version is not None:
         facts[says("previous")] = page.link(str(choice.previous_version), version(version=choice.previous_version))
     if choice.gain is not None:
-        facts[says("gain")] = f"{choice.metric} {formats.number(round(choice.gain, 4))}"
+        gain = records_of.with_interval(choice.gain, choice.gain_interval, formats)
+        facts[says("gain")] = f"{choice.metric} {gain}. {says('interval')}" if choice.gain_interval else gain
     facts[says("policy")] = tags.code(choice.policy)
     return TagList(parts.facts(facts), records_of.candidates(choice, page.texts, formats))
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline_assets.mart_page import catalog
 from pipeline_assets.mart_page.views.drift import queries as drift
-from pipeline_assets.monitoring import drift as psi
+from pipeline_assets.monitoring.drift import Shift, compare
 from pipeline_assets.task.spec import Stage
 from tests.examples import shop
 from tests.fixtures.postgres import Marts
@@ -58,17 +58,17 @@ def test_small_batches_are_compared_whole_and_the_column_that_moved_is_first(mar
     found = compared(marts)
     assert found is not None
     assert (found.train.rows, found.train.of, found.predict.rows) == (2_000, 2_000, 1_500)
-    by_name = {shift.column.name: shift.stability for shift in found.columns}
+    by_name = {shift.column.name: shift.difference for shift in found.columns}
     assert set(by_name) == set(before.column_names) - {"row_number"}
-    indexes = [shift.stability.index for shift in found.columns]
+    indexes = [shift.difference.distance for shift in found.columns]
     assert indexes == sorted(indexes, reverse=True)
     # Its rival is the order's number, which ends elsewhere in a shorter batch.
     assert {shift.column.name for shift in found.columns[:3]} == {"price", "feature_price", "order_id"}
     for name, stability in by_name.items():
-        own = psi.compare(before[name].combine_chunks(), after[name].combine_chunks())
+        own = compare(before[name].combine_chunks(), after[name].combine_chunks())
         assert stability == own, name
-    assert by_name["feature_price"].shift == psi.Shift.MUCH
-    assert by_name["feature_country"].shift == psi.Shift.LITTLE
+    assert by_name["feature_price"].shift == Shift.MUCH
+    assert by_name["feature_country"].shift == Shift.LITTLE
     assert by_name["note"].bins[-1].reference == pytest.approx(0.7, abs=0.05)
 
 
@@ -85,8 +85,8 @@ def test_a_large_batch_is_sampled_evenly_the_same_each_time_and_gives_the_same_a
     assert sampled.predict.rows == 10_000
     places = np.sort(np.asarray(sampled.predict.columns["order_id"].to_pylist()))
     assert np.abs(places - np.linspace(0, 29_999, 10_000)).max() < 4
-    price = next(shift for shift in sampled.columns if shift.column.name == "price").stability.index
-    whole = psi.compare(before["price"].combine_chunks(), after["price"].combine_chunks()).index
+    price = next(shift for shift in sampled.columns if shift.column.name == "price").difference.distance
+    whole = compare(before["price"].combine_chunks(), after["price"].combine_chunks()).distance
     assert price == pytest.approx(whole, rel=0.1)
 
 
