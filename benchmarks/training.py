@@ -38,6 +38,9 @@ def _ours(workspace: Workspace) -> Work:
     from pipeline_assets.ml.dataset import training_frame
     from pipeline_assets.ml.kinds.base import kind_of
     from pipeline_assets.ml.training import train
+    from pipeline_assets.monitoring.column_hashes import Hashing
+    from pipeline_assets.monitoring.kept import kept_files
+    from pipeline_assets.monitoring.version_record import record_of
     from pipeline_assets.stores.registry.log import Provenance
     from pipeline_assets.stores.registry.registry import Registry
 
@@ -45,6 +48,7 @@ def _ours(workspace: Workspace) -> Work:
     shutil.rmtree(folder, ignore_errors=True)
     registry = Registry(folder)
     run_id = registry.client.create_run(registry.experiment(task.name)).info.run_id
+    manifest = workspace.raw("train").manifest
     made_of = Provenance(
         batch=BATCH,
         uri=str(workspace.file("train")),
@@ -55,10 +59,12 @@ def _ours(workspace: Workspace) -> Work:
     )
 
     def work() -> int:
-        frame = training_frame(workspace.features.read(workspace.table("train"), BATCH), task)
+        hashing = Hashing()
+        frame = training_frame(hashing.passing(workspace.features.read(workspace.table("train"), BATCH)), task)
         trained = train(task, frame, batch=BATCH, sha256=made_of.sha256)
         plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, task.name)
-        version = registry.publish(run_id, task, trained, made_of, plots)
+        kept = kept_files(task, record_of(task, manifest, hashing.found, trained), trained)
+        version = registry.publish(run_id, task, trained, made_of, plots, files=kept)
         challenger = Contestant(version, trained.evaluated, trained.split)
         champion = Contestant(version + 1, registry.load_evaluated(task.name, version), trained.split)
         compare(task, challenger, champion, trained.validation)
