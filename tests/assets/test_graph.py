@@ -104,6 +104,7 @@ def code_versions(task: TaskSpec) -> dict[str, str | None]:
 def test_every_asset_can_be_materialised_by_itself(place: Workbench) -> None:
     place.put("train", "b", orders(200))
     place.put("predict", "b", orders(20, stage="predict"))
+    place.put("truth", "b", orders(20))
     order = [
         "train_raw", "train_features", "train_input_mart", "model",
         "predict_raw", "predict_features", "predict_input_mart", "predictions", "predict_output_mart",

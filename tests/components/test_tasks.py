@@ -68,6 +68,7 @@ GRAPH = {
         "predict_input_mart",
         "predictions",
         "predict_output_mart",
+        "drift",
         "truth",
     ]
 }

@@ -181,7 +181,7 @@ def _table(page: Page, there: Sequence[Judgement], says: ViewTexts, formats: For
     )
 
 
-def _facts(batch: Judgement, says: ViewTexts, formats: Formats) -> Tag:
+def _facts(batch: Judgement, says: ViewTexts, formats: Formats) -> TagList:
     """Where the labels of a batch are from, and what of them did not meet a prediction."""
     counts: Mapping[str, int | None] = batch.matching
     odd = {
