@@ -79,7 +79,9 @@ class Workbench:
     def reproduced(self, version: int) -> dict[str, Any]:
         """Makes a version again; the row of the mart that says how that went."""
         result = self.operate("reproduce", task=self.task.name, version=version)
-        (row,) = self.mart("reproductions", run_id=result.run_id)
+        kept = self.mart("reproductions", run_id=result.run_id)
+        assert len(kept) == 1, failures(result)
+        (row,) = kept
         good = row["verdict"] in ("identical", "equal within tolerance")
         assert result.success == good, failures(result)
         assert good or row["because"] in "".join(failures(result))

@@ -97,8 +97,8 @@ def _run(flights: Flights) -> None:
         with dg.DagsterInstance.get() as instance:
             for month in MONTHS:
                 put_truth(flights, month, came_true(month))
-            predicts = [BatchRef(TASK, "predict", month) for month in MONTHS]
-            truths = [TruthRef(TASK, month) for month in MONTHS]
+            predicts = (BatchRef(TASK, "predict", month) for month in MONTHS)
+            truths = (TruthRef(TASK, month) for month in MONTHS)
             refs: list[InputRef] = [BatchRef(TASK, "train", TRAIN), *predicts, *truths]
             for ref in refs:
                 quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
