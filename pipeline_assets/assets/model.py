@@ -19,22 +19,15 @@ from pipeline_assets.ml.comparison import Contestant, alone, compare
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame, training_frame
 from pipeline_assets.ml.difference import Difference
 from pipeline_assets.ml.judging import Evaluated
-from pipeline_assets.ml.kinds.base import kind_of, predict
+from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.search import Found, Trial
 from pipeline_assets.ml.selection import Candidate, Choice
 from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.ml.trainers.base import FittedModel, Progress
 from pipeline_assets.ml.training import Trained, train, validation_rows
-from pipeline_assets.monitoring.batch_drift import DRIFT_REFERENCE, DriftReference
 from pipeline_assets.monitoring.column_hashes import ColumnHashes, Hashing
-from pipeline_assets.monitoring.judging import BASELINE_FILE, baseline_text
-from pipeline_assets.monitoring.version_record import (
-    PREDICTIONS,
-    RECORD,
-    predictions_table,
-    record_of,
-    to_bytes,
-)
+from pipeline_assets.monitoring.kept import kept_files
+from pipeline_assets.monitoring.version_record import record_of
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.log import Provenance
@@ -177,12 +170,6 @@ def _published(
 ) -> _Made:
     task, batch = graph.task, raw.ref.batch
     record = record_of(task, raw, features, trained)
-    kept: dict[str, str | bytes] = {
-        RECORD: record.to_text(),
-        PREDICTIONS: to_bytes(predictions_table(trained.prediction)),
-        DRIFT_REFERENCE: _drift_reference(task, trained).to_text(),
-        BASELINE_FILE: baseline_text(trained.constant),
-    }
     made_of = Provenance(
         batch=batch,
         uri=raw.uri,
@@ -195,7 +182,7 @@ def _published(
     )
     title = f"{task.name}, {batch}"
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
-    version = registry.publish(run_id, task, trained, made_of, plots, files=kept)
+    version = registry.publish(run_id, task, trained, made_of, plots, files=kept_files(task, record, trained))
     return _Made(
         version=version,
         model=trained.evaluated,
@@ -206,14 +193,6 @@ def _published(
         importance=trained.fit.importance,
         shown=_metadata(task, trained, plots),
     )
-
-
-def _drift_reference(task: TaskSpec, trained: Trained) -> DriftReference:
-    """What predict batches are compared with."""
-    features, predictions = trained.validation.features, [trained.prediction]
-    if trained.refitted:
-        predictions.append(predict(task, trained.model, features, trained.threshold.value))
-    return DriftReference.of(task, features, *predictions)
 
 
 def _tried(context: dg.AssetExecutionContext, registry: Registry, run_id: str, trial: Trial) -> None:
