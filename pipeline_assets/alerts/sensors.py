@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
@@ -142,8 +142,8 @@ def _message(
 def _task(run: dg.DagsterRun) -> str | None:
     """The task of a run: by its job, by the assets that a person picked, or by the config of an operation."""
     keys = sorted(run.asset_selection or ())
-    ops = cast("Mapping[str, Mapping[str, Mapping[str, object]]]", run.run_config.get("ops") or {})
-    named = ops.get(run.job_name, {}).get("config", {}).get("task")
+    config: Mapping[str, Any] = run.run_config
+    named = ((config.get("ops") or {}).get(run.job_name, {}).get("config") or {}).get("task")
     return run.tags.get("task") or (keys[0].path[0] if keys else None) or (str(named) if named else None)
 
 

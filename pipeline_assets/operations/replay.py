@@ -1,7 +1,7 @@
 """Replay: runs the job of a batch with rejected rows again, and says what became of each of them."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -17,7 +17,7 @@ from pipeline_assets.settings import Settings
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.loading import find_folder, tasks_of
-from pipeline_assets.task.spec import STAGES, Stage
+from pipeline_assets.task.spec import STAGES
 
 _STORES = {"files", "features", "marts", "registry", "scratch"}
 
@@ -70,9 +70,8 @@ def _job_of(config: ReplayConfig, stores: Mapping[str, Any]) -> tuple[BatchRef, 
     task = next(each for each in tasks_of(folder) if each.name == config.task)
     shared = dg.Definitions(resources=dict(stores), executor=dg.in_process_executor)
     graph = TaskGraph(task, folder.yaml)
-    stage = cast("Stage", config.stage)
-    job = dg.Definitions.merge(shared, task_definitions(graph)).resolve_job_def(graph.job_name(stage))
-    return graph.ref(stage, config.batch), job
+    job = dg.Definitions.merge(shared, task_definitions(graph)).resolve_job_def(graph.job_name(config.stage))
+    return graph.ref(config.stage, config.batch), job
 
 
 @dg.job(name="replay", description="Runs a batch with rejected rows again and says what became of each of them.")

@@ -41,7 +41,8 @@ def test_calibration_loses_no_row_and_no_part_of_a_mean(pairs: list[tuple[float,
 
 
 def test_equal_predictions_are_in_one_part() -> None:
-    assert calibration(np.full(50, 0.3), np.ones(50)) == ((50, pytest.approx(0.3), 1.0),)
+    (one,) = calibration(np.full(50, 0.3), np.ones(50))
+    assert [*one] == [50, pytest.approx(0.3), 1.0]
     assert calibration(np.array([]), np.array([])) == ()
     tenths = calibration(np.arange(100) / 100, np.ones(100))
     assert [each.rows for each in tenths] == [10] * 10
