@@ -106,7 +106,7 @@ def machine() -> dict[str, Any]:
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
     """The table of a run."""
     head = ("step", "contender", "rows", "median s", "best s", "rows/s", "peak MB", "ours is", "wanted")
-    rows = [head]
+    rows: list[tuple[str, ...]] = [head]
     for line in lines:
         for name, one in line["contenders"].items():
             times, wanted = line["ours_times_as_fast"].get(name), line["wanted"].get(name)

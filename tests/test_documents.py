@@ -21,7 +21,14 @@ from tests import trainable
 
 ROOT = Path(__file__).parents[1]
 PYTHON = (ROOT / "docs/en/how-to/python.md").read_text()
-OF_A_TASK = ["reference/task", "how-to/train", "how-to/python", "how-to/add-check", "tutorial/own-data"]
+OF_A_TASK = [
+    "reference/task",
+    "how-to/train",
+    "how-to/python",
+    "how-to/add-check",
+    "how-to/monitor",
+    "tutorial/own-data",
+]
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOTES = """type: pipeline_assets.components.MLTask
 attributes:

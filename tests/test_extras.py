@@ -71,6 +71,11 @@ def test_the_base_install_trains_and_predicts(tmp_path: Path) -> None:
             {"TARANTOOL_HOST": "tarantool.example", "TARANTOOL_LOGIN": "me", "TARANTOOL_PASSWORD": "secret"},
             "tarantool",
         ),
+        (
+            "from pipeline_assets.cli.main import main; main(['run', 'flight_delays', 'train', 'x'])",
+            {"OPENLINEAGE_URL": "http://marquez.example"},
+            "openlineage",
+        ),
     ],
 )
 def test_what_needs_an_extra_names_it(script: str, variables: dict[str, str], extra: str, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import yaml
 from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.directives.other import TocTree
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
@@ -119,8 +121,21 @@ class Environment(SphinxDirective):
         return self.parse_text_to_nodes(_table(_VARIABLES[self.config.language], rows))
 
 
+class Notebooks(TocTree):
+    """A toctree of the notebooks that there are; nothing where there are none."""
+
+    def run(self) -> list[nodes.Node]:
+        """The toctree as nodes."""
+        found = sorted(name for name in self.env.found_docs if name.startswith("examples/"))
+        if not found:
+            return []
+        self.content = StringList(found, source=self.get_source_info()[0])
+        return list(super().run())
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Sphinx's door."""
     app.add_directive("task-keys", TaskKeys)
     app.add_directive("environment", Environment)
+    app.add_directive("notebooks", Notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -37,7 +37,11 @@ def language_of(page: Path) -> str:
 
 
 def twin_of(page: Path) -> Path | None:
-    """The page of the other language that a page names; ``None`` if it names none."""
+    """The page of the other language that a page names, of a notebook its like; ``None`` if there is none."""
+    if page.suffix == ".ipynb":
+        here = language_of(page)
+        like = TREES["ru" if here == "en" else "en"] / page.relative_to(TREES[here])
+        return like if like.exists() else None
     if page.suffix != ".md" or (found := _TWIN.search(page.read_text(encoding="utf-8"))) is None:
         return None
     return Path(os.path.normpath(page.parent / unquote(found[1] or found[2])))

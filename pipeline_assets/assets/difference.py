@@ -181,7 +181,7 @@ def metadata_of(task: TaskSpec, choice: Choice) -> dict[str, Any]:
         "difference": found.sentence,
         **({"difference_by_segment": dg.MetadataValue.table(segments)} if segments else {}),
         **({"most_changed_rows": dg.MetadataValue.table(changed)} if changed else {}),
-        **{name: describe.picture(png, name) for name, png in plots_of(task, choice).items()},
+        **{f"{name}_plot": describe.picture(png, name) for name, png in plots_of(task, choice).items()},
     }
 
 

@@ -41,7 +41,8 @@ def replay_batch(location: dg.Definitions, ref: BatchRef, *, debug: bool = False
         click.echo(text, err=True)
     now = manifest_of(files, ref)
     if now.run_id != result.run_id:
-        click.echo(f"the batch was not checked again; its {former.rejected:,} rejected rows are as they were", err=True)
+        rejected = f"{former.rejected:,} of {former.rows:,} rows"
+        click.echo(f"the batch was not checked again; what was rejected ({rejected}) is as it was", err=True)
         return False
     click.echo("\n".join(said(files, ref, former, now)))
     return not problems
@@ -62,7 +63,7 @@ def said(files: FileStore, ref: BatchRef, former: Manifest, now: Manifest) -> li
     if former.same_as(now):
         lines.append("The file and the contract are as they were at the check before.")
     if found is None:
-        return [head, *lines, f"All {now.rejected:,} rejected rows are rejected as before." if now.rejected else ""]
+        return [head, *lines, f"Rejected as before: {now.rejected:,}"]
     if former.same_as(now):
         lines.append("This is what the last change brought:")
     scores = scores_of(files, ref, now)
@@ -80,8 +81,8 @@ def said(files: FileStore, ref: BatchRef, former: Manifest, now: Manifest) -> li
 def _outcomes(replay: Replay, decided: int | None) -> list[str]:
     when = f" on {replay.former.checked_at[:16].replace('T', ' ')} UTC" if replay.former.checked_at else ""
     if not replay.former.rejected:
-        return [f"No row was rejected by the check before{when}."]
-    lines = [f"Of {replay.former.rejected:,} rows rejected by the check before{when}:"]
+        return [f"Rows rejected by the check before{when}: none"]
+    lines = [f"Rows rejected by the check before{when}: {replay.former.rejected:,}"]
     for each in OUTCOMES:
         if rows := replay.outcomes[each]:
             more = [f"{replay.changed[each]:,} of them with other content"] if replay.changed[each] else []
@@ -108,7 +109,7 @@ def _newly(replay: Replay) -> list[str]:
     first = ", ".join(str(row) for row in replay.newly_first)
     more = ", ..." if replay.newly_rejected > len(replay.newly_first) else ""
     lines = [f"  {rows:>9,}  {rule}" for rule, rows in list(replay.newly.items())[:_RULES]]
-    return [f"Newly rejected: {replay.newly_rejected:,} rows ({first}{more})", *lines]
+    return [f"Rows rejected now and not before: {replay.newly_rejected:,} ({first}{more})", *lines]
 
 
 def _first(rows: Sequence[FormerRow], found: StoredReplay) -> list[str]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
-from pipeline_assets.alerts.late import moment
 from pipeline_assets.assets.describe import LINEAGE, SCHEMA
 from pipeline_assets.errors import without_values
 from pipeline_assets.io_managers.errors import said_by
@@ -68,7 +68,7 @@ def step_of(
         for each in (event.step_materialization_data.materialization for event in own if event.is_step_materialization)
     }
     (stats,) = context.instance.get_run_step_stats(run.run_id, [context.step_key])
-    ended = moment(stats.end_time or stats.start_time or 0)
+    ended = datetime.fromtimestamp(stats.end_time or stats.start_time or 0, UTC)
     specs = graph.steps.get(context.step_key, ())
     datasets = _Datasets(graph, context.instance, run.tags.get(PARTITION_NAME_TAG), made)
     checked = _assertions(graph, own)
@@ -76,7 +76,7 @@ def step_of(
     return Step(
         job=_job(run, context.step_key, about),
         key=context.step_key,
-        started=moment(stats.start_time) if stats.start_time else ended,
+        started=datetime.fromtimestamp(stats.start_time, UTC) if stats.start_time else ended,
         ended=ended,
         inputs=tuple(datasets.inputs(specs, checked)),
         outputs=tuple(datasets.outputs(specs)),

@@ -82,7 +82,7 @@ class Sender:
             for event in events:
                 client.emit(event)
         except HTTPError as refused:  # of this event alone; the next may be taken
-            self._problem = f"status {refused.response.status_code}"
+            self._problem = f"status {refused.response.status_code if refused.response is not None else 'unknown'}"
             return False
         except (OSError, RuntimeError, TypeError, ValueError) as fault:
             self._problem, self._gone = f"no answer ({type(fault).__name__})", True

@@ -163,30 +163,45 @@ def test_the_champion_before_comes_back_and_stays(stores: Resources, task: TaskS
     assert run(stores, task, "d", better(task, fourth)).winner == fourth
 
 
+def test_a_second_attempt_of_an_order_goes_no_further_back(stores: Resources, task: TaskSpec) -> None:
+    two_versions(stores, task)
+    third = publish(stores["registry"], task, "c")
+    run(stores, task, "c", better(task, third))
+    assert order(stores, task, "r", "rollback").winner == 2
+    assert order(stores, task, "r", "rollback").winner == 2  # the same Dagster run
+    assert order(stores, task, "s", "rollback").winner == 1  # a person, once more
+
+
 def test_an_order_needs_a_reason(stores: Resources, task: TaskSpec) -> None:
     config = OrderConfig(task=task.name, because=" ", by="Ann")
     with pytest.raises(SelectionError, match="a name and a reason"):
         order_champion(stores["registry"], stores["marts"], task, "rollback", config, run_id="r")
 
 
-@pytest.mark.parametrize("next_run", ["prediction", "training"])
+@pytest.mark.parametrize("next_run", ["prediction", "training", "the same order"])
 def test_an_order_stopped_between_record_and_alias_is_finished_by_the_next_run(
     stores: Resources, next_run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = trainable.task(f"stopped_before_a_{next_run}")
+    task = trainable.task(f"stopped_before_{next_run[:4].strip()}")
+    publish(stores["registry"], task, "0")
+    run(stores, task, "0", better(task, 1))
     registry = stores["registry"]
-    two_versions(stores, task)
+    for version, name in enumerate(("a", "b"), start=2):
+        publish(registry, task, name)
+        run(stores, task, name, better(task, version))
     with monkeypatch.context() as patch:
         patch.setattr(Registry, "set_champion", stopped)
         with pytest.raises(StoppedError):
             order(stores, task, "r", "rollback")
-    assert (registry.champion(task.name), last_record(stores["marts"], task)) == (2, 1)
+    assert (registry.champion(task.name), last_record(stores["marts"], task)) == (3, 2)
     if next_run == "prediction":
-        assert run(stores, task, "p", predicting(task)).winner == 1
+        assert run(stores, task, "p", predicting(task)).winner == 2
+    elif next_run == "training":
+        fourth = publish(registry, task, "c")
+        assert run(stores, task, "c", better(task, fourth)).winner == 2
     else:
-        third = publish(registry, task, "c")
-        assert run(stores, task, "c", better(task, third)).winner == 1
-    assert registry.champion(task.name) == 1
+        assert order(stores, task, "s", "rollback").winner == 2
+    assert registry.champion(task.name) == 2
 
 
 def stopped(*_: object, **__: object) -> bool:

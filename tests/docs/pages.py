@@ -45,7 +45,7 @@ def code(text: str) -> list[str]:
     return [
         re.sub(r"(?:\.\./)+", "", re.sub(r"\s*#.*", "", f"{kind}\n{body}"))
         for _, _, kind, body in FENCES.findall(text)
-        if not kind.startswith(("{toctree}", "{include}", "mermaid"))
+        if not kind.startswith(("{toctree}", "{notebooks}", "{include}"))
     ]
 
 

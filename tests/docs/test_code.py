@@ -11,12 +11,18 @@ import pytest
 
 from pipeline_assets.cli.main import main
 from pipeline_assets.settings import PACKAGED_TASKS, VARIABLES
-from pipeline_assets.stores.marts.tables import input_mart, lineage, model_choices, output_mart
+from pipeline_assets.stores.marts.drift_table import drift_mart
+from pipeline_assets.stores.marts.model_choices import model_choices
+from pipeline_assets.stores.marts.quality import quality
+from pipeline_assets.stores.marts.rejections import rejections_mart
+from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
 from pipeline_assets.task.loading import load_task
 from tests.docs import pages
 from tests.docs.pages import DOCS, ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *pages.pages("en")]
+_SQL = ["explanation/rejected-rows", "guides/marts", "how-to/monitor", "how-to/operate", "tutorial/first-run"]
+_MARTS = (model_choices, quality, drift_mart, rejections_mart)
 _COMMAND = re.compile(r"^ {4,}(?:\.venv/bin/)?(pipeline-assets [^#\n]*)|`(pipeline-assets [^`]+)`", re.MULTILINE)
 
 
@@ -51,17 +57,17 @@ def test_variables_that_a_page_names_are_described() -> None:
         assert (page.name, named - known) == (page.name, set())
 
 
-@pytest.mark.parametrize("page", ["guides/marts.md", "tutorial/first-run.md"])
+@pytest.mark.parametrize("page", _SQL)
 def test_the_sql_of_a_page_fits_the_marts_of_the_demo(page: str) -> None:
     task = load_task(PACKAGED_TASKS / "flight_delays")
     view = lineage(task)
-    text = (DOCS / "en" / page).read_text(encoding="utf-8")
+    text = (DOCS / "en" / f"{page}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)
     shown = [sql for block in blocks for sql in block.split(";") if re.search(r"\bfrom marts\.", sql)]
     assert shown
     with duckdb.connect() as connection:
         connection.sql("create schema marts")
-        for table in (input_mart(task, "predict").stored, output_mart(task), model_choices(task)):
+        for table in (input_mart(task, "predict").stored, output_mart(task), *(mart(task) for mart in _MARTS)):
             empty = table.schema.empty_table()  # noqa: F841 - DuckDB reads it by its name
             connection.sql(f'create table marts."{table.name}" as from empty')
         names = {table.name: f'marts."{table.name}"' for table in view.tables}

@@ -92,7 +92,6 @@ def _schema_of_type(kind: type[Any]) -> dict[str, Any]:
     return {str: {"type": "string"}, int: {"type": "integer"}, bool: {"type": "boolean"}}.get(kind, {})
 
 
-@cache
 def _validator(cls: type[Any]) -> Draft202012Validator:
     return Draft202012Validator(schema_of(cls))
 
@@ -104,7 +103,8 @@ def _facets() -> dict[str, type[Any]]:
     for module in vars(facet_v2).values():
         for cls in vars(module).values() if hasattr(module, "__name__") else ():
             if isinstance(cls, type) and issubclass(cls, base.BaseFacet) and attr.has(cls):
-                found[cls._get_schema()] = cls
+                address: str = getattr(cls, "_get_schema")()  # noqa: B009 - attrs' types hide it
+                found[address] = cls
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from pipeline_assets.definitions import defs
 from pipeline_assets.lineage_events.reporting import reporting
 from pipeline_assets.settings import Settings
 from tests.examples import orders, with_column
@@ -109,6 +110,17 @@ def test_a_server_that_is_down_fails_no_run_and_is_told_once(
     assert "hidden" not in warning
     # It fails by what it lacks, a model, and by nothing else.
     assert [event.step_key for event in run.get_step_failure_events()] == ["shop__predictions"]
+
+
+def test_the_whole_code_location_is_reported_where_openlineage_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENLINEAGE_URL", "http://marquez:5000")
+    location = defs()
+    dg.Definitions.validate_loadable(location)
+    made = [*(location.assets or ()), *(location.asset_checks or ())]
+    assert {len(each.hook_defs) for each in made if isinstance(each, dg.AssetsDefinition)} == {1}
 
 
 def test_nothing_is_imported_or_changed_where_openlineage_is_not_configured(tmp_path: Path) -> None:

@@ -1,17 +1,30 @@
+from pathlib import Path
+
 import dagster as dg
 import pytest
+import yaml
 
+from pipeline_assets.cli.run import failures
 from pipeline_assets.engine.replay import replay_of
 from pipeline_assets.operations.jobs import operation_jobs
-from tests.examples import orders, with_column
+from pipeline_assets.task.loading import COMPONENT
+from tests.examples import SHOP, orders, with_column
 from tests.workbench import Workbench
 
 BATCH = "2026-01"
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
+@pytest.fixture(autouse=True)
+def _tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "tasks" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "defs.yaml").write_text(yaml.safe_dump({"type": COMPONENT, "attributes": SHOP}))
+    monkeypatch.setenv("PIPELINE_TASKS", str(tmp_path / "tasks"))
+
+
 def replay(place: Workbench, **config: str) -> dg.ExecuteInProcessResult:
-    location = dg.Definitions.merge(place.defs, dg.Definitions(jobs=operation_jobs()))
+    location = dg.Definitions(resources=dict(place.stores), jobs=operation_jobs())
     where = {"task": "shop", "stage": "train", "batch": BATCH, **config}
     return location.resolve_job_def("replay").execute_in_process(
         run_config={"ops": {"replay": {"config": where}}, "loggers": QUIET},
@@ -22,10 +35,7 @@ def replay(place: Workbench, **config: str) -> dg.ExecuteInProcessResult:
 
 def problem(result: dg.ExecuteInProcessResult) -> str:
     assert not result.success
-    (event,) = [event for event in result.all_events if event.is_step_failure]
-    said = event.step_failure_data.user_failure_data
-    assert said is not None
-    return str(said.description)
+    return "\n".join(failures(result))
 
 
 def test_the_job_runs_the_batchs_own_job_and_tells_what_became_of_the_rows(place: Workbench) -> None:
@@ -59,8 +69,8 @@ def test_the_job_runs_the_batchs_own_job_and_tells_what_became_of_the_rows(place
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        ({"task": "shopp"}, "there is no job shopp_train"),
-        ({"stage": "training"}, "there is no job shop_training"),
+        ({"task": "shopp"}, "did you mean: shop?"),
+        ({"stage": "training"}, "there is no such stage"),
         ({"batch": "2026-02"}, "there is no such batch"),
         ({}, "the batch has not been checked yet"),
     ],

@@ -53,8 +53,8 @@ class Batch:
                     aside.add(batch)
             if former is None:
                 return NotImplemented, []
-            where = {"files": self.files, "task": task, "spill": self.folder / "scratch"}
-            with compare(former, found.manifest, aside, **where) as outcome:
+            spill = self.folder / "scratch"
+            with compare(former, found.manifest, aside, files=self.files, task=task, spill=spill) as outcome:
                 rows = outcome.rows.read_all().to_pylist()
         assert Replay.from_metadata(outcome.replay.to_metadata()) == outcome.replay
         assert sum(outcome.replay.outcomes.values()) == len(rows) == former.manifest.rejected
@@ -177,10 +177,10 @@ def test_a_file_that_changes_under_the_comparison_is_an_error(tmp_path: Path) ->
         for part in found.rejected:
             aside.add(part)
         batch.put(spoiled(5))
-        where = {"files": batch.files, "task": shop(), "spill": tmp_path / "scratch"}
+        spill = tmp_path / "scratch"
         with (
             pytest.raises(ContractError, match="changed since it was found"),
-            compare(former, found.manifest, aside, **where),
+            compare(former, found.manifest, aside, files=batch.files, task=shop(), spill=spill),
         ):
             pass
 

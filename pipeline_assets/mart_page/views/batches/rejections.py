@@ -90,8 +90,8 @@ def by_rule(checks: Sequence[RejectedOf], says: ViewTexts, formats: Formats) -> 
         showlegend=True,
     )
     last = checks[-1]
-    shares = {rule(name, says): count / last.rows for name, count in last.rules.items()}
-    words = formats.shares(shares) if shares else says("none_rejected")
+    by_rule = {rule(name, says): count / last.rows for name, count in last.rules.items()}
+    words = formats.shares(by_rule) if by_rule else says("none_rejected")
     return Picture(figure, f"{says('by_rule')}. {last.batch}: {words}")
 
 
@@ -164,7 +164,9 @@ def _outcomes(replay: Replay, says: ViewTexts, formats: Formats) -> Tag:
     rows: dict[str, dict[str, int]] = {}
     for each in replay.by_rule:
         rows.setdefault(each.rule, {})[each.outcome] = each.rows
-    lines: list[tuple[str, Mapping[str, int]]] = [(says("all_rules"), dict(replay.outcomes))]
+    lines: list[tuple[str, Mapping[str, int]]] = [
+        (says("all_rules"), {str(each): count for each, count in replay.outcomes.items()})
+    ]
     lines += [(rule(name, says), counts) for name, counts in rows.items()]
     head = [says("former_rule"), *(says(f"outcome_{each}") for each in OUTCOMES)]
     cells = ([name, *(formats.number(counts.get(each, 0)) for each in OUTCOMES)] for name, counts in lines)

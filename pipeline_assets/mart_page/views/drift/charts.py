@@ -114,7 +114,7 @@ def history(column: str, points: Sequence[Point], says: ViewTexts, formats: Form
     bare(figure)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
     figure.update_xaxes(tickvals=places, ticktext=[plain(_short(point.batch)) for point in points], showgrid=False)
-    figure.update_yaxes(title=says("distance"), rangemode="tozero")
+    figure.update_yaxes(title=says("distance_short"), rangemode="tozero")
     worst = max(points, key=lambda point: point.distance)
     said = says("picture_history", column=column, worst=worst.batch, distance=formats.number(round(worst.distance, 3)))
     return Picture(figure, said)

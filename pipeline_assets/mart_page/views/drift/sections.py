@@ -71,7 +71,7 @@ def table(
         for shift in shifts
     ]
     missing = [says("missing_in", rows=side) for side in sides]
-    head = [says("column"), says("distance"), says("shift"), *missing, says("meaning")]
+    head = [says("column"), says("distance_short"), says("shift"), *missing, says("meaning")]
     return TagList(h3(says("all")), parts.table(head, rows, says("all"), numbers=(1, 3, 4)))
 
 
@@ -107,7 +107,7 @@ def scores(found: Sequence[Scores], points: Sequence[Point], form: Form, says: V
     head = [
         *(says(name) for name in ("batch", "version", "rows")),
         *([formats.share(share) for share in QUANTILES] if numbers else []),
-        says("distance"),
+        says("distance_short"),
         *([says("decided")] if decided else []),
         *([says("labels")] if labels else []),
     ]

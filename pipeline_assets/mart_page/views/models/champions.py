@@ -61,7 +61,7 @@ def latest_challenge(page: Page, known: Record, says: ViewTexts, formats: Format
         p(words, " ", says("difference_batch"), " ", opened, class_="says"),
         _ways(found["ways"], found["flipped"], says, formats),
         _segments(found["segments"], says, formats),
-        _changed(found["changed"], says, formats),
+        _changed(page, found, says, formats),
     )
 
 
@@ -95,13 +95,16 @@ def _segments(segments: Sequence[Mapping[str, Any]], says: ViewTexts, formats: F
     return TagList(tags.h5(says("by_segment")), parts.table(head, rows, says("by_segment"), numbers=(2, 3)))
 
 
-def _changed(changed: Sequence[Mapping[str, Any]], says: ViewTexts, formats: Formats) -> TagChild:
+def _changed(page: Page, found: Mapping[str, Any], says: ViewTexts, formats: Formats) -> TagChild:
+    """Each row with its scores by both versions, and a link to its passport."""
+    changed: Sequence[Mapping[str, Any]] = found["changed"]
+    row = partial(page.route().at, view="passport", stage="predict", batch=found["batch"], version=None)
     if not changed:
         return None
     names = list(changed[0]["champion"])
     rows: list[list[TagChild]] = [
         [
-            str(each["row_number"]),
+            page.link(str(each["row_number"]), row(row=each["row_number"])),
             *(
                 f"{_shown(each['champion'][name], formats)} → {_shown(each['challenger'][name], formats)}"
                 for name in names
@@ -115,4 +118,4 @@ def _changed(changed: Sequence[Mapping[str, Any]], says: ViewTexts, formats: For
 
 
 def _shown(value: Any, formats: Formats) -> str:
-    return formats.number(round(value, 4)) if isinstance(value, float) else str(value)
+    return formats.value(round(value, 4) if isinstance(value, float) else value)

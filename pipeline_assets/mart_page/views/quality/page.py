@@ -17,6 +17,8 @@ from pipeline_assets.monitoring.truth import form_of
 from pipeline_assets.task.judged_metrics import judged_metrics
 from pipeline_assets.task.spec import TaskSpec
 
+_DIGITS = 3  # of metrics in tables, after the point
+
 
 @module.ui
 def quality_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every view is given both
@@ -141,10 +143,20 @@ def _numbers(task: TaskSpec, each: Judgement, formats: Formats, *, baseline: boo
     cells: list[TagChild] = []
     for name in judged_metrics(task.target.kind):
         own, base = each.metrics.get(name), each.baseline.get(name)
-        said = "—" if own is None else formats.number(round(own, 4))
-        beside = f" ({formats.number(round(base, 4))})" if baseline and base is not None else ""
+        said = "—" if own is None else formats.number(round(own, _DIGITS))
+        beside = f" ({formats.number(round(base, _DIGITS))})" if baseline and base is not None else ""
         cells.append(f"{said}{beside}")
     return cells
+
+
+def _note(task: TaskSpec, each: Judgement, says: ViewTexts) -> str:
+    """Why rows have no metrics, or no baseline."""
+    needed = task.monitoring.truth.minimum_rows
+    if each.segment and each.rows < needed:
+        return says("few_rows", needed=needed)
+    if each.metrics and not each.baseline:
+        return says("no_baseline")
+    return says("cannot", why=each.problem) if each.problem else ""
 
 
 def _head(task: TaskSpec) -> list[str]:
@@ -159,7 +171,7 @@ def _table(page: Page, there: Sequence[Judgement], says: ViewTexts, formats: For
             str(each.version),
             says("rows_of", rows=formats.number(each.rows), of=formats.number(each.predictions)),
             *_numbers(task, each, formats, baseline=True),
-            each.problem or "",
+            _note(page.task(), each, says),
         ]
         for each in reversed(there)
     ]
@@ -169,7 +181,7 @@ def _table(page: Page, there: Sequence[Judgement], says: ViewTexts, formats: For
     )
 
 
-def _facts(batch: Judgement, says: ViewTexts, formats: Formats) -> Tag:
+def _facts(batch: Judgement, says: ViewTexts, formats: Formats) -> TagList:
     """Where the labels of a batch are from, and what of them did not meet a prediction."""
     counts: Mapping[str, int | None] = batch.matching
     odd = {
@@ -202,7 +214,7 @@ def _segments(
             f"{each.segment}: {each.value}",
             says("rows_of", rows=formats.number(each.rows), of=formats.number(each.predictions)),
             *_numbers(task, each, formats, baseline=True),
-            each.problem or "",
+            _note(task, each, says),
         ]
         for each in there
     ]

@@ -122,7 +122,7 @@ def test_a_batch_that_is_not_there_says_what_to_do(reader: Page, shop_site: Site
 
 
 def test_a_query_that_fails_is_told_once(reader: Page, shop_site: Site) -> None:
-    """Five outputs need it."""
+    """Six outputs need it."""
     settings = shop_site.place.settings
     marts = Marts(settings.state / "postgres", settings.schema)
     table, role = Identifier(settings.schema, "shop_train_input"), Identifier(reader_role(settings.schema))
@@ -130,7 +130,7 @@ def test_a_query_that_fails_is_told_once(reader: Page, shop_site: Site) -> None:
     marts.query(SQL("REVOKE SELECT ON {} FROM {}").format(table, role))
     try:
         reader.goto(shop_site.at("drift", columns="feature"))
-        expect(failed).to_have_count(5)
+        expect(failed).to_have_count(6)
         expect(failed.locator("visible=true")).to_have_count(1)
         expect(failed.first).to_be_visible()
     finally:

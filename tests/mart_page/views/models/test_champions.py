@@ -64,6 +64,9 @@ def test_the_history_names_the_person_and_the_challenge_its_rows(reader: Page, s
     ):
         expect(challenge).to_contain_text(text)
     expect(challenge.get_by_role("link", name=PREDICT)).to_be_visible()
+    row = str(challenge.get_by_role("link", name="17").get_attribute("href"))
+    assert "view=passport" in row
+    assert "row=17" in row
 
 
 def test_a_version_shows_the_interval_of_its_metric(reader: Page, shop_site: Site) -> None:
