@@ -22,6 +22,7 @@ from pipeline_assets.task.spec import Stage, TaskSpec
 
 _RULES = 6  # lines of the picture; the table has all
 _FIRST = 20
+_PLAIN = (float, int, str)  # scores of classes are lists
 _LONGEST = 40
 _LOOKS = [(colour, dash) for dash in ("solid", "dot") for colour in (OTHERS, REFERENCE, QUIET)]
 
@@ -191,7 +192,7 @@ def _first(rows: Sequence[FormerRow], ref: BatchRef, task: TaskSpec, says: ViewT
             says(f"outcome_{found['outcome']}"),
             there,
             "; ".join(more),
-            ", ".join(formats.value(value) for value in row.score.values() if isinstance(value, float | int | str)),
+            ", ".join(f"{name} {formats.value(each)}" for name, each in row.score.items() if isinstance(each, _PLAIN)),
         ]
 
     head = [says(name) for name in ("row", "former_rule", "outcome", "row_now", "details", "score")]
