@@ -33,7 +33,7 @@ export DAGSTER_HOME
 export MPLCONFIGDIR ?= $(CURDIR)/.pipeline/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help setup trainers demo ui sql mlflow-ui task run stack airflow stack-demo stack-down check test bench quality lint format lock clean
+.PHONY: help setup trainers demo ui sql mlflow-ui task run stack airflow stack-demo stack-down check test bench quality docs lint format lock clean
 
 help: ## Explain every verb
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -119,10 +119,14 @@ bench: $(HOME_READY) $(TRAINERS_READY) $(PEERS_READY) ## Measure each step besid
 quality: $(HOME_READY) $(TRAINERS_READY) ## Measure drafted tasks beside CatBoost and LightGBM used by hand: make quality QUALITY="--rows 5000"
 	$(BIN)/python -m benchmarks.quality $(QUALITY)
 
+docs: $(READY) ## Build the documentation in Russian and English into .pipeline/site; a warning is a failure
+	$(BIN)/python docs/_site/build.py
+
 lint: $(READY) $(AIRFLOW_READY) ## Ruff, the type checker, the import rules, and the tasks themselves
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy docs/_site/*.py
 	$(AIRFLOW_BIN)/mypy --config-file tests/airflow_dags/mypy.ini
 	PYTHONPATH=$(AIRFLOW_PLUGINS) $(BIN)/lint-imports
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs

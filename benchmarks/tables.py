@@ -9,7 +9,7 @@ from benchmarks.report import markdown, newest
 _ROOT = Path(__file__).parents[1]
 RESULTS = _ROOT / "benchmarks" / "results"
 # The page of each language.
-PAGES = {"en": _ROOT / "docs/reference/speed.md", "ru": _ROOT / "docs/reference/speed.ru.md"}
+PAGES = {"en": _ROOT / "docs/en/reference/speed.md", "ru": _ROOT / "docs/reference/speed.md"}
 _MEASURED = re.compile(r"(?<=^<!-- measured -->\n).*?(?=^<!-- /measured -->$)", re.MULTILINE | re.DOTALL)
 _MACHINE = {
     "en": "Measured from {first} to {last} on {cpus} cores; load average as a line ended: {least} to {most}.",

@@ -5,6 +5,7 @@ import warnings
 
 import dagster as dg
 
+from pipeline_assets.alerts.sensors import alert_sensors
 from pipeline_assets.collector import collecting_later
 from pipeline_assets.components.tasks import load_task_definitions, load_tasks
 from pipeline_assets.operations.jobs import operation_jobs
@@ -44,5 +45,10 @@ def shared_definitions() -> dg.Definitions:
 
 
 def _shared(settings: Settings) -> dg.Definitions:
-    """The definitions that all tasks share: resources, executor and operations."""
-    return dg.Definitions(resources=dict(resources(settings)), executor=dg.in_process_executor, jobs=operation_jobs())
+    """The definitions that all tasks share: resources, executor, operations and the sensors that tell of failures."""
+    return dg.Definitions(
+        resources=dict(resources(settings)),
+        executor=dg.in_process_executor,
+        jobs=operation_jobs(),
+        sensors=alert_sensors(settings.webhook, settings.dagster_ui),
+    )

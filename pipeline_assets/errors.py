@@ -1,6 +1,7 @@
 """Errors written for people: what was found, what was expected, what is there instead."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -48,6 +49,22 @@ class PipelineError(Exception):
     def located(self, facts: Mapping[str, object]) -> "PipelineError":
         """The same error with more facts, such as the task and batch, which the raising code did not know."""
         return type(self)(self.what, **{**facts, **self.facts})
+
+
+# The facts of an error that come from the task and its stores. What was found may be a value of a row.
+_WITHOUT_VALUES = re.compile(r"  (file|column|expected|do): ")
+
+
+def without_values(text: str) -> str:
+    """An error's text for those who may not see the data: its first sentence and the facts that are no values of rows.
+
+    >>> print(without_values(str(PipelineError("no number", column="price", found="12 Main St", do="mend it"))))
+    no number
+      column:    price
+      do:        mend it
+    """
+    first, *facts = text.splitlines() or [""]
+    return "\n".join([first, *(line for line in facts if _WITHOUT_VALUES.match(line))])
 
 
 @contextmanager

@@ -5,12 +5,54 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from types import MappingProxyType
+from typing import Literal, Self, cast, get_args
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pipeline_assets.errors import SettingsError
 
 PACKAGED_TASKS = Path(__file__).resolve().parent / "defs"
+
+# Every variable that is read here, in the order of the documentation, with its default: what is not in this table is
+# not read.
+VARIABLES: Mapping[str, str | None] = MappingProxyType(
+    {
+        "DATA_URI": "data",
+        "AWS_ENDPOINT_URL": None,
+        "AWS_ACCESS_KEY_ID": None,
+        "AWS_SECRET_ACCESS_KEY": None,
+        "AWS_SESSION_TOKEN": None,
+        "AWS_REGION": None,
+        "AWS_CA_BUNDLE": None,
+        "GREENPLUM_HOST": None,
+        "GREENPLUM_PORT": "5432",
+        "GREENPLUM_DATABASE": None,
+        "GREENPLUM_SCHEMA": "marts",
+        "GREENPLUM_LOGIN": None,
+        "GREENPLUM_PASSWORD": None,
+        "PGSSLROOTCERT": None,
+        "TARANTOOL_HOST": None,
+        "TARANTOOL_PORT": "3301",
+        "TARANTOOL_LOGIN": None,
+        "TARANTOOL_PASSWORD": None,
+        "MLFLOW_URL": None,
+        "MLFLOW_TRACKING_URI": None,
+        "MLFLOW_LOGIN": None,
+        "MLFLOW_PASSWORD": None,
+        "MLFLOW_UI_URL": None,
+        "REQUESTS_CA_BUNDLE": None,
+        "PIPELINE_STATE": ".pipeline",
+        "PIPELINE_TASKS": None,
+        "DAGSTER_UI_URL": None,
+        "PIPELINE_WEBHOOK_URL": None,
+        "PIPELINE_WEBHOOK_FORMAT": "json",
+        "PIPELINE_WEBHOOK_DETAILS": "0",
+        "OPENLINEAGE_URL": None,
+        "OPENLINEAGE_CONFIG": None,
+        "OPENLINEAGE_NAMESPACE": "pipeline_assets",
+        "OPENLINEAGE_DISABLED": None,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +102,24 @@ class MlflowSettings:
     password: str | None = field(repr=False)
 
 
+WebhookFormat = Literal["json", "slack"]
+
+
+@dataclass(frozen=True)
+class WebhookSettings:
+    """Who is told of failures.
+
+    Attributes:
+        url: takes the messages; whoever knows it can write there, so it is a secret as a whole.
+        form: of the messages: all facts as JSON, or one text, as Slack and Mattermost take it.
+        details: whether a message may say what was found, which may be a value of a row.
+    """
+
+    url: str = field(repr=False)
+    form: WebhookFormat = "json"
+    details: bool = False
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings from the environment. A system that is ``None`` runs embedded, under :attr:`state`.
@@ -71,6 +131,9 @@ class Settings:
         mlflow_ui: where people open MLflow, without credentials: from the environment, else the server's address;
             ``None`` where neither is known.
         tasks: folders whose sub-folders are tasks: the packaged example's, then those of ``PIPELINE_TASKS``.
+        webhook: who is told of failures; ``None`` for nobody.
+        dagster_ui: where people open Dagster, without credentials; ``None`` where that is not known.
+        lineage_namespace: of the jobs in OpenLineage's events; ``None`` where no events are sent.
     """
 
     data_uri: str
@@ -82,6 +145,9 @@ class Settings:
     mlflow: MlflowSettings | None
     mlflow_ui: str | None = None
     tasks: tuple[Path, ...] = (PACKAGED_TASKS,)
+    webhook: WebhookSettings | None = None
+    dagster_ui: str | None = None
+    lineage_namespace: str | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None, root: Path | None = None) -> Self:
@@ -94,9 +160,11 @@ class Settings:
         Raises:
             SettingsError: only some variables of a server are set (the missing ones are named), or a value is invalid.
         """
-        values = {name: value for name, value in (os.environ if env is None else env).items() if value}
+        given = os.environ if env is None else env
+        defaults = {name: default for name, default in VARIABLES.items() if default is not None}
+        values = {name: value for name in VARIABLES if (value := given.get(name))}
         root = Path.cwd() if root is None else root
-        data_uri = values.get("DATA_URI", "data")
+        data_uri = values.get("DATA_URI", defaults["DATA_URI"])
         if "://" in data_uri and not data_uri.startswith("s3://"):
             raise SettingsError("DATA_URI names no place we can read", found=data_uri, expected="s3://... or a folder")
         if "://" not in data_uri:
@@ -108,14 +176,17 @@ class Settings:
                 _check_authority(values, variable)
         return cls(
             data_uri=data_uri.rstrip("/"),
-            state=(root / values.get("PIPELINE_STATE", ".pipeline")).resolve(),
-            schema=values.get("GREENPLUM_SCHEMA", "marts"),
+            state=(root / values.get("PIPELINE_STATE", defaults["PIPELINE_STATE"])).resolve(),
+            schema=values.get("GREENPLUM_SCHEMA", defaults["GREENPLUM_SCHEMA"]),
             s3=s3,
             greenplum=greenplum,
             tarantool=_tarantool(values),
             mlflow=mlflow,
-            mlflow_ui=_mlflow_ui(values) or (mlflow.url if mlflow else None),
+            mlflow_ui=_ui(values, "MLFLOW_UI_URL") or (mlflow.url if mlflow else None),
             tasks=_tasks(values, root),
+            webhook=_webhook(values),
+            dagster_ui=_ui(values, "DAGSTER_UI_URL"),
+            lineage_namespace=_lineage_namespace(values),
         )
 
 
@@ -144,11 +215,10 @@ def _tasks(values: Mapping[str, str], root: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((PACKAGED_TASKS, *named)))
 
 
-def _server(
-    values: Mapping[str, str], prefix: str, names: tuple[str, ...], defaults: Mapping[str, str]
-) -> dict[str, str] | None:
+def _server(values: Mapping[str, str], prefix: str, names: tuple[str, ...]) -> dict[str, str] | None:
     """The variables of one server: ``None`` if none is set; an error if only some are."""
     given = {name: values[f"{prefix}_{name}"] for name in names if f"{prefix}_{name}" in values}
+    defaults = {name: default for name in names if (default := VARIABLES[f"{prefix}_{name}"])}
     if not given:
         return None
     missing = [name for name in names if name not in given and name not in defaults]
@@ -168,7 +238,7 @@ def _port(prefix: str, text: str) -> int:
 
 
 def _greenplum(values: Mapping[str, str]) -> DatabaseSettings | None:
-    got = _server(values, "GREENPLUM", ("HOST", "PORT", "DATABASE", "LOGIN", "PASSWORD"), {"PORT": "5432"})
+    got = _server(values, "GREENPLUM", ("HOST", "PORT", "DATABASE", "LOGIN", "PASSWORD"))
     if got is None:
         return None
     return DatabaseSettings(
@@ -181,7 +251,7 @@ def _greenplum(values: Mapping[str, str]) -> DatabaseSettings | None:
 
 
 def _tarantool(values: Mapping[str, str]) -> TarantoolSettings | None:
-    got = _server(values, "TARANTOOL", ("HOST", "PORT", "LOGIN", "PASSWORD"), {"PORT": "3301"})
+    got = _server(values, "TARANTOOL", ("HOST", "PORT", "LOGIN", "PASSWORD"))
     if got is None:
         return None
     return TarantoolSettings(
@@ -206,8 +276,35 @@ def _mlflow(values: Mapping[str, str]) -> MlflowSettings | None:
     return MlflowSettings(url=url, login=login, password=password)
 
 
-def _mlflow_ui(values: Mapping[str, str]) -> str | None:
-    return _http("MLFLOW_UI_URL", values["MLFLOW_UI_URL"])[0] if "MLFLOW_UI_URL" in values else None
+def _ui(values: Mapping[str, str], variable: str) -> str | None:
+    return _http(variable, values[variable])[0] if variable in values else None
+
+
+def _webhook(values: Mapping[str, str]) -> WebhookSettings | None:
+    url, form = values.get("PIPELINE_WEBHOOK_URL"), values.get("PIPELINE_WEBHOOK_FORMAT", "json")
+    details = values.get("PIPELINE_WEBHOOK_DETAILS", "0")
+    if url is None:
+        return None
+    try:
+        _http("PIPELINE_WEBHOOK_URL", url)
+    except SettingsError as wrong:  # its own text shows a part of the address
+        raise SettingsError(
+            wrong.what, expected="http://... or https://...; it is a secret, so not shown here"
+        ) from None
+    if form not in get_args(WebhookFormat):
+        raise SettingsError(
+            "PIPELINE_WEBHOOK_FORMAT is none of the formats", found=form, available=get_args(WebhookFormat)
+        )
+    if details not in ("0", "1"):
+        raise SettingsError("PIPELINE_WEBHOOK_DETAILS is neither 0 nor 1", found=details, expected="0 or 1")
+    return WebhookSettings(url, cast("WebhookFormat", form), details == "1")
+
+
+def _lineage_namespace(values: Mapping[str, str]) -> str | None:
+    """OpenLineage's client reads the variables itself; here it only matters whether there are any."""
+    asked = any(name in ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG") for name in values)
+    off = values.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true"
+    return values.get("OPENLINEAGE_NAMESPACE", "pipeline_assets") if asked and not off else None
 
 
 def _http(variable: str, url: str) -> tuple[str, str | None, str | None]:

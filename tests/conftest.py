@@ -33,7 +33,8 @@ SERVERS = frozenset({
     "browser", "embedded_server", "files_place", "flights", "flights_site", "kinds_site", "mart_store", "marts",
     "mlflow2_server",
     "mlflow_server", "own_mlflow", "own_postgres", "own_tarantool", "own_tcp_server", "pair", "pair2", "place",
-    "place_of", "reader", "registry", "s3_server", "server", "shop_site", "site", "stack", "tarantool_server",
+    "place_of", "predicted", "reader", "registry", "s3_server", "server", "shop_site", "site", "stack",
+    "tarantool_server",
     "tarantool_settings", "tarantool_site", "tcp_server",
 })  # fmt: skip
 # Folders and modules that start them by themselves.

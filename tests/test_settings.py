@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_assets.errors import SettingsError
-from pipeline_assets.settings import PACKAGED_TASKS, Settings
+from pipeline_assets.settings import PACKAGED_TASKS, Settings, WebhookSettings
 
 GREENPLUM = {
     "GREENPLUM_HOST": "gp", "GREENPLUM_DATABASE": "dwh", "GREENPLUM_LOGIN": "me", "GREENPLUM_PASSWORD": "hidden-1",
@@ -153,3 +153,37 @@ def test_a_folder_of_tasks_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"PIPELINE_TASKS(.|\n)*theirs") as refused:
         Settings.from_env({"PIPELINE_TASKS": "mine:theirs"}, tmp_path)
     assert str(tmp_path / "mine") not in str(refused.value)
+
+
+def test_a_webhook_is_a_secret(tmp_path: Path) -> None:
+    env = {"PIPELINE_WEBHOOK_URL": "https://hooks/services/hidden", "PIPELINE_WEBHOOK_FORMAT": "slack"}
+    settings = Settings.from_env(env, tmp_path)
+    assert settings.webhook == WebhookSettings("https://hooks/services/hidden", "slack")
+    assert "hidden" not in repr(settings)
+    assert Settings.from_env({**env, "PIPELINE_WEBHOOK_DETAILS": "1"}, tmp_path).webhook == WebhookSettings(
+        "https://hooks/services/hidden", "slack", details=True
+    )
+    assert Settings.from_env({}, tmp_path).webhook is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"PIPELINE_WEBHOOK_URL": "hooks/services/hidden"}, "PIPELINE_WEBHOOK_URL is no server's address"),
+        ({"PIPELINE_WEBHOOK_FORMAT": "teams"}, r"none of the formats\n  found:     teams\n  available: json, slack"),
+        ({"PIPELINE_WEBHOOK_DETAILS": "yes"}, "PIPELINE_WEBHOOK_DETAILS is neither 0 nor 1"),
+    ],
+)
+def test_a_wrong_webhook_is_named_without_its_address(given: dict[str, str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=said) as refused:
+        Settings.from_env({"PIPELINE_WEBHOOK_URL": "https://hooks/services/hidden", **given}, tmp_path)
+    assert "hidden" not in str(refused.value)
+
+
+def test_lineage_events_are_sent_where_openlineage_is_configured(tmp_path: Path) -> None:
+    url = {"OPENLINEAGE_URL": "http://marquez:5000"}
+    assert Settings.from_env({}, tmp_path).lineage_namespace is None
+    assert Settings.from_env(url, tmp_path).lineage_namespace == "pipeline_assets"
+    assert Settings.from_env({"OPENLINEAGE_CONFIG": "ol.yml"}, tmp_path).lineage_namespace == "pipeline_assets"
+    assert Settings.from_env({**url, "OPENLINEAGE_NAMESPACE": "prod"}, tmp_path).lineage_namespace == "prod"
+    assert Settings.from_env({**url, "OPENLINEAGE_DISABLED": "true"}, tmp_path).lineage_namespace is None

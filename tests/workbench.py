@@ -11,9 +11,11 @@ import yaml
 from pipeline_assets.assets.definitions import task_definitions
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.cli.run import failures, run_batch
+from pipeline_assets.operations.jobs import operation_jobs
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.loading import COMPONENT
 from pipeline_assets.task.spec import Stage, TaskSpec
 
 
@@ -32,7 +34,7 @@ class Workbench:
         """Goes on with another description of the task, as after an edit of its YAML."""
         self.task = task
         self.stores: Resources = resources(self.settings)
-        text = yaml.safe_dump(task.model_dump(mode="json"))
+        text = yaml.safe_dump({"type": COMPONENT, "attributes": task.model_dump(mode="json")})
         shared = dg.Definitions(resources=dict(self.stores), executor=dg.in_process_executor)
         self.defs = dg.Definitions.merge(shared, task_definitions(TaskGraph(task, text)))
 
@@ -66,6 +68,33 @@ class Workbench:
         result = self.run(stage, batch)
         assert not result.success
         return "\n".join(failures(result))
+
+    def operate(self, name: str, **config: object) -> dg.ExecuteInProcessResult:
+        """Runs a job of the operations; its outcome is the test's to judge."""
+        shared = dg.Definitions(resources=dict(self.stores), jobs=operation_jobs())
+        run_config = {"ops": {name: {"config": config}}, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        job = shared.resolve_job_def(name)
+        return job.execute_in_process(run_config=run_config, instance=self.instance, raise_on_error=False)
+
+    def reproduced(self, version: int) -> dict[str, Any]:
+        """Makes a version again; the row of the mart that says how that went."""
+        result = self.operate("reproduce", task=self.task.name, version=version)
+        (row,) = self.mart("reproductions", run_id=result.run_id)
+        good = row["verdict"] in ("identical", "equal within tolerance")
+        assert result.success == good, failures(result)
+        assert good or row["because"] in "".join(failures(result))
+        return row
+
+    def make(self, asset: str, batch: str) -> dg.ExecuteInProcessResult:
+        """Makes one asset of the job train alone, its outcome is the test's to judge."""
+        job = self.defs.resolve_job_def(f"{self.task.name}_train")
+        return job.execute_in_process(
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            instance=self.instance,
+            partition_key=batch,
+            asset_selection=[dg.AssetKey([self.task.name, asset])],
+            raise_on_error=False,
+        )
 
     def metadata(self, result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
         """Metadata of one asset's materialisation in a run."""

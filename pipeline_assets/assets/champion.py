@@ -1,20 +1,24 @@
 """Applies a choice: writes its record, then moves the alias, until the last record names the version with the alias."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from pipeline_assets.errors import TransientError
-from pipeline_assets.ml.selection import Candidate, Choice
+from pipeline_assets.ml.holding import Change, Hold, under_hold
+from pipeline_assets.ml.selection import ORDERS, Candidate, Choice, Person
 from pipeline_assets.stores.marts.greenplum import MartStore
-from pipeline_assets.stores.marts.tables import choice_row, model_choices
+from pipeline_assets.stores.marts.model_choices import choice_row, model_choices
 from pipeline_assets.stores.registry.registry import Registry
-from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import TaskSpec
 
+Records = list[dict[str, Any]]
+
 _ROUNDS = 10
-_LAST = ("run_id", "stage", "model_version", "previous_version", "chosen_at")
+_READ = ("run_id", "stage", "model_version", "previous_version", "chosen_at")
+_BY = ("chosen_by", "chosen_because")  # columns that tables of former code lack
 
 
 def made_by(candidates: Sequence[Candidate], run: dg.DagsterRun) -> Candidate | None:
@@ -29,7 +33,7 @@ def settle(
     marts: MartStore,
     task: TaskSpec,
     *,
-    ref: BatchRef,
+    batch: str,
     run_id: str,
     decide: Callable[[Sequence[Candidate]], Choice],
     keep: Callable[[Choice], None] = lambda _: None,
@@ -38,37 +42,48 @@ def settle(
 
     A run that finds the choice of another run in between decides or records again, until the last record of choice
     names the version that has the alias: two simultaneous runs end with one champion. If a run stops between record
-    and alias, the next run moves the alias.
+    and alias, the next run moves the alias. While a person holds a version, a run keeps to it; it looks again after
+    each record, so that a hold that begins meanwhile is kept too.
 
     Args:
-        ref: the batch of the run.
+        batch: of the run; empty for a person's order.
         run_id: of the Dagster run.
         decide: chooses from the present versions; called again after another run's choice.
         keep: stores the record in another place too, before the alias moves.
 
     Raises:
-        SelectionError: as :func:`pipeline_assets.ml.selection.choose`.
+        SelectionError: as :func:`pipeline_assets.ml.choosing.choose` and :func:`pipeline_assets.ml.holding.under_hold`.
         TransientError: other runs kept choosing at the same time.
     """
-    finish_interrupted(registry, marts, task)
-    choice = decide(registry.candidates(task.name))
+    before = _records(marts, task)
+    _finish(registry, task, before)
+    hold = _hold(marts, task, before)
+
+    def again() -> Choice:
+        choice = decide(registry.candidates(task.name))
+        return choice if choice.stage in ORDERS else under_hold(task, choice, hold)
+
+    choice = again()
+    stands = _stands_already(before, run_id, choice)
     for _ in range(_ROUNDS):
-        marts.replace(
-            model_choices(task), {"run_id": run_id, "stage": ref.stage}, choice_row(task, ref, run_id, choice)
-        )
+        if not stands:
+            row = choice_row(task, batch, run_id, choice)
+            marts.replace(model_choices(task), {"run_id": run_id, "stage": choice.stage}, row)
+        stands = False
         keep(choice)
-        now = registry.champion(task.name)
-        if now not in (choice.previous, choice.winner):
-            choice = decide(registry.candidates(task.name))
+        now, held = registry.champion(task.name), _hold(marts, task, _records(marts, task))
+        if now not in (choice.previous, choice.winner) or (held != hold and choice.stage not in ORDERS):
+            hold = held
+            choice = again()
             continue
-        record = _record_id(run_id, ref.stage)
+        record = _record_id(run_id, choice.stage)
         if choice.winner != choice.previous and not registry.set_champion(
             task.name, choice.winner, record, expected=now
         ):
-            choice = decide(registry.candidates(task.name))
+            choice = again()
             continue
-        last = _last_record(marts, task)
-        if last is not None and last["model_version"] == choice.winner == registry.champion(task.name):
+        last = _records(marts, task)[-1]
+        if last["model_version"] == choice.winner == registry.champion(task.name):
             return choice
     raise TransientError(
         "other runs chose a champion at the same time, again and again",
@@ -83,9 +98,13 @@ def finish_interrupted(registry: Registry, marts: MartStore, task: TaskSpec) -> 
 
     If the alias was already moved by that record and is elsewhere now, a person has moved it, and it stays.
     """
-    last = _last_record(marts, task)
-    if last is None or last["model_version"] == last["previous_version"]:
+    _finish(registry, task, _records(marts, task))
+
+
+def _finish(registry: Registry, task: TaskSpec, records: Records) -> None:
+    if not records or records[-1]["model_version"] == records[-1]["previous_version"]:
         return
+    last = records[-1]
     record = _record_id(last["run_id"], last["stage"])
     if registry.champion_record(task.name) == record or registry.champion(task.name) != last["previous_version"]:
         return
@@ -93,13 +112,45 @@ def finish_interrupted(registry: Registry, marts: MartStore, task: TaskSpec) -> 
         registry.set_champion(task.name, int(last["model_version"]), record)
 
 
+def standing_hold(marts: MartStore, task: TaskSpec) -> Hold | None:
+    """The hold that a person's last order began; ``None`` if it ended one, or there was none."""
+    return _hold(marts, task, _records(marts, task))
+
+
+def _hold(marts: MartStore, task: TaskSpec, records: Records) -> Hold | None:
+    orders = [each for each in records if each["stage"] in ORDERS]
+    if not orders or orders[-1]["stage"] != "rollback":
+        return None
+    last = orders[-1]
+    where = {"run_id": last["run_id"], "stage": last["stage"]}
+    (by,) = marts.read(model_choices(task).name, where, list(_BY)).read_all().to_pylist()
+    since: datetime = last["chosen_at"]
+    return Hold(int(last["model_version"]), Person(by["chosen_by"], by["chosen_because"]), since)
+
+
+def changes(marts: MartStore, task: TaskSpec) -> list[Change]:
+    """Every record of choice by which another version became champion, in the order of time."""
+    return [
+        Change(each["model_version"], each["previous_version"], back=each["stage"] == "rollback")
+        for each in _records(marts, task)
+        if each["model_version"] != each["previous_version"]
+    ]
+
+
+def _stands_already(records: Records, run_id: str, choice: Choice) -> bool:
+    """Whether an earlier attempt of this run has made the winner champion: that moment stays on record."""
+    mine = [each for each in records if (each["run_id"], each["stage"]) == (run_id, choice.stage)]
+    return any(each["model_version"] == choice.winner == choice.previous != each["previous_version"] for each in mine)
+
+
 def _record_id(run_id: str, stage: str) -> str:
     return f"{stage} {run_id}"
 
 
-def _last_record(marts: MartStore, task: TaskSpec) -> dict[str, Any] | None:
+def _records(marts: MartStore, task: TaskSpec) -> Records:
+    """Every record of choice in the order of time."""
     name = model_choices(task).name
     if not marts.count(name, {}):
-        return None
-    records: list[dict[str, Any]] = marts.read(name, {}, list(_LAST)).read_all().to_pylist()
-    return max(records, key=lambda each: each["chosen_at"], default=None)
+        return []
+    records: Records = marts.read(name, {}, list(_READ)).read_all().to_pylist()
+    return sorted(records, key=lambda each: each["chosen_at"])

@@ -57,12 +57,17 @@ def equal(counts: Mapping[str, int | None]) -> dg.AssetCheckResult:
     )
 
 
-def _ref(graph: TaskGraph, stage: Stage, context: dg.AssetCheckExecutionContext) -> BatchRef:
+def batch_of(context: dg.AssetCheckExecutionContext) -> str:
     """The batch of the run: a check has no partitions of its own yet (Dagster previews them)."""
     batch = context.run.tags.get(PARTITION_NAME_TAG)
     if batch is None:
         raise dg.Failure("no batch is named; run the check together with its asset", allow_retries=False)
-    return graph.ref(stage, batch)
+    return batch
+
+
+def batch_of_run(graph: TaskGraph, stage: Stage, context: dg.AssetCheckExecutionContext) -> BatchRef:
+    """The same, as a batch of a stage."""
+    return graph.ref(stage, batch_of(context))
 
 
 def _check(
@@ -101,7 +106,7 @@ def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
         context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]
     ) -> Iterator[dg.AssetCheckResult]:
         with translate_errors(0):
-            record = current_record(files, task, _ref(graph, stage, context))
+            record = current_record(files, task, batch_of_run(graph, stage, context))
             share = rejected_share(record, task)
         found = {
             "rows_add_up": _rows_of(record),
@@ -178,7 +183,7 @@ def _features_check(graph: TaskGraph, stage: Stage) -> Check:
         files: dg.ResourceParam[FileStore],
         features: dg.ResourceParam[FeatureStore],
     ) -> dg.AssetCheckResult:
-        ref = _ref(graph, stage, context)
+        ref = batch_of_run(graph, stage, context)
         with translate_errors(0):
             stored = features.count(feature_table(graph.task, stage), ref.batch)
         return equal({"accepted": _manifest(graph, files, ref).accepted, "features": stored})
@@ -191,7 +196,7 @@ def _input_mart_check(graph: TaskGraph, stage: Stage) -> Check:
     def rows_add_up(
         context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore], marts: dg.ResourceParam[MartStore]
     ) -> dg.AssetCheckResult:
-        ref = _ref(graph, stage, context)
+        ref = batch_of_run(graph, stage, context)
         with translate_errors(0):
             mart = input_mart(graph.task, stage)
             stored = marts.count(mart.name, {mart.batch_column: ref.batch})
@@ -238,7 +243,7 @@ def _predictions_check(graph: TaskGraph) -> Check:
         "Every accepted row is scored; the output holds those that the rule keeps, or all",
     )
     def rows_add_up(context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore]) -> dg.AssetCheckResult:
-        ref = _ref(graph, "predict", context)
+        ref = batch_of_run(graph, "predict", context)
         with translate_errors(0):
             scores, output = files.read(Area.SCORES, ref), files.read(Area.OUTPUT, ref)
             kept_rows = None if scores is None else _kept(graph.task, scores)
@@ -270,7 +275,7 @@ def _output_mart_check(graph: TaskGraph) -> Check:
     def rows_add_up(
         context: dg.AssetCheckExecutionContext, files: dg.ResourceParam[FileStore], marts: dg.ResourceParam[MartStore]
     ) -> dg.AssetCheckResult:
-        ref = _ref(graph, "predict", context)
+        ref = batch_of_run(graph, "predict", context)
         with translate_errors(0):
             scores = files.read(Area.SCORES, ref)
             stored = marts.count(output_mart(graph.task).name, {"batch": ref.batch})

@@ -7,6 +7,8 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pipeline_assets.assets.checks import predict_checks, train_checks
+from pipeline_assets.assets.checks_skew import skew_check
+from pipeline_assets.assets.checks_truth import truth_checks
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.assets.mlflow_run import mlflow_run
 from pipeline_assets.assets.model import model_asset
@@ -15,17 +17,18 @@ from pipeline_assets.assets.predictions import predictions_asset
 from pipeline_assets.assets.prepared import prepared_assets
 from pipeline_assets.assets.raw import raw_asset
 from pipeline_assets.assets.sensors import files_sensor
+from pipeline_assets.assets.truth import truth_asset
 from pipeline_assets.io_managers.features import features_io_manager
 from pipeline_assets.io_managers.marts import mart_io_manager
 from pipeline_assets.io_managers.predictions import predictions_io_manager
 from pipeline_assets.io_managers.raw import raw_io_manager
-from pipeline_assets.task.spec import STAGES, Stage
+from pipeline_assets.task.batch import InputFolder
 
 Asset = TypeVar("Asset", bound=dg.AssetsDefinition)
 
 
 def task_definitions(graph: TaskGraph) -> dg.Definitions:
-    """The graph of DESIGN: two chains that share their preparation."""
+    """The graph of DESIGN: two chains that share their preparation, and the truth of what the second one predicted."""
     own = {
         graph.resource("raw_io"): raw_io_manager(graph.task),
         graph.resource("features_io"): features_io_manager(graph.task),
@@ -33,7 +36,7 @@ def task_definitions(graph: TaskGraph) -> dg.Definitions:
         graph.resource("predictions_io"): predictions_io_manager(graph.task),
         graph.resource("mlflow"): mlflow_run(graph.task.name),
     }
-    assets = {
+    assets: dict[InputFolder, list[dg.AssetsDefinition]] = {
         "train": [
             raw_asset(graph, "train"),
             prepared_assets(graph, "train"),
@@ -45,13 +48,15 @@ def task_definitions(graph: TaskGraph) -> dg.Definitions:
             predictions_asset(graph),
             output_mart_asset(graph),
         ],
+        "truth": [truth_asset(graph)],
     }
-    jobs = {stage: _job(graph, stage, assets[stage]) for stage in STAGES}
+    checks = (*train_checks(graph), *predict_checks(graph), skew_check(graph), *truth_checks(graph))
+    jobs = {stage: _job(graph, stage, made) for stage, made in assets.items()}
     return dg.Definitions(
-        assets=[_with_own(asset, own) for asset in (*assets["train"], *assets["predict"])],
-        asset_checks=[_with_own(check, own) for check in (*train_checks(graph), *predict_checks(graph))],
+        assets=[_with_own(asset, own) for made in assets.values() for asset in made],
+        asset_checks=[_with_own(check, own) for check in checks],
         jobs=list(jobs.values()),
-        sensors=[files_sensor(graph, stage, jobs[stage]) for stage in STAGES],
+        sensors=[files_sensor(graph, stage, jobs[stage]) for stage in assets],
     )
 
 
@@ -64,10 +69,11 @@ def _with_own(asset: Asset, own: Mapping[str, dg.ResourceDefinition]) -> Asset:
     return type(asset)(**{**asset.get_attributes_dict(), "resource_defs": own})
 
 
-def _job(graph: TaskGraph, stage: Stage, assets: list[dg.AssetsDefinition]) -> UnresolvedAssetJobDefinition:
-    what = {
+def _job(graph: TaskGraph, stage: InputFolder, assets: list[dg.AssetsDefinition]) -> UnresolvedAssetJobDefinition:
+    what: dict[InputFolder, str] = {
         "train": "a labelled file becomes a model version, and the champion is chosen",
         "predict": "a file becomes predictions by the champion",
+        "truth": "labels that came later judge the predictions of a batch",
     }
     return dg.define_asset_job(
         graph.job_name(stage),

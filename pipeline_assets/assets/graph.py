@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.batch import BatchRef, InputFolder
 from pipeline_assets.task.fingerprints import SLICES, Slice, weight_fingerprint
 from pipeline_assets.task.spec import Stage, TaskSpec
 
@@ -27,9 +27,11 @@ _RESTS_ON: Mapping[str, tuple[Slice, ...]] = {
     "predict_input_mart": ("contract", "features"),
     "predictions": ("features", "output", "selection"),
     "predict_output_mart": ("output",),
+    "truth": ("target",),
 }
 
-
+# The assets that a task's monitoring.freshness is about: what comes in and what comes out.
+_WATCHED = ("train_raw", "model", "predict_raw", "predictions", "predict_output_mart")
 _RESTS_ON_WEIGHT = ("train_raw", "train_features")
 
 
@@ -59,8 +61,8 @@ class TaskGraph:
         """``<task>_<stage>_batches``."""
         return f"{self.task.name}_{stage}_batches"
 
-    def job_name(self, stage: Stage) -> str:
-        """``<task>_train`` or ``<task>_predict``."""
+    def job_name(self, stage: InputFolder) -> str:
+        """``<task>_train``, ``<task>_predict`` or ``<task>_truth``."""
         return f"{self.task.name}_{stage}"
 
     def ref(self, stage: Stage, batch: str) -> BatchRef:
@@ -117,7 +119,12 @@ class TaskGraph:
             "tags": {"task": self.task.name, "stage": stage, **self.task.tags},
             "code_version": self.code_version(asset),
             "metadata": {**metadata, **self._source()},
+            "freshness_policy": self._freshness(stage) if asset in _WATCHED else None,
         }
+
+    def _freshness(self, stage: Stage) -> dg.FreshnessPolicy | None:
+        within = self.task.monitoring.freshness.within(stage)
+        return None if within is None else dg.FreshnessPolicy.time_window(fail_window=within)
 
     def _source(self) -> dict[str, Any]:
         if self.file is None:

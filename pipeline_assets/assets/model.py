@@ -1,6 +1,6 @@
 """Model: turns features into a version in the registry, and records the choice whether it is champion."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,19 +10,30 @@ import pyarrow as pa
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.champion import made_by, settle
-from pipeline_assets.assets.code import code_commit, lock_sha256
+from pipeline_assets.assets.difference import Rival, Stores, Versions, latest_difference, metadata_of, plots_of
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.record import manifest_of
 from pipeline_assets.io_managers.errors import translate_errors
-from pipeline_assets.ml.comparison import Contestant, compare
+from pipeline_assets.ml.choosing import choose, fitting_champion, weighed
+from pipeline_assets.ml.comparison import Contestant, alone, compare
 from pipeline_assets.ml.dataset import LabelledRows, TrainingFrame, training_frame
+from pipeline_assets.ml.difference import Difference
 from pipeline_assets.ml.judging import Evaluated
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.search import Found, Trial
-from pipeline_assets.ml.selection import Candidate, Choice, Comparison, choose, fitting_champion
+from pipeline_assets.ml.selection import Candidate, Choice
 from pipeline_assets.ml.split import SplitRule
-from pipeline_assets.ml.trainers.base import Progress
-from pipeline_assets.ml.training import Trained, evaluate, train, validation_rows
+from pipeline_assets.ml.trainers.base import FittedModel, Progress
+from pipeline_assets.ml.training import Trained, train, validation_rows
+from pipeline_assets.monitoring.column_hashes import ColumnHashes, Hashing
+from pipeline_assets.monitoring.judging import BASELINE_FILE, baseline_text
+from pipeline_assets.monitoring.version_record import (
+    PREDICTIONS,
+    RECORD,
+    predictions_table,
+    record_of,
+    to_bytes,
+)
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.log import Provenance
@@ -40,6 +51,8 @@ class _Made:
         split: the rule that divided its batch.
         validation: the rows that evaluated it.
         threshold: of the version.
+        registered: loads the model that predicts, which a refit has made of the evaluated one.
+        importance: of its features by name.
         shown: metadata of the materialisation.
     """
 
@@ -48,6 +61,8 @@ class _Made:
     split: SplitRule
     validation: LabelledRows
     threshold: float
+    registered: Callable[[], FittedModel]
+    importance: Mapping[str, float]
     shown: dict[str, Any]
 
 
@@ -63,18 +78,21 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
         description=f"A version of the registered model {task.name}, and the choice of the champion by the policy"
         f" '{task.selection.policy}'. {task.target.description}",
         ins={"features": dg.AssetIn(key=graph.key("train_features"))},
-        required_resource_keys={"files", "marts", "registry", mlflow},
+        required_resource_keys={"files", "features", "marts", "registry", "scratch", mlflow},
     )
     def model(context: dg.AssetExecutionContext, features: pa.RecordBatchReader) -> dg.MaterializeResult[None]:
         # By key, because each task has its own MLflow run resource, and Dagster does not mix keys with arguments.
-        files: FileStore = context.resources.files
-        marts: MartStore = context.resources.marts
-        registry: Registry = context.resources.registry
+        of = context.resources
+        files: FileStore = of.files
+        marts: MartStore = of.marts
+        registry: Registry = of.registry
+        stores = Stores(files, of.features, marts, of.scratch)
         ref = graph.ref("train", context.partition_key)
         with translate_errors(context.retry_number):
             run_id = getattr(context.resources, mlflow).active_run().info.run_id
             raw = manifest_of(files, ref)
-            frame = training_frame(features, task)
+            hashing = Hashing()
+            frame = training_frame(hashing.passing(features), task)
             done = _finished(registry, task, context.run, raw)
             if done is not None and done.split is not None:
                 context.log.info("this run has made version %d already: it is not trained again", done.version)
@@ -90,15 +108,21 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                 )
                 for note in trained.notes:
                     context.log.info(note)
-                made = _published(registry, graph, run_id, raw, trained, dagster_run=context.run.run_id)
+                made = _published(
+                    registry, graph, run_id, raw, trained, features=hashing.found, dagster_run=context.run.run_id
+                )
+
+            def compared(versions: Versions) -> Difference | None:
+                return latest_difference(stores, task, versions, context.log.info)
+
             choice = settle(
                 registry,
                 marts,
                 task,
-                ref=ref,
+                batch=ref.batch,
                 run_id=context.run.run_id,
-                decide=lambda candidates: _decide(registry, task, made, candidates),
-                keep=lambda chosen: registry.log_choice(run_id, chosen),
+                decide=lambda candidates: _decide(registry, task, made, candidates, compared),
+                keep=lambda chosen: registry.log_choice(run_id, chosen, plots_of(task, chosen)),
             )
         context.log.info(choice.reason)
         return dg.MaterializeResult(
@@ -109,6 +133,7 @@ def model_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                 "champion": choice.winner,
                 "reason": choice.reason,
                 "choice": dg.MetadataValue.json(choice.to_json()),
+                **metadata_of(task, choice),
                 **made.shown,
             }
         )
@@ -127,14 +152,35 @@ def _finished(registry: Registry, task: TaskSpec, run: dg.DagsterRun, raw: Manif
 
 def _restored(registry: Registry, task: TaskSpec, done: Candidate, split: SplitRule, frame: TrainingFrame) -> _Made:
     model, rows = registry.load_evaluated(task.name, done.version), validation_rows(task, frame, split)
-    shown = {"validation_rows": len(rows), **_rounded(done.metrics)}
-    return _Made(done.version, model, split, rows, done.threshold, shown)
+    return _Made(
+        version=done.version,
+        model=model,
+        split=split,
+        validation=rows,
+        threshold=done.threshold,
+        registered=lambda: registry.load(task.name, done.version),
+        importance=registry.training(done.run_id).importance,
+        shown={"validation_rows": len(rows), **_rounded(done.metrics)},
+    )
 
 
 def _published(
-    registry: Registry, graph: TaskGraph, run_id: str, raw: Manifest, trained: Trained, *, dagster_run: str
+    registry: Registry,
+    graph: TaskGraph,
+    run_id: str,
+    raw: Manifest,
+    trained: Trained,
+    *,
+    features: ColumnHashes,
+    dagster_run: str,
 ) -> _Made:
     task, batch = graph.task, raw.ref.batch
+    record = record_of(task, raw, features, trained)
+    kept: dict[str, str | bytes] = {
+        RECORD: record.to_text(),
+        PREDICTIONS: to_bytes(predictions_table(trained.prediction)),
+        BASELINE_FILE: baseline_text(trained.constant),
+    }
     made_of = Provenance(
         batch=batch,
         uri=raw.uri,
@@ -142,14 +188,22 @@ def _published(
         rows=raw.rows,
         task_yaml=graph.yaml,
         dagster_run_id=dagster_run,
-        code_commit=code_commit(),
-        lock_sha256=lock_sha256(),
+        code_commit=record.environment.code_commit,
+        lock_sha256=record.environment.lock_sha256,
     )
     title = f"{task.name}, {batch}"
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
-    version = registry.publish(run_id, task, trained, made_of, plots)
-    shown = _metadata(task, trained, plots)
-    return _Made(version, trained.evaluated, trained.split, trained.validation, trained.threshold.value, shown)
+    version = registry.publish(run_id, task, trained, made_of, plots, files=kept)
+    return _Made(
+        version=version,
+        model=trained.evaluated,
+        split=trained.split,
+        validation=trained.validation,
+        threshold=trained.threshold.value,
+        registered=lambda: trained.model,
+        importance=trained.fit.importance,
+        shown=_metadata(task, trained, plots),
+    )
 
 
 def _tried(context: dg.AssetExecutionContext, registry: Registry, run_id: str, trial: Trial) -> None:
@@ -164,16 +218,30 @@ def _progress(at: Progress) -> str:
     return f"iteration {at.iteration} of at most {at.iterations}: {scores}"
 
 
-def _decide(registry: Registry, task: TaskSpec, made: _Made, candidates: Sequence[Candidate]) -> Choice:
-    """Chooses, with challenger and champion compared on the same rows."""
+def _decide(
+    registry: Registry,
+    task: TaskSpec,
+    made: _Made,
+    candidates: Sequence[Candidate],
+    compared: Callable[[Versions], Difference | None],
+) -> Choice:
+    """Chooses by the scores on the same rows, and looks at what a new champion changes in the latest predict batch."""
     challenger = Contestant(made.version, made.model, made.split, made.threshold)
     champion = fitting_champion(task, candidates)
     if champion is None or champion.version == made.version:
-        scores = {made.version: evaluate(task, made.model, made.validation, made.threshold)}
-        return choose(task, candidates, Comparison(made.version, scores))
+        return choose(task, candidates, alone(task, challenger, made.validation))
     model = registry.load_evaluated(task.name, champion.version)
     holder = Contestant(champion.version, model, champion.split, champion.threshold)
-    return choose(task, candidates, compare(task, challenger, holder, made.validation))
+    choice = choose(task, candidates, compare(task, challenger, holder, made.validation))
+    if choice.winner != made.version:
+        return choice
+    versions = Versions(
+        Rival(champion.version, registry.load(task.name, champion.version), champion.threshold),
+        Rival(made.version, made.registered(), made.threshold),
+        made.importance,
+    )
+    difference = compared(versions)
+    return choice if difference is None else weighed(task, choice, difference)
 
 
 def _searched(found: Found) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from pipeline_assets.engine.duckdb.accepted import RawBatch
 from pipeline_assets.engine.scoring import scoring
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.predictions import FINGERPRINT, MADE_UNDER, ScoredBatch
+from pipeline_assets.ml.choosing import choose
 from pipeline_assets.ml.dataset import scoring_frame
 from pipeline_assets.ml.kinds.base import predict
 from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.scoring import Scorer, scores_schema
-from pipeline_assets.ml.selection import Choice, choose
+from pipeline_assets.ml.selection import Choice
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.registry import Registry
 from pipeline_assets.task.contract import Contract
@@ -57,7 +58,7 @@ def predictions_asset(graph: TaskGraph) -> dg.AssetsDefinition:
                 registry,
                 marts,
                 task,
-                ref=raw.manifest.ref,
+                batch=raw.manifest.ref.batch,
                 run_id=context.run.run_id,
                 decide=lambda candidates: choose(task, candidates),
             )

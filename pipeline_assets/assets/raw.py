@@ -32,7 +32,7 @@ def raw_asset(graph: TaskGraph, stage: Stage) -> dg.AssetsDefinition:
         ref = graph.ref(stage, context.partition_key)
         progress = Progress(context.log.info, f"check of {ref.batch}")
         with translate_errors(context.retry_number):
-            checked = check(files, graph.task, ref, scratch, progress)
+            checked = check(files, graph.task, ref, scratch, progress, run_id=context.run.run_id)
         # A run started by CLI or GraphQL may name a batch that is no partition yet; its file exists, so we add it.
         context.instance.add_dynamic_partitions(graph.partitions_name(stage), [ref.batch])
         context.set_data_version(context.asset_key, dg.DataVersion(checked.manifest.sha256))

@@ -11,7 +11,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.errors import PipelineError
 from pipeline_assets.stores.files.base import FileStore, Found
-from pipeline_assets.task.spec import Stage
+from pipeline_assets.task.batch import InputFolder
 
 # Runs requested per tick; the rest follow in the next ticks, so that a thousand files do not overload the queue.
 RUNS_PER_TICK = 25
@@ -63,8 +63,11 @@ def look(found: Mapping[str, Found], seen: Seen) -> tuple[list[str], Seen]:
     return changed, Seen(known, seen.asked + bool(changed))
 
 
-def files_sensor(graph: TaskGraph, stage: Stage, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
-    """``<task>_<stage>_files``: off until a person switches it on, in the UI or by the CLI."""
+def files_sensor(graph: TaskGraph, stage: InputFolder, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    """``<task>_<stage>_files``: off until a person switches it on, in the UI or by the CLI.
+
+    A file of truth waits until its batch is a partition: before it is predicted there is nothing to judge.
+    """
 
     @dg.sensor(
         name=f"{graph.task.name}_{stage}_files",
@@ -78,6 +81,9 @@ def files_sensor(graph: TaskGraph, stage: Stage, job: UnresolvedAssetJobDefiniti
             found = files.batches(graph.task.name, stage)
         except PipelineError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
+        if stage == "truth":
+            predicted = set(context.instance.get_dynamic_partitions(graph.partitions_name("predict")))
+            found = {batch: files for batch, files in found.items() if batch in predicted}
         changed, seen = look(found, Seen.from_cursor(context.cursor))
         if not changed:
             return dg.SensorResult(skip_reason=f"no new or changed file among {len(found)}", cursor=seen.to_cursor())
@@ -90,7 +96,9 @@ def files_sensor(graph: TaskGraph, stage: Stage, job: UnresolvedAssetJobDefiniti
                 )
                 for batch in changed
             ],
-            dynamic_partitions_requests=[graph.partitions(stage).build_add_request(changed)],
+            dynamic_partitions_requests=[]
+            if stage == "truth"
+            else [graph.partitions(stage).build_add_request(changed)],
             cursor=seen.to_cursor(),
         )
 

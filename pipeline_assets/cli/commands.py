@@ -3,6 +3,7 @@
 import os
 import subprocess
 from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -10,7 +11,11 @@ from click.shell_completion import CompletionItem
 from pipeline_assets.cli.report import FAILED, refusals
 from pipeline_assets.collector import collect_rarely
 
+if TYPE_CHECKING:
+    from pipeline_assets.task.batch import InputFolder
+
 STAGES = ("train", "predict")
+FOLDERS = (*STAGES, "truth")
 
 
 def task_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -42,23 +47,25 @@ def _batches(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Co
 
 @click.command()
 @click.argument("task", shell_complete=task_names)
-@click.argument("stage", type=click.Choice(STAGES))
+@click.argument("stage", type=click.Choice(FOLDERS))
 @click.argument("batches", metavar="[BATCH]...", nargs=-1, shell_complete=_batches)
 @click.option("--all", "every", is_flag=True, help="Run every batch of the stage, in the order of their names.")
 @click.option("--debug", is_flag=True, help="Show Dagster's log and the stack trace of each error.")
 @click.pass_context
 def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], every: bool, debug: bool) -> None:
-    """Train or predict the BATCHes of a TASK, one after the other.
+    """Train or predict the BATCHes of a TASK, or judge their predictions by the truth, one after the other.
 
     A batch is a file's name without .parquet, or the name of a folder of part files. A batch that was run before is
     replaced. A batch that fails does not stop those after it. Progress and errors go to stderr; what was made goes
-    to stdout.
+    to stdout. The truth of a predict batch is a file TASK/truth/BATCH.parquet with the key and the label, or a later
+    train batch with the same keys.
 
     \b
     Examples:
       pipeline-assets run flight_delays train 2013-01_2013-09
       pipeline-assets run flight_delays predict 2013-10 2013-11
       pipeline-assets run flight_delays predict --all
+      pipeline-assets run flight_delays truth 2013-10
 
     Exit codes: 0 every run succeeded; 1 a run or a check failed; 2 nothing was started.
     """  # noqa: D301 - click reads the backspace
@@ -73,7 +80,7 @@ def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], 
         home()
         location = defs_of(task)
         named = None if every else batches
-        whole = run_batches(location, task, "train" if stage == "train" else "predict", named, debug=debug)
+        whole = run_batches(location, task, cast("InputFolder", stage), named, debug=debug)
     if not whole:
         ctx.exit(FAILED)
 

@@ -21,6 +21,12 @@ _VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "demo": ("pipeline_assets.demo.__main__:demo", "Train and predict on real flights."),
         "forget": ("pipeline_assets.cli.commands:forget", "Remove all that is kept of a batch but its file."),
         "page": ("pipeline_assets.mart_page.__main__:page", "Serve the mart page."),
+        "promote": ("pipeline_assets.cli.champion:promote", "Make a model version champion, and end a hold."),
+        "rollback": ("pipeline_assets.cli.champion:rollback", "Set the champion back, and hold it."),
+        "reproduce": (
+            "pipeline_assets.cli.reproduce:reproduce",
+            "Make a version again, and say whether it is the same.",
+        ),
         "run": ("pipeline_assets.cli.commands:run", "Train or predict batches of a task."),
         "sql": ("pipeline_assets.cli.commands:sql", "Open the marts in psql."),
         "stack": ("pipeline_assets.stack.__main__:stack", "Start and stop real servers on this machine."),

@@ -11,24 +11,22 @@ from dagster_shared.error import SerializableErrorInfo
 
 from pipeline_assets.cli.progress import SHOWN, shown
 from pipeline_assets.errors import ContractError, PipelineError
-from pipeline_assets.stores.files.base import FileStore
-from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.spec import Stage
+from pipeline_assets.io_managers.errors import causes, failed_by_check, text_for_people
+from pipeline_assets.stores.files.base import Area, FileStore
+from pipeline_assets.task.batch import InputFolder, InputRef, TruthRef, input_ref
 
 _EVERYTHING: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
-# A blocking check that did not pass ends its own step by this error; the check itself says more.
-_CHECK_FAILED = "DagsterAssetCheckFailedError"
 
 
 def run_batch(
-    defs: dg.Definitions, instance: dg.DagsterInstance, ref: BatchRef, run_config: dict[str, Any] | None = None
+    defs: dg.Definitions, instance: dg.DagsterInstance, ref: InputRef, run_config: dict[str, Any] | None = None
 ) -> dg.ExecuteInProcessResult:
     """Executes ``<task>_<stage>`` for one batch in this process; the UI shows the run as any other.
 
     Args:
         defs: the code location.
         instance: where the run is recorded.
-        ref: the batch; its file must exist.
+        ref: the batch; its file must exist. For ``truth``, the batch must have been predicted.
         run_config: of the job.
 
     Raises:
@@ -38,8 +36,9 @@ def run_batch(
     if not any(job.name == name for job in defs.jobs or ()):
         tasks = sorted(job.name.removesuffix("_train") for job in defs.jobs or () if job.name.endswith("_train"))
         raise PipelineError("there is no such task", found=ref.task, available=tasks)
-    _files(defs).find(ref)  # an unknown batch would otherwise become a partition that nobody can run
-    instance.add_dynamic_partitions(f"{ref.task}_{ref.stage}_batches", [ref.batch])
+    _check_there(_files(defs), ref)  # an unknown batch would otherwise become a partition that nobody can run
+    stage = "predict" if ref.stage == "truth" else ref.stage
+    instance.add_dynamic_partitions(f"{ref.task}_{stage}_batches", [ref.batch])
     job = defs.resolve_job_def(name)
     return job.execute_in_process(
         run_config=run_config, instance=instance, partition_key=ref.batch, raise_on_error=False
@@ -47,14 +46,14 @@ def run_batch(
 
 
 def run_batches(
-    location: dg.Definitions, task: str, stage: Stage, batches: Sequence[str] | None, *, debug: bool = False
+    location: dg.Definitions, task: str, stage: InputFolder, batches: Sequence[str] | None, *, debug: bool = False
 ) -> bool:
     """Runs batches one after the other; progress and errors go to stderr, what was made to stdout.
 
     Args:
         location: holds the task.
         task: its name.
-        stage: which of its two jobs.
+        stage: which of its jobs.
         batches: their names; ``None`` for all that there are.
         debug: show Dagster's log and the stack traces of errors.
 
@@ -71,12 +70,12 @@ def run_batches(
             "there is no batch", task=task, stage=stage, expected=f"{files.uri}/{task}/{stage}/*.parquet"
         )
     for batch in batches or ():
-        files.find(BatchRef(task, stage, batch))
+        _check_there(files, input_ref(task, stage, batch))
     ends = []
     with dg.DagsterInstance.get() as instance:
         for batch in found:
             begun = perf_counter()
-            problems = _run(location, instance, BatchRef(task, stage, batch), debug=debug)
+            problems = _run(location, instance, input_ref(task, stage, batch), debug=debug)
             ends.append(f"{task} {stage} {batch}: {'failed' if problems else 'done'} in {perf_counter() - begun:.0f} s")
             for text in problems:
                 click.echo(text, err=True)
@@ -87,7 +86,7 @@ def run_batches(
     return not failed
 
 
-def _run(location: dg.Definitions, instance: dg.DagsterInstance, ref: BatchRef, *, debug: bool) -> list[str]:
+def _run(location: dg.Definitions, instance: dg.DagsterInstance, ref: InputRef, *, debug: bool) -> list[str]:
     """Runs one batch and prints what it made; what went wrong."""
     try:
         if debug:
@@ -117,7 +116,7 @@ def failures(result: dg.ExecuteInProcessResult, *, traces: bool = False) -> list
         if event.is_step_failure:
             step_failed = True
             data = event.step_failure_data
-            if data.error and _chain(data.error)[-1].cls_name == _CHECK_FAILED and not traces:
+            if failed_by_check(data) and not traces:
                 continue
             said = data.user_failure_data.description if data.user_failure_data and not traces else None
             text = said or (_text(data.error, traces=traces) if data.error else "failed")
@@ -142,16 +141,7 @@ def _text(error: SerializableErrorInfo, *, traces: bool) -> str:
     """An error for people, or with its traces: the one that started it, without those that only pass it on."""
     if traces:
         return error.to_string()
-    causes = _chain(error)
-    for cause in causes:
-        if cause.cls_name == dg.Failure.__name__ or cause.message.startswith(f"{PipelineError.__module__}."):
-            return cause.message.strip().partition(": ")[2]
-    return f"{causes[-1].message.strip()}\n  do:        --debug shows where"
-
-
-def _chain(error: SerializableErrorInfo) -> list[SerializableErrorInfo]:
-    """An error and its causes, the innermost last."""
-    return [error, *(_chain(error.cause) if error.cause else ())]
+    return text_for_people(error) or f"{causes(error)[-1].message.strip()}\n  do:        --debug shows where"
 
 
 def outcome(result: dg.ExecuteInProcessResult) -> list[str]:
@@ -176,6 +166,26 @@ def _quality(metadata: Mapping[str, dg.MetadataValue[Any]]) -> str:
     said = "" if value is None else f", {metric.value} {value.value:.4g}"
     beside = "" if baseline is None else f" (constant baseline {baseline.value:.4g})"
     return f"version {version.value}{said}{beside}"
+
+
+def _check_there(files: FileStore, ref: InputRef) -> None:
+    """Refuses a batch without a file; of truth, one that was not predicted, as train batches may have its labels too.
+
+    Raises:
+        ContractError: says what is there.
+    """
+    if not isinstance(ref, TruthRef):
+        files.find(ref)
+        return
+    if files.has(ref):
+        files.find(ref)
+    if not files.holds(Area.SCORES, ref.predicted):
+        raise ContractError(
+            "the batch has not been predicted, so there is nothing to judge",
+            **ref.facts(),
+            expected=files.uri_of(Area.SCORES, ref.predicted),
+            do=f"pipeline-assets run {ref.task} predict {ref.batch}",
+        )
 
 
 def _files(location: dg.Definitions) -> FileStore:

@@ -23,7 +23,8 @@ from pipeline_assets.resources import file_store
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.files.base import Area
-from pipeline_assets.stores.marts.tables import input_mart, lineage, model_choices, output_mart
+from pipeline_assets.stores.marts.model_choices import model_choices
+from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import LABEL
 

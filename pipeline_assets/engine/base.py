@@ -29,7 +29,10 @@ class Inputs(Protocol):
 
 @dataclass(frozen=True)
 class CheckedBatch:
-    """The result of a check: the counts, and the rejected rows (``row_number``, ``reason``, the raw row)."""
+    """The result of a check: the counts, and the rejected rows.
+
+    A row of them has what :data:`pipeline_assets.engine.record.ADDED_COLUMNS` names, then the raw row.
+    """
 
     manifest: Manifest
     rejected: pa.RecordBatchReader

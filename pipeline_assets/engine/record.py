@@ -16,8 +16,11 @@ from pipeline_assets.task.spec import TaskSpec
 
 # The key of the manifest in the footer of the rejected file.
 MANIFEST_KEY = "pipeline_assets.manifest"
-# The columns of the rejected file before the raw row: where the row is, and why it was rejected.
-ADDED_COLUMNS = 2
+# The columns of the rejected file before the raw row, in order; the number of a file's is kept in its footer.
+ADDED_COLUMNS = ("row_number", "reason", "rules", "file", "row_in_file", "run_id")
+_ADDED_KEY = "pipeline_assets.added_columns"
+# Earlier versions of the pipeline wrote the first two, and said no number.
+_FORMERLY_ADDED = 2
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,16 @@ class CheckRecord:
     manifest: Manifest
     stored: StoredFile
 
+    @property
+    def added(self) -> list[str]:
+        """The file's columns before the raw row: the first ones of :data:`ADDED_COLUMNS`, under names of their own."""
+        return list(self.stored.schema.names[: int(self.stored.metadata.get(_ADDED_KEY, _FORMERLY_ADDED))])
+
+    @property
+    def raw(self) -> list[str]:
+        """The file's columns as they came."""
+        return list(self.stored.schema.names[len(self.added) :])
+
     def rejected_rows(self) -> npt.NDArray[np.int64]:
         """The numbers of the rejected rows, ascending."""
         chunks = [batch.column(0).to_numpy() for batch in self.stored.batches(self.stored.schema.names[:1])]
@@ -35,7 +48,7 @@ class CheckRecord:
 
 def to_metadata(manifest: Manifest) -> dict[str, str]:
     """The manifest as key-value metadata of the rejected file."""
-    return {MANIFEST_KEY: json.dumps(manifest.to_json())}
+    return {MANIFEST_KEY: json.dumps(manifest.to_json()), _ADDED_KEY: str(len(ADDED_COLUMNS))}
 
 
 def record_of(files: FileStore, ref: BatchRef) -> CheckRecord:
@@ -74,7 +87,7 @@ def current_record(files: FileStore, task: TaskSpec, ref: BatchRef) -> CheckReco
 
 def examples_of(record: CheckRecord, rules: int) -> dict[str, tuple[int, str]]:
     """As :func:`examples`, of a stored check."""
-    batches = record.stored.batches(record.stored.schema.names[:ADDED_COLUMNS])
+    batches = record.stored.batches(record.added[:2])
     return examples(batches, list(record.manifest.reasons)[:rules])
 
 
@@ -87,14 +100,14 @@ def examples(rejected: Iterable[pa.RecordBatch], wanted: Sequence[str]) -> dict[
     for batch in rejected:
         for row, reason in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
             for rule in wanted:
-                if rule not in found and _is_reason_of(reason, rule):
+                if rule not in found and is_reason_of(reason, rule):
                     found[rule] = (row, reason)
             if len(found) == len(wanted):
                 return found
     return found
 
 
-def _is_reason_of(reason: str, rule: str) -> bool:
+def is_reason_of(reason: str, rule: str) -> bool:
     """Whether a reason is of a rule: between the rule's name and its text the reason has the value that was found."""
     of, _, text = rule.partition(": ")
     known = {"not allowed": " is not one of "}

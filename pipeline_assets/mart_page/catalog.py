@@ -24,7 +24,7 @@ from pipeline_assets.task.preparation import MORE_COLUMNS
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
 
-Which = Literal["train_input", "predict_input", "predict_output", "model_choices"]
+Which = Literal["train_input", "predict_input", "predict_output", "model_choices", "reproductions"]
 Role = Literal["address", "score", "technical", "raw", "feature", "label"]
 
 # What most columns of a mart are to the task.
@@ -33,9 +33,12 @@ _USUAL: Mapping[Which, Role] = {
     "predict_input": "raw",
     "predict_output": "score",
     "model_choices": "technical",
+    "reproductions": "technical",
 }
 # What the output mart says of a prediction beside its scores.
 _OF_PREDICTION = ("model_version", "run_id", "predicted_at")
+# Marts that have no column of the user's.
+_OWN = ("model_choices", "reproductions")
 _NUMBERS = ("smallint", "integer", "bigint", "real", "double precision", "numeric")
 
 
@@ -190,7 +193,7 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
 
 def _users_columns(task: TaskSpec, which: Which) -> list[str]:
     """Columns of a mart that are the user's: they keep their names, and the pipeline's own columns step aside."""
-    if which in ("predict_output", "model_choices"):
+    if which in ("predict_output", *_OWN):
         return []
     raw = task.columns_of("train" if which == "train_input" else "predict")
     return [*raw, *(f"{FEATURE_PREFIX}{name}" for name in task.features.all)]
@@ -201,7 +204,7 @@ def _user_types(task: TaskSpec, which: Which) -> dict[str, str]:
     if which == "predict_output":
         scores = plugins.kind(task.target.kind).score_types
         return {name: contract_name(duckdb_type) for name, duckdb_type in scores.items()}
-    if which == "model_choices":
+    if which in _OWN:
         return {}
     return {name: each.type for name, each in task.columns_of("train" if which == "train_input" else "predict").items()}
 
@@ -210,7 +213,7 @@ def _roles(task: TaskSpec, which: Which, label: str) -> dict[str, Role]:
     """Roles of the columns that are not what most columns of the mart are."""
     if which == "predict_output":
         return dict.fromkeys(_OF_PREDICTION, "technical")
-    if which == "model_choices":
+    if which in _OWN:
         return {}
     labels: dict[str, Role] = {label: "label"} if which == "train_input" else {}
     return {**dict.fromkeys((f"{FEATURE_PREFIX}{name}" for name in task.features.all), "feature"), **labels}

@@ -1,17 +1,18 @@
 """Compares champion and challenger on the same rows: if there are enough, on rows that neither has learned from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
-from pipeline_assets.ml.judging import Evaluated
+from pipeline_assets.ml.intervals import bootstrap
+from pipeline_assets.ml.judging import Evaluated, judged
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.prediction import HALF
 from pipeline_assets.ml.selection import Comparison, JudgedOn
 from pipeline_assets.ml.split import SplitRule
-from pipeline_assets.ml.training import evaluate
 from pipeline_assets.task.spec import TaskSpec
 
 ENOUGH = 100  # rows; with fewer the difference may be chance
@@ -59,8 +60,22 @@ def compare(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: 
             " have learned from: too few others are left"
         )
         judged_on = JudgedOn(len(rows), count, sentence)
-    scores = {each.version: evaluate(task, each.model, rows, each.threshold) for each in (challenger, champion)}
-    return Comparison(challenger.version, scores, judged_on)
+    return _judged(task, (challenger, champion), rows, judged_on)
+
+
+def alone(task: TaskSpec, challenger: Contestant, rows: LabelledRows) -> Comparison:
+    """The scores of a version that has no champion to be compared with, on its own validation rows."""
+    return _judged(task, (challenger,), rows, None)
+
+
+def _judged(
+    task: TaskSpec, contestants: Sequence[Contestant], rows: LabelledRows, judged_on: JudgedOn | None
+) -> Comparison:
+    kind = kind_of(task)
+    said = {each.version: judged(task, each.model, rows, each.threshold) for each in contestants}
+    scores = {version: kind.evaluate(rows, prediction) for version, prediction in said.items()}
+    found = bootstrap(kind, task.training.metric, rows, said)
+    return Comparison(contestants[0].version, scores, judged_on, found.of, found.gain)
 
 
 def _learned(task: TaskSpec, challenger: Contestant, champion: Contestant, rows: LabelledRows) -> NDArray[np.bool_]:

@@ -58,6 +58,43 @@ class Ranking:
         return float(-np.sum(gained * self.precision[::-1]))
 
 
+class RankedOnce:
+    """Rows ranked once, for the ranking metrics of many resamples of them.
+
+    Args:
+        label: one value per row; 1 is the label that should come first.
+        score: one value per row.
+    """
+
+    def __init__(self, label: NDArray[Any], score: NDArray[np.float64]) -> None:
+        self._order = np.argsort(-score, kind="stable")
+        falling = score[self._order]
+        self._ones = (label[self._order] == 1).astype(np.int64)
+        self._starts = np.flatnonzero(np.append([True], falling[1:] != falling[:-1]))
+
+    def roc_auc(self, times: NDArray[np.int64]) -> float:
+        """The area below the ROC curve, each row taken so many times; NaN if a label has none."""
+        hits, wrong = self._counts(times)
+        pairs = int(hits.sum()) * int(wrong.sum())
+        # A pair counts if label 1 comes first, and by half if both have the same score.
+        return float(wrong @ (np.cumsum(hits) - hits / 2) / pairs) if pairs else float("nan")
+
+    def average_precision(self, times: NDArray[np.int64]) -> float:
+        """As :attr:`Ranking.average_precision`, each row taken so many times; NaN if label 1 has none."""
+        hits, wrong = self._counts(times)
+        found = int(hits.sum())
+        if not found:
+            return float("nan")
+        precision = np.cumsum(hits) / np.maximum(np.cumsum(hits + wrong), 1)
+        return float(hits @ precision / found)
+
+    def _counts(self, times: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of label 1, and others, by distinct score."""
+        drawn = times[self._order]
+        ones = drawn * self._ones
+        return np.add.reduceat(ones, self._starts), np.add.reduceat(drawn - ones, self._starts)
+
+
 def ranking(label: NDArray[Any], score: NDArray[np.float64]) -> Ranking:
     """Ranks rows.
 

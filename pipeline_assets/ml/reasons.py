@@ -38,6 +38,25 @@ SENTENCES = {
     "better": (
         "version {winner} becomes champion: it is better than {previous}, {metric} {new:.4f} against {old:.4f} on {on}"
     ),
+    "flips_too_many": (
+        "version {winner} stays champion: version {challenger} would change {flipped} of {rows} decisions of batch"
+        " {batch}, {share:.2f} % against the limit {limit:g} %; pipeline-assets promote {task} {challenger} gives it"
+        " the alias; without the limit: {otherwise}"
+    ),
+    # by a person
+    "rolled_back": (
+        "version {winner} becomes champion: {by} set it back from version {previous} ({words}); it stays until someone"
+        " promotes a version"
+    ),
+    "held_from_now": "version {winner} stays champion until someone promotes a version: {by} holds it ({words})",
+    "promoted": "version {winner} becomes champion: {by} promoted it over version {previous} ({words})",
+    "promoted_first": "version {winner} becomes champion: {by} promoted it ({words}); no version was champion before",
+    "confirmed": "version {winner} stays champion: {by} promoted it ({words}); trainings may replace it again",
+    "held": "version {winner} is champion: {by} holds it since {since} ({words})",
+    "held_against": (
+        "version {winner} stays champion: {by} holds it since {since} ({words}), until someone runs pipeline-assets"
+        " promote {task}; otherwise: {otherwise}"
+    ),
     # before scoring, and with the other policies
     "champion": "version {winner} is champion",
     "no_champion": "no version is champion, and version {winner} is the newest that can predict",

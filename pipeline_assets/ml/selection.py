@@ -1,20 +1,16 @@
-"""Chooses the model version that predicts, by the task's algorithm, and records each choice."""
+"""What a choice is between and what it becomes: candidates, comparison, record of choice."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from pipeline_assets.errors import SelectionError
-from pipeline_assets.ml.kinds.base import best, gain, kind_of, reaches
+from pipeline_assets.ml.difference import Difference
+from pipeline_assets.ml.intervals import Interval
 from pipeline_assets.ml.prediction import HALF
 from pipeline_assets.ml.reasons import Reason
 from pipeline_assets.ml.split import SplitRule
-from pipeline_assets.task.fingerprints import Slice
-from pipeline_assets.task.spec import Features, Stage, TaskSpec
-
-# A version predicts only if features and target are defined exactly as when it was fitted.
-MUST_AGREE: tuple[Slice, ...] = ("features", "target")
+from pipeline_assets.task.spec import Features, Stage
 
 FeatureKind = Literal["numeric", "categorical"]
 FeatureColumns = tuple[tuple[str, FeatureKind], ...]
@@ -84,11 +80,15 @@ class Comparison:
         challenger: the version just trained.
         scores: metrics by version: the challenger's and, if the champion can predict, the champion's.
         judged_on: the rows; ``None`` where there was no champion to compare with.
+        intervals: of the task's metric by version; a version without one is absent.
+        gain: of the challenger's gain over the champion, both on the same resamples; ``None`` where there is none.
     """
 
     challenger: int
     scores: Mapping[int, Mapping[str, float]]
     judged_on: JudgedOn | None = None
+    intervals: Mapping[int, Interval] = field(default_factory=dict)
+    gain: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ class EvaluatedCandidate:
     Attributes:
         reason: why it cannot predict; ``None`` if it can.
         same_rows: its metric on the rows of the comparison; ``None`` if it was not compared.
+        interval: of that metric.
         threshold: of a binary version.
         package: the trainer's name; ``None`` if unknown.
     """
@@ -108,6 +109,7 @@ class EvaluatedCandidate:
     metrics: dict[str, float]
     reason: Reason | None
     same_rows: float | None = None
+    interval: Interval | None = None
     threshold: float = HALF
     package: str | None = None
 
@@ -132,8 +134,27 @@ class EvaluatedCandidate:
             "why_not": self.why_not,
             "why_not_reason": None if self.reason is None else self.reason.to_json(),
             "same_rows": self.same_rows,
+            "interval": None if self.interval is None else [self.interval.low, self.interval.high],
             "eligible": self.eligible,
         }
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who decided instead of the task's policy, and why.
+
+    Attributes:
+        name: as they log in, or as they call themselves.
+        words: their reason.
+    """
+
+    name: str
+    words: str
+
+
+# What chose: a run of a stage, or a person's order.
+Order = Literal["rollback", "promote"]
+ORDERS: tuple[Order, ...] = ("rollback", "promote")
 
 
 @dataclass(frozen=True)
@@ -141,17 +162,20 @@ class Choice:
     """A record of choice.
 
     Attributes:
-        stage: of the run that chose.
+        stage: of the run that chose, or the order of the person who did.
         minimum_gain: that a challenger needs, in the metric's unit.
         winner: the version that predicts.
         previous: the version that had the alias before.
         gain: of the challenger over the champion on the same rows; ``None`` if they were not compared.
         because: the reason, as a code and its values.
         judged_on: the rows of the comparison, where there was one.
+        gain_interval: of ``gain``.
+        person: who decided, where a person did.
+        difference: what the challenger's alias would change or has changed, where it was looked at.
     """
 
     task: str
-    stage: Stage
+    stage: Stage | Order
     policy: str
     metric: str
     minimum_gain: float
@@ -161,6 +185,9 @@ class Choice:
     gain: float | None
     because: Reason
     judged_on: JudgedOn | None = None
+    gain_interval: Interval | None = None
+    person: Person | None = None
+    difference: Difference | None = None
 
     @property
     def threshold(self) -> float:
@@ -188,203 +215,7 @@ class Choice:
             "reason_code": self.because.code,
             "reason_values": self.because.to_json()["values"],
             "judged_on": None if self.judged_on is None else asdict(self.judged_on),
+            "gain_interval": None if self.gain_interval is None else [self.gain_interval.low, self.gain_interval.high],
+            "person": None if self.person is None else asdict(self.person),
+            "difference": None if self.difference is None else self.difference.to_json(),
         }
-
-
-def fitting_champion(task: TaskSpec, candidates: Sequence[Candidate]) -> Candidate | None:
-    """The version that has the alias, if it can predict: challengers are compared with it."""
-    return next((each for each in candidates if each.champion and _why_not(task, each) is None), None)
-
-
-def choose(task: TaskSpec, candidates: Sequence[Candidate], comparison: Comparison | None = None) -> Choice:
-    """Chooses the version that predicts.
-
-    Args:
-        task: its ``selection`` and ``limits`` say how.
-        candidates: every registered version, whether or not it can predict.
-        comparison: of challenger and champion at the end of a training; ``None`` when predicting.
-
-    Raises:
-        SelectionError: no version can predict, or the one that the task names cannot.
-    """
-    ordered = sorted(candidates, key=lambda each: each.version)
-    holder = next((each for each in ordered if each.champion), None)
-    metric = task.training.metric
-    evaluated = tuple(
-        EvaluatedCandidate(
-            version=each.version,
-            run_id=each.run_id,
-            created=each.created.isoformat(),
-            metrics=dict(each.metrics),
-            reason=_why_not(task, each),
-            same_rows=comparison.scores.get(each.version, {}).get(metric) if comparison else None,
-            threshold=each.threshold,
-            package=each.package,
-        )
-        for each in ordered
-    )
-    _check_any(task, evaluated)
-    policy = task.selection.policy
-    difference = None
-    if policy == "champion" and comparison:
-        winner, difference, because = _challenge(task, evaluated, holder, comparison)
-    elif policy == "champion":
-        winner, because = _champion_or_newest(evaluated, holder)
-    elif policy == "best_metric":
-        winner, because = _best(task, evaluated)
-    elif policy == "latest":
-        winner = _newest(evaluated)
-        because = Reason("newest", winner=winner)
-    else:
-        winner = _named(task, evaluated)
-        because = Reason("named", winner=winner)
-    return Choice(
-        task=task.name,
-        stage="train" if comparison else "predict",
-        policy=policy,
-        metric=metric,
-        minimum_gain=task.selection.minimum_gain,
-        candidates=evaluated,
-        winner=winner,
-        previous=holder.version if holder else None,
-        gain=difference,
-        because=because,
-        judged_on=comparison.judged_on if comparison else None,
-    )
-
-
-def _why_not(task: TaskSpec, candidate: Candidate) -> Reason | None:
-    """Why a version cannot predict for the present task; ``None`` if it can."""
-    if not candidate.ready:
-        return Reason("unfinished")
-    if candidate.features is None or candidate.fingerprints is None:
-        return Reason("no_fingerprints", task=task.name)
-    if differences := _differences(candidate.features, feature_columns(task.features)):
-        return Reason("other_features", differences=differences)
-    for which in MUST_AGREE:
-        found, expected = candidate.fingerprints.get(which), task.fingerprint(which)
-        if found != expected:
-            return Reason("other_fingerprint", slice=which, found=found, expected=expected, task=task.name)
-    return _below(task, candidate)
-
-
-def _below(task: TaskSpec, candidate: Candidate) -> Reason | None:
-    """Why a version with the right features and target is not good enough; ``None`` if it is."""
-    metric, limit, kind = task.training.metric, task.limits.metric, kind_of(task)
-    value = candidate.metrics.get(metric)
-    if value is None and (limit is not None or task.selection.policy == "best_metric"):
-        return Reason("no_metric", metric=metric)
-    if value is not None and limit is not None and not reaches(kind, metric, value, limit):
-        return Reason("below_limit", metric=metric, value=value, limit=limit)
-    return None
-
-
-def _differences(was_columns: FeatureColumns, wanted: FeatureColumns) -> str | None:
-    if was_columns == wanted:
-        return None
-    was, now = dict(was_columns), dict(wanted)
-    parts = []
-    if lacking := [name for name in now if name not in was]:
-        parts.append(f"not fitted on {', '.join(lacking)}")
-    if gone := [name for name in was if name not in now]:
-        parts.append(f"fitted on {', '.join(gone)}, which the task no longer has")
-    parts += [f"{name} was {was[name]} and is {now[name]}" for name in now if was.get(name, now[name]) != now[name]]
-    return "; ".join(parts) or "another order"
-
-
-def _check_any(task: TaskSpec, evaluated: Sequence[EvaluatedCandidate]) -> None:
-    if any(each.eligible for each in evaluated):
-        return
-    listed = "; ".join(f"version {each.version}: {each.why_not}" for each in evaluated)
-    raise SelectionError(
-        f"no model version of {task.name} can predict",
-        task=task.name,
-        found=listed or "no version registered",
-        expected="a version whose training finished, with the task's features and target, and above its limit",
-        do=f"materialise {task.name}/model, or run the job {task.name}_train",
-    )
-
-
-def _newest(evaluated: Sequence[EvaluatedCandidate]) -> int:
-    return max(each.version for each in evaluated if each.eligible)
-
-
-def _challenge(
-    task: TaskSpec, evaluated: Sequence[EvaluatedCandidate], holder: Candidate | None, comparison: Comparison
-) -> tuple[int, float | None, Reason]:
-    by_version = {each.version: each for each in evaluated}
-    challenger = by_version[comparison.challenger]
-    champion = None if holder is None else by_version[holder.version]
-    if champion is None or champion.reason is not None:
-        winner, because = _without_champion(evaluated, challenger, champion)
-        return winner, None, because
-    if champion.version == challenger.version:
-        return champion.version, None, Reason("champion", winner=champion.version)
-    both = {"winner": champion.version, "challenger": challenger.version}
-    if challenger.reason is not None:
-        return champion.version, None, Reason("challenger_unfit", **both, why_not=challenger.reason)
-    metric, wanted = task.training.metric, task.selection.minimum_gain
-    new, old = comparison.scores[challenger.version][metric], comparison.scores[champion.version][metric]
-    difference = gain(kind_of(task), metric, new, old)
-    on = comparison.judged_on.sentence if comparison.judged_on else "the same validation rows"
-    against = {"metric": metric, "new": new, "old": old, "on": on}
-    if difference <= 0:
-        return champion.version, difference, Reason("no_better", **both, **against)
-    if difference < wanted:
-        return champion.version, difference, Reason("gain_too_small", **both, **against, minimum_gain=wanted)
-    because = Reason("better", winner=challenger.version, previous=champion.version, **against)
-    return challenger.version, difference, because
-
-
-def _without_champion(
-    evaluated: Sequence[EvaluatedCandidate], challenger: EvaluatedCandidate, before: EvaluatedCandidate | None
-) -> tuple[int, Reason]:
-    """Which version becomes champion if the present champion cannot predict or there is none."""
-    was = {} if before is None else {"previous": before.version, "why_not": before.reason}
-    if challenger.reason is None:
-        code = "first_champion" if before is None else "champion_unfit"
-        return challenger.version, Reason(code, winner=challenger.version, **was)
-    newest = _newest(evaluated)
-    code = "challenger_unfit_no_champion" if before is None else "challenger_and_champion_unfit"
-    also = {"challenger": challenger.version, "challenger_why_not": challenger.reason}
-    return newest, Reason(code, winner=newest, **was, **also)
-
-
-def _champion_or_newest(evaluated: Sequence[EvaluatedCandidate], holder: Candidate | None) -> tuple[int, Reason]:
-    if holder is None:
-        winner = _newest(evaluated)
-        return winner, Reason("no_champion", winner=winner)
-    champion = next(each for each in evaluated if each.version == holder.version)
-    if champion.reason is None:
-        return champion.version, Reason("champion", winner=champion.version)
-    winner = _newest(evaluated)
-    return winner, Reason("champion_cannot", winner=winner, previous=champion.version, why_not=champion.reason)
-
-
-def _best(task: TaskSpec, evaluated: Sequence[EvaluatedCandidate]) -> tuple[int, Reason]:
-    metric = task.training.metric
-    values = {each.version: each.metrics[metric] for each in evaluated if each.eligible}
-    winner = best(kind_of(task), metric, values)
-    return winner, Reason("best", winner=winner, metric=metric, value=values[winner], count=len(values))
-
-
-def _named(task: TaskSpec, evaluated: Sequence[EvaluatedCandidate]) -> int:
-    wanted = task.selection.version
-    named = next((each for each in evaluated if each.version == wanted), None)
-    if named is None:
-        raise SelectionError(
-            "there is no such model version",
-            task=task.name,
-            found=wanted,
-            available=[each.version for each in evaluated],
-            do="name one of these under selection, or choose another policy",
-        )
-    if named.why_not is not None:
-        raise SelectionError(
-            "the model version that the task names cannot predict",
-            task=task.name,
-            found=f"version {named.version}: {named.why_not}",
-            available=[each.version for each in evaluated if each.eligible],
-            do="name one of these under selection, or choose another policy",
-        )
-    return named.version

@@ -33,6 +33,7 @@ class Trained:
         prediction: of ``evaluated``, one entry per validation row.
         metrics: on the validation rows, every metric of the kind.
         baseline: the same metrics of a prediction that knows only the labels of the training rows.
+        constant: that prediction for one row.
         details: more numbers of the kind.
         training_rows: how many ``fit`` learned from.
         stopping_rows: how many stopped it.
@@ -53,6 +54,7 @@ class Trained:
     prediction: Prediction
     metrics: dict[str, float]
     baseline: dict[str, float]
+    constant: Prediction
     details: dict[str, float]
     training_rows: int
     stopping_rows: int
@@ -117,6 +119,7 @@ def train(
         prediction=prediction,
         metrics=kind.evaluate(by.validation, prediction),
         baseline=kind.evaluate(by.validation, by.baseline),
+        constant=kind.baseline(by.training, 1),
         details=kind.details(by.validation, prediction),
         training_rows=len(by.training),
         stopping_rows=by.stopping_rows,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
@@ -67,6 +68,46 @@ def evaluation(task: TaskSpec, labels: Sequence[Any], scores: Mapping[str, Seque
     return Evaluation({name: found[name] for name in kind.metrics if name in found}, kind.metrics)
 
 
+def labelled_rows(
+    task: TaskSpec, labels: pa.ChunkedArray, scores: Mapping[str, pa.ChunkedArray]
+) -> tuple[LabelledRows, Prediction]:
+    """Labels and predictions as a kind evaluates them, from columns.
+
+    Args:
+        task: its kind.
+        labels: none of them null.
+        scores: the score columns by name, one value per label; ``probabilities`` as maps.
+
+    Raises:
+        DataError: as :func:`evaluation`.
+    """
+    if form_of(task, scores) != "multiclass":
+        values: dict[str, Any] = {name: each.to_numpy() for name, each in scores.items() if _is_number(each)}
+        return _rows(task, labels.to_numpy() if _is_number(labels) else labels.to_pylist(), values)
+    known, output = _matrix(scores["probabilities"])
+    return _of_matrix(labels.cast(pa.string()).to_pylist(), known, output)
+
+
+def _is_number(column: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
+
+
+def _matrix(stored: pa.ChunkedArray) -> tuple[tuple[str, ...], "np.ndarray[Any, Any]"]:
+    """Probabilities by class, shape (rows, classes): a version gives every row the same classes in the same order."""
+    maps = stored.combine_chunks()
+    keys, items = maps.keys, maps.items
+    count = len(keys) // len(maps) if len(maps) else 0
+    names = keys.slice(0, count)
+    ordered = count > 0 and len(keys) == count * len(maps) and len(names.unique()) == count
+    codes = keys.dictionary_encode().indices.to_numpy().reshape(-1, count) if ordered else np.zeros((0, 0))
+    if ordered and np.all(codes == codes[0]):
+        return tuple(names.to_pylist()), np.asarray(items.to_numpy(zero_copy_only=False)).reshape(len(maps), count)
+    by_row = [dict(each) for each in maps.to_pylist()]
+    known = tuple(sorted({name for each in by_row for name in each}))
+    output = np.array([[each.get(name, 0.0) for name in known] for each in by_row], np.float64)
+    return known, output.reshape(len(by_row), len(known))
+
+
 def _rows(
     task: TaskSpec, labels: Sequence[Any], scores: Mapping[str, Sequence[Any]]
 ) -> tuple[LabelledRows, Prediction]:
@@ -98,10 +139,16 @@ def _of_classes(labels: Sequence[str], stored: Sequence[Mapping[str, float]]) ->
     """Rows and prediction of the kind ``multiclass``; labels may be of classes that no model knows, and the reverse."""
     known = tuple(sorted({name for each in stored for name in each}))
     output = np.array([[each.get(name, 0.0) for name in known] for each in stored], np.float64)
+    return _of_matrix(labels, known, output.reshape(len(stored), len(known)))
+
+
+def _of_matrix(
+    labels: Sequence[str], known: tuple[str, ...], output: "np.ndarray[Any, Any]"
+) -> tuple[LabelledRows, Prediction]:
     classes = tuple(sorted({*labels, *known}))
     codes = {name: code for code, name in enumerate(classes)}
     label = np.array([codes[each] for each in labels], np.int32)
-    return _labelled(label, classes), Prediction(output.reshape(len(stored), len(known)), known)
+    return _labelled(label, classes), Prediction(output, known)
 
 
 def _labelled(label: "np.ndarray[Any, Any]", classes: tuple[str, ...] = ()) -> LabelledRows:

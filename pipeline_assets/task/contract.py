@@ -27,6 +27,7 @@ RULES_PER_WORD = 64
 # Names that the queries use beside the contract's columns; names of a contract cannot start with __.
 ROW = "__row_number"
 REASON = "__reason"
+RULES = "__rules"
 BROKEN = "__broken_"
 KEY_HASH = "__key_hash"
 UNLABELLED = "__unlabelled"
@@ -145,23 +146,28 @@ class Contract:
         return f"({' | '.join(flags)})::UBIGINT"
 
     def rejected_query(self) -> str:
-        """One row per rejected row, in file order: ``__row_number``, ``__reason`` and the raw row.
+        """One row per rejected row, in file order: ``__row_number``, ``__reason``, ``__rules`` and the raw row.
 
-        A row rejected only for its key has an empty reason.
+        A row rejected only for its key has an empty reason and no rules.
         """
         reasons = ", ".join(f"case when {rule.broken} then {rule.reason} end" for rule in self.rules) or "null"
         reason = f"concat_ws('; ', {reasons})"
-        query = f"select *, {reason} as {REASON} from ({self._checked(' where ' + in_bits('rejected'))})"
-        said = REASON
+        broken = ", ".join(f"case when {rule.broken} then {sql.text(rule.name)} end" for rule in self.rules) or "null"
+        rules = f"list_filter([{broken}]::VARCHAR[], lambda rule: rule is not null)"
+        checked = self._checked(" where " + in_bits("rejected"))
+        query = f"select *, {reason} as {REASON}, {rules} as {RULES} from ({checked})"
+        said, names = REASON, RULES
         # Computed, as in the check, on rows that broke nothing else.
         if self.stage == "train":
+            fails = f"{REASON} = '' and {self._unlabelled} is null"
             why = f"{sql.text(f'{self.target_rule}: ')} || {_failure(len(self.checks))}"
-            said = f"case when {REASON} = '' and {self._unlabelled} is null then {why} else {REASON} end as {REASON}"
-        return f"select {ROW}, {said}, {self.as_it_came} from ({query})"
+            said = f"case when {fails} then {why} else {REASON} end as {REASON}"
+            names = f"case when {fails} then [{sql.text(self.target_rule)}] else {RULES} end as {RULES}"
+        return f"select {ROW}, {said}, {names}, {self.as_it_came} from ({query})"
 
     def no_rejected_query(self) -> str:
         """The columns of :meth:`rejected_query` and no row; reads nothing, and has no expression to be planned."""
-        return f"select {ROW}, '' as {REASON}, {self.as_it_came} from raw limit 0"
+        return f"select {ROW}, '' as {REASON}, []::VARCHAR[] as {RULES}, {self.as_it_came} from raw limit 0"
 
     def key_hash_query(self) -> str:
         """One row per raw row, in file order: ``__row_number`` and ``__key_hash``, as in :meth:`check_query`."""

@@ -125,7 +125,9 @@ def _content(task: "TaskSpec", which: Slice) -> Any:
     if which == "training":
         return [*rests_on, _given(task.training.model_dump(mode="json")), task.key]
     if which == "selection":
-        return [*rests_on, task.selection.model_dump(mode="json"), task.limits.metric, task.training.metric]
+        # How far a challenger may differ is a question of trainings: a prediction does not depend on it.
+        selection = task.selection.model_dump(mode="json", exclude={"max_flip_share"})
+        return [*rests_on, selection, task.limits.metric, task.training.metric]
     types = {name: duckdb_type(each.type) for name, each in task.columns_of("predict").items()}
     return [task.output.model_dump(mode="json"), types]
 

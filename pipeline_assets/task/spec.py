@@ -200,11 +200,19 @@ class Preparation(SpecModel):
 
 
 class Selection(SpecModel):
-    """The algorithm that chooses the version that predicts."""
+    """The algorithm that chooses the version that predicts.
+
+    Attributes:
+        minimum_gain: that a challenger needs over the champion, in the metric's unit.
+        version: of the policy ``version``.
+        max_flip_share: a challenger that would change a larger share of the decisions about the latest predict batch
+            does not take the alias: a person promotes it.
+    """
 
     policy: Literal["champion", "best_metric", "latest", "version"] = "champion"
     minimum_gain: float = Field(default=0.0, ge=0)
     version: int | None = Field(default=None, ge=1)
+    max_flip_share: float | None = Field(default=None, ge=0, le=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -218,6 +226,10 @@ class Selection(SpecModel):
     def _version_with_policy(self) -> Self:
         if (self.policy == "version") != (self.version is not None):
             raise ValueError("policy: version and version: N come together")
+        if self.max_flip_share is not None and self.policy != "champion":
+            raise ValueError(
+                "max_flip_share goes with policy: champion, the only one that leaves the alias where it is"
+            )
         return self
 
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, model_validator
 from pipeline_assets.errors import TaskError
 from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.expressions import Expression, ExpressionError, casts, read_all
+from pipeline_assets.task.judged_metrics import judged_metrics
 from pipeline_assets.task.names import did_you_mean, listed, own_name
 from pipeline_assets.task.spec import (
     DECISION,
@@ -118,6 +119,7 @@ def problems(task: TaskSpec) -> list[Problem]:
         *_threshold(task),
         *_class_weights(task),
         *_output(task),
+        *_monitoring(task),
     ]
 
 
@@ -388,3 +390,14 @@ def _output(task: TaskSpec) -> Iterator[Problem]:
     for path, found in _read(expressions, {**raw, **known}).items():
         if isinstance(found, ExpressionError):
             yield Problem(path, str(found))
+
+
+def _monitoring(task: TaskSpec) -> Iterator[Problem]:
+    """Limits are of metrics that there are."""
+    known = judged_metrics(task.target.kind)
+    for level, limits in (("fail", task.monitoring.truth.fail), ("warn", task.monitoring.truth.warn)):
+        for name in limits:
+            if name not in known:
+                near = did_you_mean(name, known)
+                why = f"no such metric; predictions are judged by {', '.join(known)}{near}"
+                yield Problem(("monitoring", "truth", level, name), why)

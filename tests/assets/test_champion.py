@@ -6,12 +6,12 @@ import pytest
 
 from pipeline_assets.assets.champion import settle
 from pipeline_assets.errors import TransientError
-from pipeline_assets.ml.selection import Candidate, Choice, Comparison, choose
+from pipeline_assets.ml.choosing import choose
+from pipeline_assets.ml.selection import Candidate, Choice, Comparison
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.registry import Registry
-from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
 from tests.fixtures.publishers import MADE_FROM
@@ -54,8 +54,7 @@ def last_record(marts: MartStore, task: TaskSpec) -> int:
 def run(
     stores: Resources, task: TaskSpec, run_id: str, decide: Decide, keep: Callable[[Choice], None] = lambda _: None
 ) -> Choice:
-    ref = BatchRef(task.name, "train", "2013-01")
-    return settle(stores["registry"], stores["marts"], task, ref=ref, run_id=run_id, decide=decide, keep=keep)
+    return settle(stores["registry"], stores["marts"], task, batch="2013-01", run_id=run_id, decide=decide, keep=keep)
 
 
 def test_two_runs_at_once_end_in_one_champion(stores: Resources, task: TaskSpec) -> None:

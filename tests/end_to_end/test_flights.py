@@ -1,10 +1,14 @@
 """The real task on a slice of the real flights: trained and predicted by Dagster's CLI and by its API."""
 
+import hashlib
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -152,6 +156,69 @@ def test_training_again_gives_the_same_model(flights: Flights) -> None:
     frame = scoring_frame(rows, demo_task().features)
     assert np.array_equal(first.predict(frame), second.predict(frame))
     assert flights.stores["registry"].champion(TASK) == 1
+
+
+class Elsewhere:
+    """The input and the registry of an environment, moved to another one, which has no other store of it."""
+
+    def __init__(self, flights: Flights, root: Path) -> None:
+        self.input = root / "moved" / TASK / "train" / f"{TRAIN}.parquet"
+        self.input.parent.mkdir(parents=True)
+        shutil.copy(flights.root / "data" / TASK / "train" / f"{TRAIN}.parquet", self.input)
+        shutil.copytree(flights.root / "state" / "mlflow", root / "state" / "mlflow")
+        before, after = ((place / "state" / "mlflow").resolve().as_uri() for place in (flights.root, root))
+        with closing(sqlite3.connect(root / "state" / "mlflow" / "mlflow.db")) as database, database:
+            for table, column in (
+                ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("model_versions", "source"),
+                ("model_versions", "storage_location"),
+            ):  # fmt: skip
+                database.execute(f"update {table} set {column} = replace({column}, ?, ?)", (before, after))
+        self.variables = {
+            "DATA_URI": str(root / "moved"),
+            "PIPELINE_STATE": str(root / "state"),
+            "DAGSTER_HOME": str(root / "home"),
+            "PYTHONHASHSEED": "7",
+            "OMP_NUM_THREADS": "1",
+        }
+        self.stores: Resources = resources(Settings.from_env(self.variables, root))
+
+    def reproduce(self, version: int) -> subprocess.CompletedProcess[str]:
+        """Runs the verb in a process of its own, in another directory."""
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline_assets.cli", "reproduce", TASK, str(version)],
+            cwd=self.input.parent, env={**os.environ, "PYTHONPATH": str(ROOT), **self.variables}, capture_output=True,
+            text=True, check=False, timeout=600,
+        )  # fmt: skip
+
+    def made_again(self) -> list[str]:
+        name = f"{TASK}_reproductions"
+        return [str(row["verdict"]) for row in self.stores["marts"].read(name, {}).read_all().to_pylist()]
+
+
+def test_a_version_is_made_again_elsewhere_and_not_from_a_changed_file(flights: Flights, tmp_path: Path) -> None:
+    place = Elsewhere(flights, tmp_path)
+    try:
+        done = place.reproduce(1)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[0] == "identical"
+        assert "the input has moved from" in done.stdout
+        assert place.made_again() == ["identical"]
+        version = place.stores["registry"].client.get_model_version(TASK, "1")
+        assert version.tags["reproduction"] == "identical"
+
+        rows = pq.read_table(place.input)
+        distance = rows.column_names.index("distance")
+        values = rows["distance"].to_pylist()
+        edited = pa.array([values[0] + 1, *values[1:]], rows.schema.field("distance").type)
+        expected = hashlib.sha256(place.input.read_bytes()).hexdigest()
+        pq.write_table(rows.set_column(distance, rows.schema.field("distance"), edited), place.input)
+        refused = place.reproduce(1)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert f"expected:  sha256 {expected}" in refused.stderr
+        assert f"found:     sha256 {hashlib.sha256(place.input.read_bytes()).hexdigest()}" in refused.stderr
+        assert place.made_again() == ["identical"]
+    finally:
+        embedded_postgres.stop(tmp_path / "state" / "postgres")
 
 
 def test_the_workspace_is_valid(flights: Flights) -> None:

@@ -77,6 +77,7 @@ def test_classes_go_from_file_to_mart(place: Workbench) -> None:
     assert shown["log_loss"] < 0.6 * shown["log_loss_of_constant_baseline"]
     stored = place.mart("train_input", batch="b1")
     assert [row["label"] for row in stored] == cuts
+    assert place.reproduced(1)["verdict"] == "identical"
 
     place.put("predict", "b2", stones(50, stage="predict", seed=1))
     place.succeed("predict", "b2")
@@ -130,6 +131,7 @@ def test_numbers_go_from_file_to_mart_in_their_own_unit(place: Workbench) -> Non
     assert shown["mae"] < 0.3 * shown["mae_of_constant_baseline"]
     known = [price for price in prices[3:] if price is not None]
     assert shown["training_label_max"] <= max(known)
+    assert place.reproduced(1)["verdict"] == "identical"
 
     place.put("predict", "b2", stones(50, stage="predict", seed=1))
     place.succeed("predict", "b2")

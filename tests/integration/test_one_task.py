@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline_assets.cli.run import failures, outcome
+from pipeline_assets.engine.record import ADDED_COLUMNS
 from pipeline_assets.errors import DataError
 from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.registry.registry import Registry
@@ -88,7 +89,7 @@ def test_rejected_rows_are_set_aside_with_their_reasons(place: Workbench) -> Non
     raw = place.metadata(place.succeed("train", "2026-01"), "train_raw")
     assert (raw["raw_rows"], raw["accepted_rows"], raw["rejected_rows"]) == (100, 98, 2)
     rejected = place.rejected("train", "2026-01")
-    assert rejected.drop_columns(["row_number", "reason"]).equals(table.take([0, 99]))
+    assert rejected.drop_columns([*ADDED_COLUMNS]).equals(table.take([0, 99]))
     assert rejected.select(["row_number", "reason"]).to_pylist() == [
         {"row_number": 0, "reason": "price: -1.0 breaks price > 0"},
         {"row_number": 99, "reason": "key (order_id): repeats row 5"},

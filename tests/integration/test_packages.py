@@ -42,6 +42,7 @@ def test_one_task_is_trained_by_every_package_and_the_best_predicts(place: Workb
         place.use(task_of(package))
         trained = place.metadata(place.succeed("train", "2026-01"), "model")
         assert trained["model_version"] == version
+        assert place.reproduced(version)["verdict"] == "identical", package
     assert [each.package for each in registry.candidates("shop")] == list(PACKAGES)
     record = trained["choice"]
     looked = {each["package"]: each for each in record["candidates"]}

@@ -30,6 +30,7 @@ def test_a_version_has_the_parameters_of_the_best_trial_and_speaks_to_whoever_lo
     assert best.data.metrics["roc_auc"] == max(run.data.metrics["roc_auc"] for run in found)
     assert {name: kept[name] for name in best.data.params} == best.data.params
     assert (shown["trials"], set(shown["found_parameters"])) == (3, set(best.data.params))
+    assert place.reproduced(1)["verdict"] == "identical"
 
     scored, inputs = (place.mart(name, batch="2026-02") for name in ("predict_output", "predict_input"))
     model = mlflow.sklearn.load_model(registry.client.get_model_version_download_uri("shop", "1"))

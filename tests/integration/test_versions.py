@@ -122,6 +122,7 @@ def test_the_registered_model_is_the_refit_and_its_metrics_are_of_the_fit_before
     assert registered.native.tree_count_ == evaluated.native.tree_count_ == shown["best_iteration"] + 1
     text = registry.client.get_model_version("shop", "1").description or ""
     assert "the metrics are those of the fit before" in text
+    assert place.reproduced(1)["verdict"] == "identical"
 
 
 class _Failing:
@@ -202,6 +203,7 @@ def test_weights_and_the_versions_threshold_go_from_the_file_to_the_output(place
     assert all(row["predicted_label"] == row["decision"] for row in scores)
     assert all(row["decision"] == (row["probability"] >= shown["threshold"]) for row in scores)
     assert set(place.output("2026-02")["threshold"].to_pylist()) <= {shown["threshold"]}
+    assert place.reproduced(1)["verdict"] == "identical"
 
 
 def test_versions_judged_by_folds_are_compared_on_rows_that_neither_learned(place: Workbench) -> None:
@@ -213,6 +215,7 @@ def test_versions_judged_by_folds_are_compared_on_rows_that_neither_learned(plac
     assert shown["validation_rows"] == shown["refitted_on_rows"] == 300
     assert shown["choice"]["judged_on"]["learned"] == 0
     assert shown["choice"]["judged_on"]["rows"] == 300
+    assert place.reproduced(1)["verdict"] == "identical"
 
 
 def test_a_tasks_own_function_prepares_both_stages_and_its_source_is_part_of_the_version(
@@ -227,3 +230,5 @@ def test_a_tasks_own_function_prepares_both_stages_and_its_source_is_part_of_the
     assert [row["feature_words"] for row in place.mart("predict_input")] == words
     place.use(written(tmp_path / "edited" / "shop", PREPARE.replace("split()", "split(',')")))
     assert "version 1: it was made under other features" in place.fail("predict", "2026-02")
+    # The function as it was is kept with the version.
+    assert place.reproduced(1)["verdict"] == "identical"

@@ -9,7 +9,8 @@ import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 
 from pipeline_assets.mart_page.database import SESSION
-from pipeline_assets.stores.marts.tables import input_mart, model_choices, output_mart
+from pipeline_assets.stores.marts.model_choices import model_choices
+from pipeline_assets.stores.marts.tables import input_mart, output_mart
 from pipeline_assets.task.spec import TaskSpec
 from tests.fixtures.postgres import Marts
 

@@ -12,7 +12,8 @@ import pytest
 from pipeline_assets.mart_page.choices import Because, ChoiceMade, Looked, because
 from pipeline_assets.mart_page.language import Texts
 from pipeline_assets.mart_page.reasons import reason, why_not
-from pipeline_assets.ml.selection import Candidate, Comparison, choose, feature_columns
+from pipeline_assets.ml.choosing import choose
+from pipeline_assets.ml.selection import Candidate, Comparison, feature_columns
 from tests.examples import shop
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

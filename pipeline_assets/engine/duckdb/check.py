@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from pipeline_assets.engine.duckdb.failures import computable, failure, space_in
 from pipeline_assets.engine.duckdb.key_spill import KeySpill, key_spill
 from pipeline_assets.engine.duckdb.parquet_types import check_int96
 from pipeline_assets.engine.duckdb.scan import Scan, readable, scan
-from pipeline_assets.engine.record import key_rule
+from pipeline_assets.engine.record import ADDED_COLUMNS, key_rule
 from pipeline_assets.errors import located
 from pipeline_assets.stores.files.prefetch import prefetch
 from pipeline_assets.task.batch import BatchRef, Manifest
@@ -31,18 +32,24 @@ from pipeline_assets.task.contract import (
     of_file,
 )
 from pipeline_assets.task.fingerprints import check_fingerprints
+from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import TaskSpec
 
 # For how many rows we find out why an expression raised; the others are rejected without this detail.
 _EXPLAINED = 1_000
+# The last of the columns before a raw row, with their types.
+_LOCATING = {"file": pa.string(), "row_in_file": pa.int64(), "run_id": pa.string()}
 
 
-def check(files: Inputs, task: TaskSpec, ref: BatchRef, spill: Path, progress: Progress) -> CheckedBatch:
+def check(
+    files: Inputs, task: TaskSpec, ref: BatchRef, spill: Path, progress: Progress, *, run_id: str | None = None
+) -> CheckedBatch:
     """Reads a batch once, computes its fingerprint and checks every row against the contract.
 
     Args:
         spill: folder for data that does not fit in memory.
         progress: called with the number of rows checked so far.
+        run_id: the Dagster run, which the record and each rejected row name.
 
     Raises:
         ContractError: there is no such batch, or the file as a whole breaks the contract.
@@ -72,6 +79,8 @@ def check(files: Inputs, task: TaskSpec, ref: BatchRef, spill: Path, progress: P
             reasons=result.reasons,
             unexpected=contract.unexpected,
             fingerprints=check_fingerprints(task, ref.stage),
+            run_id=run_id,
+            checked_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
         query = contract.no_rejected_query()
         if len(result.rejected):
@@ -85,9 +94,10 @@ def check(files: Inputs, task: TaskSpec, ref: BatchRef, spill: Path, progress: P
         # Columns that no rule uses are decoded only here.
         with still_open, _batch_errors(fetched.paths, spill):
             for batch in reader:
-                yield _with_key_reasons(batch, task, result)
+                yield located_rows.of(_with_key_reasons(batch, task, result))
 
-    return CheckedBatch(manifest, pa.RecordBatchReader.from_batches(reader.schema, batches()))
+    located_rows = _LocatedRows(manifest, reader.schema)
+    return CheckedBatch(manifest, pa.RecordBatchReader.from_batches(located_rows.schema, batches()))
 
 
 @contextmanager
@@ -235,6 +245,38 @@ def _with_key_reasons(batch: pa.RecordBatch, task: TaskSpec, result: _Result) ->
     hit = result.repeated[at] == rows if len(result.repeated) else np.zeros(len(rows), dtype=bool)
     if not hit.any():
         return batch
-    sentences = pc.binary_join_element_wise(f"{key_rule(task)} row", pa.array(result.first[at]).cast(pa.string()), " ")
+    rule = key_rule(task)
+    sentences = pc.binary_join_element_wise(f"{rule} row", pa.array(result.first[at]).cast(pa.string()), " ")
     reason = pc.if_else(pa.array(hit), sentences, batch.column(1))
-    return batch.set_column(1, batch.schema.field(1), reason)
+    rules = pc.if_else(pa.array(hit), pa.scalar([rule], batch.schema.field(2).type), batch.column(2))
+    with_reasons = batch.set_column(1, batch.schema.field(1), reason)
+    return with_reasons.set_column(2, batch.schema.field(2), rules)
+
+
+class _LocatedRows:
+    """Adds to rejected rows in which file each is, at which row of it, and which run rejected it.
+
+    Args:
+        manifest: of the check.
+        schema: of the rows without that: row number, reason, rules, the raw row.
+    """
+
+    def __init__(self, manifest: Manifest, schema: pa.Schema) -> None:
+        self._added = len(ADDED_COLUMNS) - len(_LOCATING)
+        taken = schema.names[self._added :]
+        fields = [pa.field(own_name(name, taken), kind) for name, kind in _LOCATING.items()]
+        self.schema = pa.schema([*schema][: self._added] + fields + [*schema][self._added :])
+        folder = manifest.uri if manifest.uri.endswith("/") else f"{manifest.uri.rpartition('/')[0]}/"
+        self._names = pa.array([part.uri.removeprefix(folder) for part in manifest.parts])
+        self._ends = np.cumsum(manifest.rows_of_parts)
+        self._starts = self._ends - np.array(manifest.rows_of_parts)
+        self._run_id = pa.scalar(manifest.run_id, pa.string())
+
+    def of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows with these columns before the raw row."""
+        rows = batch.column(0).to_numpy()
+        part = np.searchsorted(self._ends, rows, "right")
+        located = [self._names.take(pa.array(part)), pa.array(rows - self._starts[part])]
+        located.append(pa.repeat(self._run_id, len(rows)))
+        columns = batch.columns[: self._added] + located + batch.columns[self._added :]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)

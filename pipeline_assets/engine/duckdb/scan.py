@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipeline_assets.engine.duckdb.parquet_types import as_read, check_columns, found_types, kept_type, restored
 from pipeline_assets.errors import ContractError
 from pipeline_assets.task import sql
-from pipeline_assets.task.contract import FAILURES, REASON, ROW, bits, raw
+from pipeline_assets.task.contract import FAILURES, REASON, ROW, RULES, bits, raw
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.spec import READERS_OWN
 
@@ -82,8 +82,8 @@ class Scan:
     def stream(self, query: str) -> pa.RecordBatchReader:
         """The rows of a query, in file order, as a stream.
 
-        Columns of the view get the names and types that they have in the file. ``__row_number`` and ``__reason`` become
-        ``row_number`` and ``reason``, or get other names where the file has columns of those names.
+        Columns of the view get the names and types that they have in the file. ``__row_number``, ``__reason`` and
+        ``__rules`` become ``row_number``, ``reason`` and ``rules``, or get other names where the file has such columns.
         ``sql`` streams; ``execute`` would hold the whole answer, whatever the memory limit.
         """
         relation = self.connection.sql(query)
@@ -93,7 +93,7 @@ class Scan:
         as_it_came = [places.get(name) for name in reader.schema.names]
         if not any(as_it_came):
             return reader
-        own = {inner: own_name(name, self.schema.names) for inner, name in ((ROW, "row_number"), (REASON, "reason"))}
+        own = {inner: own_name(inner.removeprefix("__"), self.schema.names) for inner in (ROW, REASON, RULES)}
         fields = [
             field.with_name(own.get(field.name, field.name))
             if came is None

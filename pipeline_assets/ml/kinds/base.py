@@ -1,13 +1,14 @@
 """What training, scoring and selection need from a kind of target; each kind implements it."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.prediction import HALF, Prediction
 from pipeline_assets.ml.split import Strata
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
 
 
 Purpose = Literal["learn", "stop", "evaluate"]
+# A metric on a resample of rows, by how often each row was drawn; NaN where such rows cannot be judged.
+OfResamples = Callable[[NDArray[np.int64]], float]
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How a second prediction of the same rows differs from the first; arrays have one entry per row.
+
+    Attributes:
+        flipped: whether the decision that the scores say is another.
+        way: which way, as text; of rows that did not flip, any text.
+        moved: by how much the score moved, in its own unit; negative where it fell and has a direction.
+        rule: what counts as another decision, as a sentence's part.
+    """
+
+    flipped: NDArray[np.bool_]
+    way: NDArray[np.object_]
+    moved: NDArray[np.float64]
+    rule: str
 
 
 class Kind(plugins.KindTerms, Protocol):
@@ -49,6 +69,15 @@ class Kind(plugins.KindTerms, Protocol):
         Raises:
             DataError: these rows cannot evaluate a model.
         """
+
+    def of_resamples(self, rows: LabelledRows, prediction: Prediction, metric: str) -> OfResamples:
+        """A metric as a function of resamples of some rows: what is the same for all of them is computed once.
+
+        :func:`by_evaluation` does for any metric what is right, slowly.
+        """
+
+    def differences(self, before: Prediction, after: Prediction) -> Differences:
+        """How two predictions of the same rows differ; each has its own threshold and classes."""
 
     def details(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         """More numbers to log, by name; no choice depends on them. Those that are not defined are left out."""
@@ -82,6 +111,25 @@ def predict(task: TaskSpec, model: FittedModel, frame: "pd.DataFrame", threshold
     """
     found = kind_of(task).prediction(task.target, model.predict(frame), model.classes)
     return replace(found, threshold=threshold)
+
+
+def by_evaluation(kind: Kind, rows: LabelledRows, prediction: Prediction, metric: str) -> OfResamples:
+    """Any metric of any kind on resamples: evaluates the rows again, each as often as it was drawn."""
+    light = replace(rows, features=rows.features.iloc[:, :0])  # no metric looks at features
+
+    def value(times: NDArray[np.int64]) -> float:
+        drawn = np.repeat(np.arange(len(times)), times)
+        try:
+            return kind.evaluate(light.take(drawn), replace(prediction, output=prediction.output[drawn]))[metric]
+        except DataError:
+            return float("nan")
+
+    return value
+
+
+def mean_of(losses: NDArray[np.float64]) -> OfResamples:
+    """A metric that is the mean of one value per row."""
+    return lambda times: float(times @ losses / times.sum())
 
 
 def gain(kind: plugins.KindTerms, metric: str, challenger: float, champion: float) -> float:

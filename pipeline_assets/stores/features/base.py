@@ -131,6 +131,16 @@ class FeatureStore(Protocol):
         """
         ...
 
+    def rows(self, table: FeatureTable, batch: str, first: int, count: int) -> pa.Table:
+        """The rows whose numbers are among ``count`` numbers from ``first`` on, under exactly ``table.schema``.
+
+        Only the part of the batch that has them is read.
+
+        Raises:
+            DataError: as :meth:`read`.
+        """
+        ...
+
     def count(self, table: FeatureTable, batch: str) -> int | None:
         """Rows of a batch; ``None`` if it is not there."""
         ...

@@ -81,6 +81,12 @@ class ParquetFeatureStore:
             return None
         return pa.RecordBatch.from_arrays([found.column(name) for name in table.schema.names], schema=table.schema)
 
+    def rows(self, table: FeatureTable, batch: str, first: int, count: int) -> pa.Table:
+        """Read off the row groups that have them; see :meth:`FeatureStore.rows`."""
+        stored = self._fitting(table, batch)
+        found = stored.rows_with(table.row_number, first, first + count - 1, table.schema.names)
+        return found.cast(table.schema)
+
     def count(self, table: FeatureTable, batch: str) -> int | None:
         """Rows of the file, read from its footer."""
         stored = self._files.read_at(self._path(table, batch))

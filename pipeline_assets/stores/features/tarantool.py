@@ -47,6 +47,7 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from tarantool.error import Error
 
 from pipeline_assets.errors import DataError, StoreError
@@ -229,6 +230,16 @@ class TarantoolFeatureStore:
         if len(rows) == 0 or rows.last()[1] != row_number:
             return None
         return _under(table, unpack(rows, held.generation, held.schema))
+
+    def rows(self, table: FeatureTable, batch: str, first: int, count: int) -> pa.Table:
+        """One page by key; see :meth:`FeatureStore.rows`."""
+        with self._session(table, batch) as session:
+            held = _held_fitting(session, table, batch)
+            packed = session.page(held.space_id, held.generation, first - 1, count)
+        if not len(packed):
+            return table.schema.empty_table()
+        found = pa.Table.from_batches([_under(table, unpack(packed, held.generation, held.schema))])
+        return found.filter(pc.less(found.column(table.row_number), first + count))
 
     def count(self, table: FeatureTable, batch: str) -> int | None:
         """See :class:`FeatureStore`."""

@@ -18,6 +18,7 @@ from pipeline_assets.stores.files.listing import (
     SUFFIX,
     Entry,
     Found,
+    Locations,
     batch_at,
     check_name,
     check_readable,
@@ -27,9 +28,8 @@ from pipeline_assets.stores.files.listing import (
 from pipeline_assets.stores.files.parquet_file import Sink, StoredFile
 from pipeline_assets.stores.files.staged import FileLoad, ParquetFolder, begin
 from pipeline_assets.stores.load import STALE_AFTER
-from pipeline_assets.task.batch import BatchRef, Part
+from pipeline_assets.task.batch import BatchRef, InputFolder, InputRef, Part
 from pipeline_assets.task.names import did_you_mean
-from pipeline_assets.task.spec import Stage
 
 __all__ = ["Area", "Fetched", "FileStore", "Found", "Sink", "StoredFile", "hashed", "sha256_of"]
 
@@ -43,6 +43,7 @@ class Area(Enum):
 
     OUTPUT = "predictions"
     REJECTED = "rejected"
+    REPLAYED = "replayed"
     SCORES = "scores"
 
     def path(self, ref: BatchRef) -> str:
@@ -52,7 +53,7 @@ class Area(Enum):
             ContractError: the batch's name could lead out of the folder.
         """
         check_name(ref)
-        folder = f"{self.value}/{ref.stage}" if self is Area.REJECTED else self.value
+        folder = f"{self.value}/{ref.stage}" if self in (Area.REJECTED, Area.REPLAYED) else self.value
         return f"{ref.task}/{folder}/{ref.batch}{SUFFIX}"
 
 
@@ -85,27 +86,22 @@ class FileStore(ParquetFolder):
     uri: str
     stale_after: timedelta = STALE_AFTER
 
-    def batches(self, task: str, stage: Stage) -> dict[str, Found]:
-        """Every batch by its name, in the order of names.
+    def batches(self, task: str, stage: InputFolder) -> dict[str, Found]:
+        """Every batch of a stage, or every file of truth, by its name, in the order of names.
 
         Folders that are still being written are left out; :meth:`find` reports all other faults of a batch.
         """
         return listed(f"{self.uri}/{task}/{stage}", self._entries(f"{task}/{stage}", ""))
 
-    def find(self, ref: BatchRef) -> Found:
-        """One batch.
+    def find(self, ref: InputRef) -> Found:
+        """One batch, or the file of truth of one.
 
         Raises:
             ContractError: it is not there (names the batches that are), is still being written, or is not one batch of
                 parquet.
         """
-        check_name(ref)
-        below = f"{ref.task}/{ref.stage}"
-        folder = f"{self.uri}/{below}"
-        entries = [
-            entry for start in (f"{ref.batch}{SUFFIX}", f"{ref.batch}/") for entry in self._entries(below, start)
-        ]
-        there = locations(entries).get(ref.batch)
+        folder = f"{self.uri}/{ref.task}/{ref.stage}"
+        there = self._locations(ref)
         if there is None:
             names = list(self.batches(ref.task, ref.stage))
             earlier = [f"{len(names) - _NAMED} earlier ones"] if len(names) > _NAMED else []
@@ -117,6 +113,20 @@ class FileStore(ParquetFolder):
             )
         check_readable(ref, folder, there)
         return batch_at(folder, there)
+
+    def has(self, ref: InputRef) -> bool:
+        """Whether there is something of the batch's name that :meth:`find` finds, or says why it cannot be read.
+
+        Raises:
+            ContractError: the batch's name could lead out of the folder.
+        """
+        return self._locations(ref) is not None
+
+    def _locations(self, ref: InputRef) -> Locations | None:
+        check_name(ref)
+        below = f"{ref.task}/{ref.stage}"
+        starts = (f"{ref.batch}{SUFFIX}", f"{ref.batch}/")
+        return locations(entry for start in starts for entry in self._entries(below, start)).get(ref.batch)
 
     def uri_of(self, area: Area, ref: BatchRef) -> str:
         """The address of the pipeline's file of a batch, whether or not it is there yet."""
@@ -199,7 +209,7 @@ class FileStore(ParquetFolder):
         return any(found == path for found, _ in self.times(path.rpartition("/")[0]))
 
     @abstractmethod
-    def put(self, ref: BatchRef, path: Path) -> bool:
+    def put(self, ref: InputRef, path: Path) -> bool:
         """Copies a local parquet file to the input of a batch: it appears whole or not at all.
 
         Args:
@@ -222,7 +232,7 @@ class FileStore(ParquetFolder):
     def _check_unchanged(self, known: Found) -> None:
         below = known.uri.removeprefix(f"{self.uri}/")
         task, stage, top = below.split("/", 2) if below != known.uri else ("", "", "")
-        again = f"materialise {task}/{stage}_raw for this batch again"
+        again = f"materialise {task}/{'truth' if stage == 'truth' else f'{stage}_raw'} for this batch again"
         if not top:
             raise ContractError(
                 "the batch was checked in another place",
@@ -256,7 +266,7 @@ def part_changed(part: Part) -> ContractError:
     )
 
 
-def input_path(ref: BatchRef) -> str:
+def input_path(ref: InputRef) -> str:
     """The path of a batch's one input file, below the store's uri.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pipeline_assets.errors import ContractError
-from pipeline_assets.task.batch import BatchRef, Part
+from pipeline_assets.task.batch import InputRef, Part
 
 SUFFIX = ".parquet"
 _log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def unusable(batch: str) -> str | None:
     return None
 
 
-def check_name(ref: BatchRef) -> None:
+def check_name(ref: InputRef) -> None:
     """Refuses a batch whose name could lead out of its folder or is :func:`unusable`.
 
     Raises:
@@ -149,7 +149,7 @@ def listed(folder: str, entries: Iterable[Entry]) -> dict[str, Found]:
     return batches
 
 
-def check_readable(ref: BatchRef, folder: str, there: Locations) -> None:
+def check_readable(ref: InputRef, folder: str, there: Locations) -> None:
     """Refuses what cannot be one batch of plain parquet.
 
     Raises:

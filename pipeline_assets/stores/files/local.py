@@ -17,7 +17,7 @@ from pipeline_assets.stores.files.base import Fetched, FileStore, hashed, input_
 from pipeline_assets.stores.files.listing import Entry, Found
 from pipeline_assets.stores.files.parquet_file import Sink, StoredFile, open_stored, parquet_sink
 from pipeline_assets.stores.load import STALE_AFTER
-from pipeline_assets.task.batch import BatchRef, Part
+from pipeline_assets.task.batch import InputRef, Part
 
 
 class LocalFiles(FileStore):
@@ -100,7 +100,7 @@ class LocalFiles(FileStore):
     def collect(self, folder: str, stale_after: timedelta) -> None:
         """Does nothing: unfinished files are in the folder too, and :meth:`times` lists them."""
 
-    def put(self, ref: BatchRef, path: Path) -> bool:
+    def put(self, ref: InputRef, path: Path) -> bool:
         """Copies to a temporary file, syncs it and renames it."""
         target = Path(self.uri, input_path(ref))
         if target.is_file() and filecmp.cmp(path, target, shallow=False):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,6 +23,8 @@ _BYTES_PER_GROUP = 64 << 20
 _ROW_NUMBER = ROW_ADDRESS[1]
 # The pipeline's own columns whose values hardly repeat: a dictionary would not help.
 _ALL_DIFFERENT = {_ROW_NUMBER, "probability", "prediction"}
+# Nanoseconds would not reach the years that Spark and Impala write so.
+_INT96 = "us"
 # How many rows are decoded at once to get a single row.
 _ROWS_ON_THE_WAY = 8_192
 
@@ -178,6 +181,66 @@ class StoredFile:
                 left -= rows
         return None
 
+    def group_of(self, number: int) -> tuple[int, int]:
+        """The row group of a place in the file: its first row's place, and how many rows it has."""
+        first = 0
+        for group in range(self._file.num_row_groups):
+            rows = self._file.metadata.row_group(group).num_rows
+            if first + rows > number >= first:
+                return first, rows
+            first += rows
+        raise IndexError(number)
+
+    def rows_from(self, first: int, count: int) -> pa.Table:
+        """At most ``count`` rows from a place on, in the types of :attr:`schema`.
+
+        Only their row groups are read, and only the rows up to the last one are decoded.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        found, start = list[pa.RecordBatch](), 0
+        with _intact(self.uri):
+            for group in range(self._file.num_row_groups):
+                rows = self._file.metadata.row_group(group).num_rows
+                if start < first + count and start + rows > first:
+                    found += self._slices(group, max(first - start, 0), min(first + count - start, rows))
+                start += rows
+        return pa.Table.from_batches(found, self._file.schema_arrow.remove_metadata())
+
+    def rows_with(self, column: str, value: int, last: int, columns: Sequence[str]) -> pa.Table:
+        """The rows whose value in an ascending column of integers is from ``value`` to ``last``.
+
+        Row groups whose statistics exclude those values are not read.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        leaves = [self._file.schema.column(leaf).path for leaf in range(len(self._file.schema))]
+        place = leaves.index(column)
+        found = list[pa.RecordBatch]()
+        with _intact(self.uri):
+            for group in range(self._file.num_row_groups):
+                known = self._file.metadata.row_group(group).column(place).statistics
+                if known is not None and known.has_min_max and (known.min > last or known.max < value):
+                    continue
+                values = self._file.read_row_group(group, columns=[column]).column(0).to_numpy()
+                start, stop = np.searchsorted(values, [value, last + 1]).tolist()
+                found += self._slices(group, start, stop)
+        schema = self._file.schema_arrow.remove_metadata()
+        return pa.Table.from_batches(found, schema).select(list(columns))
+
+    def _slices(self, group: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """The rows of a row group from one place to another."""
+        done = 0
+        for batch in self._file.iter_batches(_ROWS_ON_THE_WAY, row_groups=[group]):
+            if done >= stop:
+                return
+            part = batch.slice(max(start - done, 0), stop - max(start, done)) if done + batch.num_rows > start else None
+            if part is not None:
+                yield part
+            done += batch.num_rows
+
     def find(self, column: str, value: int) -> pa.RecordBatch | None:
         """The first row that has a value in a column of integers; ``None`` if there is none.
 
@@ -228,12 +291,18 @@ def open_stored(where: Path | RawIOBase, uri: str) -> StoredFile:
     """
     with _intact(uri):
         source = pa.OSFile(str(where)) if isinstance(where, Path) else where
-        file = pq.ParquetFile(source, pre_buffer=source is where)
+        file = pq.ParquetFile(source, pre_buffer=source is where, coerce_int96_timestamp_unit=_INT96)
         metadata = {key.decode(): value.decode() for key, value in (file.metadata.metadata or {}).items()}
     metadata.pop("ARROW:schema", None)
 
     def opened(coded: Sequence[str]) -> pq.ParquetFile:
-        return pq.ParquetFile(source, metadata=file.metadata, read_dictionary=list(coded), pre_buffer=source is where)
+        return pq.ParquetFile(
+            source,
+            metadata=file.metadata,
+            read_dictionary=list(coded),
+            pre_buffer=source is where,
+            coerce_int96_timestamp_unit=_INT96,
+        )
 
     return StoredFile(uri, file.schema_arrow.remove_metadata(), metadata, file.metadata.num_rows, file, opened)
 

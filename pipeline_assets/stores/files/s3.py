@@ -17,7 +17,7 @@ from pipeline_assets.stores.files.parquet_file import Sink, StoredFile, open_sto
 from pipeline_assets.stores.files.s3_bucket import Bucket, Object
 from pipeline_assets.stores.files.s3_objects import ObjectReader, download, uploaded
 from pipeline_assets.stores.load import STALE_AFTER
-from pipeline_assets.task.batch import BatchRef, Part
+from pipeline_assets.task.batch import InputRef, Part
 
 # Beside the copies in the cache; a part's name cannot start with a dot.
 _SHA256 = ".sha256"
@@ -95,7 +95,7 @@ class S3Files(FileStore):
         """Aborts uploads below the folder that are older than ``stale_after``."""
         self._bucket.collect(f"{self._prefix}{folder}/", stale_after)
 
-    def put(self, ref: BatchRef, path: Path) -> bool:
+    def put(self, ref: InputRef, path: Path) -> bool:
         """Uploads by parts. The object's metadata keep its sha256, which the next put compares."""
         key = self._prefix + input_path(ref)
         with path.open("rb") as file:

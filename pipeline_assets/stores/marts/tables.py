@@ -1,22 +1,15 @@
 """The marts of a task: names, columns and their meaning, from the task's own descriptions."""
 
-import json
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 
 from pipeline_assets.ml.scoring import scores_schema
 from pipeline_assets.stores.marts.definition import MartTable, MartView
+from pipeline_assets.stores.marts.model_choices import model_choices
 from pipeline_assets.task import plugins
-from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.fingerprints import task_fingerprints
 from pipeline_assets.task.names import own_name
 from pipeline_assets.task.preparation import MORE_COLUMNS, input_mart_names, input_mart_schema
 from pipeline_assets.task.spec import DECISION, FEATURE_PREFIX, LABEL, ROW_ADDRESS, Stage, TaskSpec
-
-if TYPE_CHECKING:
-    from pipeline_assets.ml.selection import Choice
 
 _ADDRESS = {
     "batch": "Input file or folder that the row came in",
@@ -27,8 +20,6 @@ _CHOICE = {
     "choice_policy": ("policy", "Policy by which the version was chosen"),
     "choice_reason": ("reason", "Why the version was chosen"),
 }
-# Columns of a choice that may have no value; the last three were added to existing tables.
-_SOMETIMES = ("previous_version", "gain", "reason_code", "reason_values", "judged_on")
 _SCORES = {
     "decision": "Whether the row is in the output file",
     "model_version": "Version of the registered model",
@@ -59,8 +50,9 @@ def input_mart(task: TaskSpec, stage: Stage) -> MartTable:
             **more,
         },
         key=address,
-        # One index per key column, which also has the row address: rows of any value are found, and in order.
-        indexes=tuple((column, *address) for column in task.key),
+        # One index per key column, which also has the row address: rows of any value are found, and in order. The row
+        # number comes first: it differs within a batch, so its index is sorted without comparing the batch's name.
+        indexes=tuple((column, *reversed(address)) for column in task.key),
         fingerprints=task_fingerprints(task, stage),
         batch_column=own["batch"],
         keep=task.keep,
@@ -94,64 +86,18 @@ def output_mart(task: TaskSpec) -> MartTable:
     )
 
 
-def model_choices(task: TaskSpec) -> MartTable:
-    """``<task>_model_choices``: one row per choice of a champion, kept for every run that made one."""
-    columns: dict[str, tuple[pa.DataType, str]] = {
-        "run_id": (pa.string(), "Dagster run that chose"),
-        "stage": (pa.string(), "train: after a training; predict: before scoring"),
-        "batch": (pa.string(), "Batch of that run"),
-        "policy": (pa.string(), "Selection policy of the task"),
-        "model_version": (pa.int64(), "The champion that was chosen"),
-        "previous_version": (pa.int64(), "The champion before, if there was one"),
-        "reason": (pa.string(), "Why, in one sentence"),
-        "reason_code": (pa.string(), "The same as a code"),
-        "reason_values": (pa.string(), "What the sentence names, as JSON"),
-        "judged_on": (pa.string(), "The rows on which champion and challenger were compared, as JSON"),
-        "metric": (pa.string(), "Metric of the task, which the choice goes by"),
-        "gain": (pa.float64(), "The challenger's over the champion on the same rows, where they were compared"),
-        "candidates": (
-            pa.string(),
-            "Every version that was looked at, as JSON: metrics, and why it could not be chosen",
-        ),
-        "chosen_at": (pa.timestamp("us", tz="UTC"), "When"),
-    }
-    return MartTable(
-        name=f"{task.name}_model_choices",
-        schema=pa.schema([pa.field(name, kind, nullable=name in _SOMETIMES) for name, (kind, _) in columns.items()]),
-        description=f"{task.name}: the record of choice, one row each time a champion is chosen",
-        column_descriptions={name: text for name, (_, text) in columns.items()},
-        key=("run_id", "stage"),
-    )
-
-
-def choice_row(task: TaskSpec, ref: BatchRef, run_id: str, choice: "Choice") -> pa.RecordBatchReader:
-    """One choice as the row of :func:`model_choices`."""
-    record = choice.to_json()
-    row = {
-        "run_id": run_id,
-        "stage": ref.stage,
-        "batch": ref.batch,
-        "policy": choice.policy,
-        "model_version": choice.winner,
-        "previous_version": choice.previous,
-        "reason": choice.reason,
-        "reason_code": record["reason_code"],
-        "reason_values": json.dumps(record["reason_values"], ensure_ascii=False),
-        "judged_on": None if record["judged_on"] is None else json.dumps(record["judged_on"], ensure_ascii=False),
-        "metric": choice.metric,
-        "gain": choice.gain,
-        "candidates": json.dumps(record["candidates"], ensure_ascii=False),
-        "chosen_at": datetime.now(UTC),
-    }
-    schema = model_choices(task).schema
-    return pa.RecordBatchReader.from_batches(schema, [pa.RecordBatch.from_pylist([row], schema=schema)])
+def lineage_names(task: TaskSpec) -> dict[str, str]:
+    """How the lineage view calls the columns of the output mart and of the choice: others where the input has them."""
+    inputs = input_mart(task, "predict").stored
+    theirs = [name for name in inputs.schema.names if name not in inputs.key]
+    return {name: own_name(name, theirs) for name in (*output_mart(task).schema.names, *_CHOICE)}
 
 
 def lineage(task: TaskSpec) -> MartView:
     """``<task>_lineage``: every prediction beside its input row and the choice of the version that made it."""
     inputs, outputs, choices = input_mart(task, "predict").stored, output_mart(task), model_choices(task)
     theirs = [name for name in inputs.schema.names if name not in inputs.key]
-    own = {name: own_name(name, theirs) for name in (*outputs.schema.names, *_CHOICE)}
+    own = lineage_names(task)
     columns = [
         *(f'o."{name}" as "{own[name]}"' for name in outputs.schema.names),
         *(f'c."{of_choice}" as "{own[name]}"' for name, (of_choice, _) in _CHOICE.items()),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 INPUT_URI = "input_uri"
 INPUT_SHA256 = "input_sha256"
 IMPORTANCE = "importance.json"
+REPRODUCTIONS = "reproductions"  # a folder of the run's artifacts: a report each time its version was made again
 MODEL = "model"  # a folder of the run's artifacts, like the next one
 EVALUATED_MODEL = "evaluated_model"
 CLASSES = "classes"  # in the metadata of a model of the objective multiclass: the name of each column of its output
@@ -87,7 +88,7 @@ def log_training(
     provenance: Provenance,
     *,
     plots: Mapping[str, bytes],
-    files: Mapping[str, str],
+    files: Mapping[str, str | bytes],
 ) -> None:
     """Writes the run's record: tags, parameters, input, curves, files, models. Writing it again replaces it."""
     from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
@@ -106,8 +107,8 @@ def log_training(
         root = Path(folder)
         (root / "task.yaml").write_text(provenance.task_yaml, encoding="utf-8")
         (root / IMPORTANCE).write_text(_json(trained.fit.importance, indent=2), encoding="utf-8")
-        for name, text in files.items():
-            (root / name).write_text(text, encoding="utf-8")
+        for name, content in files.items():
+            (root / name).write_bytes(content.encode() if isinstance(content, str) else content)
         (root / "plots").mkdir()
         for name, image in plots.items():
             (root / "plots" / f"{name}.png").write_bytes(image)

@@ -21,12 +21,13 @@ from pipeline_assets.stores.registry.log import (
     CLASSES,
     EVALUATED_MODEL,
     INPUT_SHA256,
+    REPRODUCTIONS,
     Provenance,
     fold_model,
     log_training,
     register,
 )
-from pipeline_assets.stores.registry.training import Training, curves_of, text_of, training_of
+from pipeline_assets.stores.registry.training import Training, bytes_of, curves_of, text_of, training_of
 from pipeline_assets.stores.registry.trials import log_trial
 from pipeline_assets.stores.registry.version_tags import (
     CHAMPION_RECORD,
@@ -35,6 +36,8 @@ from pipeline_assets.stores.registry.version_tags import (
     PACKAGE,
     READY,
     REFIT,
+    REPRODUCTION,
+    REPRODUCTION_RUN,
     candidate,
 )
 from pipeline_assets.task import plugins
@@ -124,7 +127,7 @@ class Registry:
         provenance: Provenance,
         plots: Mapping[str, bytes],
         *,
-        files: Mapping[str, str] = MappingProxyType({}),
+        files: Mapping[str, str | bytes] = MappingProxyType({}),
     ) -> int:
         """Logs a training to an open run and registers its model.
 
@@ -138,7 +141,8 @@ class Registry:
             trained: the model and its metrics; where it was refitted, the evaluated model is kept beside it.
             provenance: what it was made from.
             plots: PNG images by name.
-            files: texts by file name, such as ``record.json``, kept beside the model; :meth:`read_text` reads them.
+            files: texts or bytes by file name, such as ``record.json``, kept beside the model; :meth:`read_text` and
+                :meth:`read_bytes` read them.
 
         Returns:
             The number of the version.
@@ -156,9 +160,19 @@ class Registry:
         with self._answers("keep a trial of the search"):
             log_trial(self.client, run_id, trial)
 
-    def log_choice(self, run_id: str, choice: Choice) -> None:
-        """Stores a record of choice with the run that made it; a second one of the same stage replaces the first."""
-        with self._answers("keep the record of choice"):
+    def log_choice(self, run_id: str, choice: Choice, plots: Mapping[str, bytes] | None = None) -> None:
+        """Stores a record of choice with the run that made it; a second one of the same stage replaces the first.
+
+        Args:
+            run_id: the MLflow run.
+            choice: the record.
+            plots: PNG images by name, for the run's other plots.
+        """
+        with self._answers("keep the record of choice"), TemporaryDirectory() as folder:
+            for name, image in (plots or {}).items():
+                path = Path(folder) / f"{name}.png"
+                path.write_bytes(image)
+                self.client.log_artifact(run_id, str(path), "plots")
             self.client.log_dict(run_id, choice.to_json(), f"choice_{choice.stage}.json")
             self.client.set_tag(run_id, "choice", choice.reason)
 
@@ -167,12 +181,47 @@ class Registry:
         with self._answers(f"read {name} of run {run_id}"):
             return text_of(self.client, run_id, name)
 
+    def read_bytes(self, run_id: str, name: str) -> bytes | None:
+        """As :meth:`read_text`, but a file's content as it is."""
+        with self._answers(f"read {name} of run {run_id}"):
+            return bytes_of(self.client, run_id, name)
+
+    def log_reproduction(self, task: str, version: int, report: str, *, verdict: str, by: str) -> None:
+        """Stores how a version was made again: the report with the run of its training, then tags of the version.
+
+        Args:
+            task: its name.
+            version: the number.
+            report: JSON.
+            verdict: in a few words.
+            by: the Dagster run that made it again.
+        """
+        with self._answers(f"keep the reproduction of version {version} of {task}"):
+            run_id = self.client.get_model_version(task, str(version)).run_id
+            if run_id:
+                self.client.log_text(run_id, report, f"{REPRODUCTIONS}/{by}.json")
+            for key, value in ((REPRODUCTION_RUN, by), (REPRODUCTION, verdict)):
+                self.client.set_model_version_tag(task, str(version), key, value)
+
     def candidates(self, task: str) -> list[Candidate]:
         """Every registered version, oldest first; none where the task was never trained."""
         with self._answers(f"list the versions of {task}"):
             holder = self._champion(task)
             found = self._versions(task)
         return sorted((candidate(version, holder) for version in found), key=lambda each: each.version)
+
+    def candidate(self, task: str, version: int) -> Candidate | None:
+        """One registered version, asked for alone; ``None`` if it is not there."""
+        client = self.client
+        from mlflow.exceptions import MlflowException
+
+        with self._answers(f"read version {version} of {task}"):
+            try:
+                return candidate(client.get_model_version(task, str(version)), self._champion(task))
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
 
     def input_sha256(self, task: str) -> dict[str, str]:
         """The sha256 of the input by MLflow run id, for every run of the task that recorded it."""

@@ -95,10 +95,16 @@ def text_of(client: "MlflowClient", run_id: str, name: str) -> str | None:
     Raises:
         MlflowException: there is no such run, or no answer.
     """
+    content = bytes_of(client, run_id, name)
+    return None if content is None else content.decode()
+
+
+def bytes_of(client: "MlflowClient", run_id: str, name: str) -> bytes | None:
+    """As :func:`text_of`, but the file's content as it is."""
     if not any(file.path == name for file in client.list_artifacts(run_id)):
         return None
     with TemporaryDirectory() as folder:
-        return Path(client.download_artifacts(run_id, name, folder)).read_text(encoding="utf-8")
+        return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
 
 
 def _importance(client: "MlflowClient", run_id: str) -> dict[str, float]:

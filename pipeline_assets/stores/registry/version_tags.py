@@ -22,6 +22,8 @@ SPLIT = "split"
 PACKAGE = "package"
 THRESHOLD = "threshold"  # of a version whose task asks for one, as JSON
 REFIT = "refit"  # "true": the run keeps the model that was evaluated beside the registered one
+REPRODUCTION = "reproduction"  # the verdict when the version was last made again
+REPRODUCTION_RUN = "reproduction_run"  # the Dagster run that did so
 CHAMPION_RECORD = "champion_record"  # of the registered model: the record of choice by which the alias was last set
 CHOSEN = "chosen"  # of the registered model: the newest choice, which the alias follows
 

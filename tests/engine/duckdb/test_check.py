@@ -17,7 +17,7 @@ from pipeline_assets.engine.base import CheckedBatch
 from pipeline_assets.engine.duckdb.accepted import load
 from pipeline_assets.engine.duckdb.check import check
 from pipeline_assets.engine.duckdb.failures import computable
-from pipeline_assets.engine.record import MANIFEST_KEY, manifest_of, record_of
+from pipeline_assets.engine.record import ADDED_COLUMNS, MANIFEST_KEY, manifest_of, record_of
 from pipeline_assets.errors import ContractError, DataError, StoreError
 from pipeline_assets.stores.files.base import Area
 from pipeline_assets.stores.files.local import LocalFiles
@@ -65,7 +65,7 @@ def test_no_row_vanishes_and_the_first_sound_row_keeps_its_key(
     rejected = stored.batches().read_all()
     assert sorted([*kept, *rejected["row_number"].to_pylist()]) == list(range(len(given_rows)))
     assert all(rejected["reason"].to_pylist())
-    assert rejected.drop_columns(["row_number", "reason"]).equals(table.take(rejected["row_number"]))
+    assert rejected.drop_columns([*ADDED_COLUMNS]).equals(table.take(rejected["row_number"]))
     if kept:
         batch = load(files, shop(), REF, folder / "scratch")
         assert batch.stream(features_query).read_all()["row_number"].to_pylist() == kept

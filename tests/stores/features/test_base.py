@@ -124,6 +124,16 @@ def test_one_row_is_read_by_its_number(store: FeatureStore, task: str) -> None:
         assert store.row(train(task), BATCH, number) is None
     with pytest.raises(DataError, match="not there"):
         store.row(train(task), "another", 0)
+    # Some rows by their numbers, also where numbers are left out.
+    for first, count, at, there in (
+        (350, 700, 250, 100),
+        (123_870, 20, 123_170, 20),
+        (0, 100, 0, 0),
+        (201_000, 5, 0, 0),
+    ):
+        some = store.rows(train(task), BATCH, first, count)
+        assert some.schema == ROWS
+        assert some.to_pylist() == written.slice(at, there).to_pylist()
 
 
 def test_odd_values_come_back_as_they_were(store: FeatureStore, task: str) -> None:

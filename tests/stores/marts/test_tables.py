@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline_assets.stores.marts.definition import MartTable
-from pipeline_assets.stores.marts.tables import input_mart, lineage, model_choices, output_mart
+from pipeline_assets.stores.marts.model_choices import model_choices
+from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
 from pipeline_assets.task.spec import TaskSpec
 from tests.examples import SHOP, shop
 from tests.fixtures.postgres import Marts

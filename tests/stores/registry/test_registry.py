@@ -13,9 +13,10 @@ from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
 
 from pipeline_assets.errors import StoreError, TransientError
+from pipeline_assets.ml.choosing import choose, fitting_champion
 from pipeline_assets.ml.judging import FoldModels
 from pipeline_assets.ml.kinds.binary.plots import plots
-from pipeline_assets.ml.selection import Comparison, choose, feature_columns, fitting_champion
+from pipeline_assets.ml.selection import Comparison, feature_columns
 from pipeline_assets.ml.training import evaluate, train
 from pipeline_assets.settings import MlflowSettings
 from pipeline_assets.stores.registry.registry import Registry

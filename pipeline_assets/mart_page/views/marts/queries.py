@@ -27,10 +27,10 @@ _BATCHES = 2000
 
 @dataclass(frozen=True)
 class Order:
-    """How rows are ordered: by a column, then by their address, backwards both or neither.
+    """How rows are ordered: by a column, then by row number and batch; backwards all or none.
 
     Attributes:
-        column: ``None`` for the address alone.
+        column: ``None`` for the address alone: batch and row number.
     """
 
     column: Column | None = None
@@ -68,9 +68,8 @@ class Asked:
             # An index read backwards gives nulls first; a key has no nulls, so the index serves both ways.
             nulls = SQL("") if column.key else SQL(" NULLS LAST")
             terms.append(column.sql + back + nulls)
-        if column is not None and column.name == address[1]:
-            address = (address[1], address[0])
-        terms += [Identifier(name) + back for name in address]
+        by_batch = column is None or column.name == address[0]
+        terms += [Identifier(name) + back for name in (address if by_batch else address[::-1])]
         return SQL(", ").join(terms)
 
 

@@ -13,7 +13,9 @@ from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
 from pipeline_assets.mart_page.views.models import charts as pictures
+from pipeline_assets.mart_page.views.models import reproductions as made_again
 from pipeline_assets.mart_page.views.models import sections
+from pipeline_assets.mart_page.views.models.queries import reproduced
 from pipeline_assets.ml.selection import Candidate
 from pipeline_assets.stores.registry.training import Training
 
@@ -72,7 +74,14 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
             return records.problem(there)
         if not there:
             return parts.empty(says("none"), says("none_do"))
-        return sections.versions(page, there, known, await shown(), says)
+        return sections.versions(
+            page,
+            there,
+            known,
+            await shown(),
+            says,
+            badges=made_again.badges(await page.ask(reproduced, page.schema, page.task()), says),
+        )
 
     @render_picture
     async def metric() -> Picture | None:
@@ -132,6 +141,8 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
             ),
             tags.h4(says("choice")),
             sections.choices(page, version, made_of, known, says),
+            tags.h4(says("reproductions")),
+            made_again.section(page, version.version, await page.ask(reproduced, page.schema, page.task()), says),
             tags.h4(says("predictions")),
             sections.predicted(page, version, known, says, formats),
         )

@@ -21,11 +21,21 @@ _BASELINE = "baseline/"
 
 
 def versions(
-    page: Page, there: Sequence[Candidate], known: Record, shown: Candidate | None, says: ViewTexts
+    page: Page,
+    there: Sequence[Candidate],
+    known: Record,
+    shown: Candidate | None,
+    says: ViewTexts,
+    *,
+    badges: Mapping[int, TagChild],
 ) -> TagChild:
-    """Every version with its package and metrics, the newest first, and a picker of one."""
+    """Every version with its package and metrics, the newest first, and a picker of one.
+
+    Args:
+        badges: whether it could be made again, by version.
+    """
     names = list(dict.fromkeys(name for each in there for name in each.metrics))
-    rows = [_version(page, each, names, known, says) for each in reversed(there)]
+    rows = [[*_version(page, each, names, known, says), badges.get(each.version)] for each in reversed(there)]
     ways = plugins.kind(page.task().target.kind).metrics
     head = [
         says("version"),
@@ -33,12 +43,13 @@ def versions(
         says("created"),
         *(_named(name, ways) for name in names),
         says("predicted"),
+        says("reproduced"),
     ]
     options = {str(each.version): says("of_version", version=each.version) for each in reversed(there)}
     selected = None if shown is None else str(shown.version)
     return TagList(
         p(says("metric_lead", metric=page.task().training.metric), class_="says"),
-        parts.table(head, rows, says("versions"), numbers=range(3, len(head) - 1)),
+        parts.table(head, rows, says("versions"), numbers=range(3, len(head) - 2)),
         p(says("arrows"), class_="hint"),
         div(
             parts.form(page.route(), parts.chosen(options, name="version", label=says("pick"), selected=selected)),

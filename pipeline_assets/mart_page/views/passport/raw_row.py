@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline_assets.engine.duckdb.failures import computable
 from pipeline_assets.engine.duckdb.scan import scan
-from pipeline_assets.engine.record import ADDED_COLUMNS, manifest_of
+from pipeline_assets.engine.record import CheckRecord, record_of
 from pipeline_assets.errors import PipelineError
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.stores.files.base import Area, FileStore
@@ -113,17 +113,17 @@ def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: 
         StoreError: it refuses.
         DataError: the record of the check is damaged.
     """
-    stored = None if unusable(ref.batch) else files.read(Area.REJECTED, ref)
-    if stored is None:
+    if unusable(ref.batch) or files.read(Area.REJECTED, ref) is None:
         return NotChecked(tuple(files.batches(task.name, ref.stage))[::-1])
-    manifest = manifest_of(files, ref)
+    checked = record_of(files, ref)
+    manifest = checked.manifest
     if not 0 <= row < manifest.rows:
         return NoRow(manifest.rows)
     starts = [0, *accumulate(manifest.rows_of_parts)]
     index = bisect_right(starts, row) - 1
     part, at = manifest.parts[index], row - starts[index]
-    rejected = stored.find(stored.schema.names[0], row)
-    record = _as_it_came(rejected) if rejected is not None else attempt(lambda: files.part(part).row(at))
+    rejected = checked.stored.find(checked.added[0], row)
+    record = _as_it_came(rejected, checked) if rejected is not None else attempt(lambda: files.part(part).row(at))
     values: tuple[RawValue, ...] | Problem
     checks: tuple[Check, ...] | Problem
     if isinstance(record, Problem):
@@ -137,9 +137,9 @@ def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: 
     return RawRow(manifest, part.uri, at, reason, values, checks)
 
 
-def _as_it_came(rejected: pa.RecordBatch) -> pa.RecordBatch:
+def _as_it_came(rejected: pa.RecordBatch, checked: CheckRecord) -> pa.RecordBatch:
     """The rejected file keeps the row whole, whatever became of the input since."""
-    return rejected.select(rejected.schema.names[ADDED_COLUMNS:])
+    return rejected.select(checked.raw)
 
 
 def _values(record: pa.RecordBatch, task: TaskSpec, ref: BatchRef) -> tuple[RawValue, ...]:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.kinds import labels
-from pipeline_assets.ml.kinds.base import Purpose
+from pipeline_assets.ml.kinds.base import Differences, OfResamples, Purpose, by_evaluation, mean_of
 from pipeline_assets.ml.kinds.binary import metrics
 from pipeline_assets.ml.prediction import HALF, Prediction
+from pipeline_assets.ml.ranking import RankedOnce
 from pipeline_assets.ml.split import Strata
 from pipeline_assets.ml.trainers.base import Fit
 from pipeline_assets.task import sql
@@ -85,6 +86,20 @@ class Binary:
     def evaluate(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         """See :func:`pipeline_assets.ml.kinds.binary.metrics.scores`."""
         return metrics.scores(rows.label, prediction.output)
+
+    def of_resamples(self, rows: LabelledRows, prediction: Prediction, metric: str) -> OfResamples:
+        """Ranks the rows once, or computes the loss of each once."""
+        if metric in ("roc_auc", "average_precision"):
+            ranked = RankedOnce(rows.label, prediction.output)
+            return ranked.roc_auc if metric == "roc_auc" else ranked.average_precision
+        losses = metrics.losses(rows.label, prediction.output)
+        return mean_of(losses[metric]) if metric in losses else by_evaluation(self, rows, prediction, metric)
+
+    def differences(self, before: Prediction, after: Prediction) -> Differences:
+        """Another predicted label, each version's by its own threshold; the move of the probability."""
+        was, becomes = (each.output >= each.threshold for each in (before, after))
+        way = np.where(becomes, "0 → 1", "1 → 0").astype(object)
+        return Differences(was != becomes, way, after.output - before.output, "another predicted label")
 
     def details(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         """Precision and recall, where they are defined: at 0.5, and at the version's threshold if it is another."""

@@ -36,12 +36,20 @@ def scores(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[st
             found=f"{len(label)} rows, {ones} of label 1",
             expected="rows of label 0 and rows of label 1",
         )
-    ranked, own = ranking(label, probability), np.where(label == 1, probability, 1 - probability)
+    ranked = ranking(label, probability)
     return {
         "roc_auc": ranked.roc_auc,
         "average_precision": ranked.average_precision,
-        "log_loss": float(-np.mean(np.log(np.clip(own, _LEAST, 1 - _LEAST)))),
-        "brier_score": float(np.mean((probability - (label == 1)) ** 2)),
+        **{name: float(np.mean(each)) for name, each in losses(label, probability).items()},
+    }
+
+
+def losses(label: NDArray[np.int8], probability: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """The metrics that are the mean of one value per row: those values."""
+    own = np.where(label == 1, probability, 1 - probability)
+    return {
+        "log_loss": -np.log(np.clip(own, _LEAST, 1 - _LEAST)),
+        "brier_score": (probability - (label == 1)) ** 2,
     }
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.kinds import labels
-from pipeline_assets.ml.kinds.base import Purpose
+from pipeline_assets.ml.kinds.base import Differences, OfResamples, Purpose, by_evaluation
 from pipeline_assets.ml.kinds.multiclass import metrics
 from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.split import Strata
@@ -87,6 +87,19 @@ class Multiclass:
         """See :func:`pipeline_assets.ml.kinds.multiclass.metrics.scores`."""
         return metrics.scores(rows, prediction)
 
+    def of_resamples(self, rows: LabelledRows, prediction: Prediction, metric: str) -> OfResamples:
+        """See :func:`pipeline_assets.ml.kinds.multiclass.metrics.of_resamples`."""
+        found = metrics.of_resamples(metrics.aligned(rows, prediction), metric)
+        return by_evaluation(self, rows, prediction, metric) if found is None else found
+
+    def differences(self, before: Prediction, after: Prediction) -> Differences:
+        """Another class; the total variation between the two distributions, which is between 0 and 1."""
+        names = tuple(sorted({*before.classes, *after.classes}))
+        (was, old), (becomes, new) = (_spread(each, names) for each in (before, after))
+        shown = np.array(names, dtype=object)
+        way = shown[was] + " → " + shown[becomes]
+        return Differences(was != becomes, way, np.abs(new - old).sum(axis=1) / 2, "another predicted class")
+
     def details(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         """How many classes the validation rows have, and how many of those rows have one that the model lacks."""
         known = np.isin(np.array(rows.classes, dtype=object), prediction.classes)
@@ -136,6 +149,14 @@ class Multiclass:
         from pipeline_assets.ml.kinds.multiclass.plots import plots  # matplotlib takes a second
 
         return plots(rows, prediction, fit, title)
+
+
+def _spread(prediction: Prediction, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The predicted class of each row as a position in ``names``, and the probability of each of those classes."""
+    places = np.array([names.index(name) for name in prediction.classes], dtype=np.int64)
+    output = np.zeros((len(prediction), len(names)))
+    output[:, places] = prediction.output
+    return places[np.argmax(prediction.output, axis=1)], output
 
 
 def _classes(rows: LabelledRows, codes: Sequence[int]) -> str:

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
+from pipeline_assets.ml.kinds.base import OfResamples, mean_of
 from pipeline_assets.ml.prediction import Prediction
-from pipeline_assets.ml.ranking import ranking
+from pipeline_assets.ml.ranking import RankedOnce, ranking
 
 GREATER_IS_BETTER: Mapping[str, bool] = {
     "log_loss": False,
@@ -81,6 +83,38 @@ def scores(rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         "f1_macro": _f1_macro(found),
         "roc_auc_ovr": float(np.mean(areas)),
     }
+
+
+def of_resamples(found: Aligned, metric: str) -> OfResamples | None:
+    """A metric on resamples of the rows, by how often each was drawn; ``None`` for one that is not known here.
+
+    Classes that a resample does not have are left out of means over classes.
+    """
+    if metric == "log_loss":
+        of_label = found.probability[np.arange(len(found.label)), found.label]
+        return mean_of(-np.log(np.clip(of_label, _LEAST, 1 - _LEAST)))
+    hit, size = found.label == found.predicted, len(found.classes)
+    if metric == "accuracy":
+        return mean_of(hit.astype(np.float64))
+    if metric == "roc_auc_ovr":
+        present = np.unique(found.label)
+        ranked = [RankedOnce(found.label == code, found.probability[:, code]) for code in present]
+        return lambda times: _mean([each.roc_auc(times) for each in ranked])
+
+    def by_class(times: NDArray[np.int64]) -> float:
+        labels, right = (np.bincount(found.label, each, minlength=size) for each in (times, times * hit))
+        if metric == "balanced_accuracy":
+            return _mean(right[labels > 0] / labels[labels > 0])
+        either = labels + np.bincount(found.predicted, times, minlength=size)
+        return _mean(2 * right[either > 0] / either[either > 0])
+
+    return by_class if metric in ("balanced_accuracy", "f1_macro") else None
+
+
+def _mean(values: Any) -> float:
+    """The mean of the values that are numbers; NaN if none is."""
+    known = np.asarray(values)[np.isfinite(values)]
+    return float(np.mean(known)) if len(known) else float("nan")
 
 
 def _f1_macro(found: Aligned) -> float:

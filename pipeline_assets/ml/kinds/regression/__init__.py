@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.kinds import labels
-from pipeline_assets.ml.kinds.base import Purpose
+from pipeline_assets.ml.kinds.base import Differences, OfResamples, Purpose, by_evaluation
 from pipeline_assets.ml.kinds.regression import metrics
 from pipeline_assets.ml.prediction import Prediction
 from pipeline_assets.ml.split import Strata
@@ -18,6 +18,7 @@ from pipeline_assets.task.spec import Target
 from pipeline_assets.task.validation import NUMBER
 
 _LARGEST = float(np.log(np.finfo(np.float64).max)) - 1  # of which the exponential is finite
+_STEP = 0.1  # of the middle range of a prediction: a smaller move is no other decision
 
 
 class Regression:
@@ -78,6 +79,23 @@ class Regression:
     def evaluate(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         """See :func:`pipeline_assets.ml.kinds.regression.metrics.scores`."""
         return metrics.scores(rows.label, prediction.output)
+
+    def of_resamples(self, rows: LabelledRows, prediction: Prediction, metric: str) -> OfResamples:
+        """See :func:`pipeline_assets.ml.kinds.regression.metrics.of_resamples`."""
+        found = metrics.of_resamples(rows.label, prediction.output, metric)
+        return by_evaluation(self, rows, prediction, metric) if found is None else found
+
+    def differences(self, before: Prediction, after: Prediction) -> Differences:
+        """A move by more than a tenth of the range that the middle 90 % of the first prediction spans.
+
+        Such a step can be seen beside the numbers that people are used to, whatever their unit; a fixed number or a
+        relative change would mean little around 0. If those are all equal, every move counts.
+        """
+        moved = after.output - before.output
+        low, high = np.quantile(before.output, [0.05, 0.95]) if len(moved) else (0.0, 0.0)
+        step = _STEP * float(high - low)
+        way = np.where(moved > 0, "up", "down").astype(object)
+        return Differences(np.abs(moved) > step, way, moved, f"a prediction that moves by more than {step:.4g}")
 
     def details(self, rows: LabelledRows, prediction: Prediction) -> dict[str, float]:
         """The mean error, and the mean relative one where no label is 0."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
+from pipeline_assets.ml.kinds.base import OfResamples, mean_of
 
 GREATER_IS_BETTER: Mapping[str, bool] = {
     "rmse": False,
@@ -33,3 +34,23 @@ def scores(label: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[s
         "r2": 1 - squares / around if around else float(squares == 0),
         "median_absolute_error": float(np.median(np.abs(error))),
     }
+
+
+def of_resamples(label: NDArray[np.float64], predicted: NDArray[np.float64], metric: str) -> OfResamples | None:
+    """A metric on resamples of the rows, by how often each was drawn; ``None`` for one that is not known here."""
+    error = predicted - label
+    squares, distance = error**2, np.abs(error)
+
+    def r2(times: NDArray[np.int64]) -> float:
+        around = float(times @ (label - times @ label / times.sum()) ** 2)
+        missed = float(times @ squares)
+        return 1 - missed / around if around else float(missed == 0)
+
+    def rmse(times: NDArray[np.int64]) -> float:
+        return float(np.sqrt(times @ squares / times.sum()))
+
+    def median(times: NDArray[np.int64]) -> float:
+        return float(np.median(np.repeat(distance, times)))
+
+    known = {"rmse": rmse, "mae": mean_of(distance), "r2": r2, "median_absolute_error": median}
+    return known.get(metric)

@@ -8,15 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_assets.errors import SelectionError
+from pipeline_assets.ml.choosing import choose, fitting_champion
 from pipeline_assets.ml.selection import (
     Candidate,
     Choice,
     Comparison,
     FeatureColumns,
     JudgedOn,
-    choose,
     feature_columns,
-    fitting_champion,
 )
 from pipeline_assets.task.spec import TaskSpec
 from tests import trainable
@@ -318,6 +317,7 @@ def test_a_record_of_choice_is_plain_json() -> None:
         "why_not": None,
         "why_not_reason": None,
         "same_rows": 0.8,
+        "interval": None,
         "eligible": True,
     }
     assert {key: record[key] for key in ("task", "policy", "metric", "winner", "previous")} == {
