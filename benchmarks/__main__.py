@@ -49,9 +49,10 @@ def main() -> None:
             lines = [line for line in LINES.values() if given.line is None or line.name in given.line]
             place = make(given.rows or _ROWS, "csv")
             done = _compare(lines, place, given.rounds, given.results)
-            if given.growth:
+            if given.growth is not None:
                 shutil.rmtree(place)  # the sizes have folders of their own, and one may be this one
-                _grow([line for line in lines if line.flat], make, done, given.results)
+                flat = [line for line in lines if line.flat]
+                _grow(flat, given.growth or _GROWTH, make, done, given.results)
             print(report.table(list(done.values())))
 
 
@@ -61,7 +62,8 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help=f"of each stage; {_ROWS:,} by default")
     parser.add_argument("--line", action="append", choices=LINES, help="only this one; may be given again")
     sizes = ", ".join(f"{rows:,}" for rows in _GROWTH)
-    parser.add_argument("--growth", action="store_true", help=f"also ours alone at {sizes} rows")
+    growth = f"also ours alone at so many rows; {sizes} by default"
+    parser.add_argument("--growth", nargs="*", type=int, metavar="ROWS", help=growth)
     parser.add_argument(
         "--page", action="store_true", help="only the mart page's answers, at --rows or ten million rows"
     )
@@ -79,10 +81,12 @@ def _compare(lines: Sequence[Line], place: Path, count: int, results: Path) -> d
     return done
 
 
-def _grow(lines: Sequence[Line], make: Make, done: dict[str, dict[str, Any]], results: Path) -> None:
+def _grow(
+    lines: Sequence[Line], counts: Sequence[int], make: Make, done: dict[str, dict[str, Any]], results: Path
+) -> None:
     """Ours alone, at each size."""
     sizes: dict[str, list[Measured]] = {line.name: [] for line in lines}
-    for rows in _GROWTH:
+    for rows in counts:
         place = make(rows, "")
         for line in lines:
             sizes[line.name].append(fresh(line, OURS, place))

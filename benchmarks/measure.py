@@ -35,6 +35,8 @@ class Line:
         rounds: at most so many; some lines are long.
         flat: whether memory must not grow with the rows.
         peers: contenders of :mod:`benchmarks.peers`, by name: the module of each.
+        aside: a contender that does only what all others do too; the report also compares what the others do beside it.
+        memory: ours has at most so many times the peak of a contender.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Line:
     rounds: int | None = None
     flat: bool = True
     peers: Mapping[str, str] = field(default_factory=dict)
+    aside: str | None = None
+    memory: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:

@@ -5,7 +5,8 @@ import math
 import os
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,10 @@ def summary(line: Line, measured: Mapping[str, Sequence[Measured]], on: Mapping[
         }
         for name, rounds in measured.items()
     }
-    ratios = {name: round(ratio(measured[OURS], rounds), 3) for name, rounds in measured.items() if name != OURS}
+    ratios = _ratios(measured)
+    peaks = {name: contenders[OURS]["peak_mb"] / contenders[name]["peak_mb"] for name in line.memory}
+    missed = [name for name, value in line.wanted.items() if name in ratios and ratios[name] < value]
+    missed += [f"memory of {name}" for name, most in line.memory.items() if peaks[name] > most]
     return {
         "step": line.name,
         "machine": on,
@@ -37,8 +41,37 @@ def summary(line: Line, measured: Mapping[str, Sequence[Measured]], on: Mapping[
         "contenders": contenders,
         "ours_times_as_fast": ratios,
         "wanted": {name: round(value, 3) for name, value in line.wanted.items()},
-        "missed": [name for name, value in line.wanted.items() if name in ratios and ratios[name] < value],
+        "missed": missed,
+        **(_memory(line, peaks) if peaks else {}),
+        **_beside(line, measured),
     }
+
+
+def _memory(line: Line, peaks: Mapping[str, float]) -> dict[str, Any]:
+    times = {name: round(value, 2) for name, value in peaks.items()}
+    return {"times_the_memory": times, "memory_at_most": dict(line.memory)}
+
+
+def _ratios(measured: Mapping[str, Sequence[Measured]]) -> dict[str, float]:
+    return {name: round(ratio(measured[OURS], rounds), 3) for name, rounds in measured.items() if name != OURS}
+
+
+def _beside(line: Line, measured: Mapping[str, Sequence[Measured]]) -> dict[str, Any]:
+    """What contenders do beside the work that all of them do: seconds, and how many times as fast ours is.
+
+    A contender that took no longer than that work alone is left out: nothing can be said of the rest of it.
+    """
+    if line.aside is None:
+        return {}
+    common = measured[line.aside]
+    left = {
+        name: [replace(one, seconds=one.seconds - its.seconds) for one, its in zip(rounds, common, strict=True)]
+        for name, rounds in measured.items()
+    }
+    left = {name: rounds for name, rounds in left.items() if min(one.seconds for one in rounds) > 0}
+    seconds = {name: round(statistics.median(one.seconds for one in rounds), 3) for name, rounds in left.items()}
+    ratios = _ratios(left) if OURS in left else {}
+    return {"beside": {"aside": line.aside, "median_seconds": seconds, "ours_times_as_fast": ratios}}
 
 
 def growth(sizes: Sequence[Measured]) -> dict[str, Any]:
@@ -90,6 +123,10 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
                     "" if wanted is None else f"{wanted:.2f}x{' MISSED' if name in line['missed'] else ''}",
                 )
             )
+        rows += [
+            ("", what, "", seconds, "", "", "", *(one.replace("×", "x") for one in ours))
+            for what, seconds, *ours in _more(line)
+        ]
         for count, seconds, peak in zip(*(line.get("growth", {}).get(key, []) for key in _SIZES), strict=True):
             rows.append(
                 ("", "ours", f"{count:,}", f"{seconds:.2f}", "", f"{count / seconds:,.0f}", f"{peak:,}", "", "")
@@ -138,25 +175,7 @@ def markdown(lines: Sequence[Mapping[str, Any]], language: str) -> str:
 
     What has neither, the quality of drafted tasks for one, is left out.
     """
-    rows = [
-        (
-            line["step"] if name == OURS else "",
-            name,
-            *(
-                _number(one, language)
-                for one in (
-                    f"{one['rows']:,}",
-                    f"{one['median_seconds']:.2f}",
-                    f"{one['median_rows_per_second']:,}",
-                    f"{one['peak_mb']:,}",
-                    _times(line["ours_times_as_fast"].get(name)),
-                    _times(line["wanted"].get(name)) + (" ✗" if name in line["missed"] else ""),
-                )
-            ),
-        )
-        for line in lines
-        for name, one in line.get("contenders", {}).items()
-    ]
+    rows = [row for line in lines for row in _markdown_rows(line, language)]
     grown = [
         (
             line["step"],
@@ -171,6 +190,31 @@ def markdown(lines: Sequence[Mapping[str, Any]], language: str) -> str:
     ]
     tables = [_markdown(heads[language], cells) for heads, cells in ((_HEADS, rows), (_GROWTH_HEADS, grown)) if cells]
     return "\n\n".join(tables) + "\n"
+
+
+def _markdown_rows(line: Mapping[str, Any], language: str) -> Iterator[tuple[str, ...]]:
+    for name, one in line.get("contenders", {}).items():
+        cells = (
+            f"{one['rows']:,}",
+            f"{one['median_seconds']:.2f}",
+            f"{one['median_rows_per_second']:,}",
+            f"{one['peak_mb']:,}",
+            _times(line["ours_times_as_fast"].get(name)),
+            _times(line["wanted"].get(name)) + (" ✗" if name in line["missed"] else ""),
+        )
+        yield (line["step"] if name == OURS else "", name, *(_number(cell, language) for cell in cells))
+    for what, seconds, times, wanted in _more(line):
+        yield ("", what, *(_number(cell, language) for cell in ("", seconds, "", "", times, wanted)))
+
+
+def _more(line: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """What a table says below the contenders of a line: what it is, seconds, ours is so many times as, wanted."""
+    beside = line.get("beside", {"median_seconds": {}})
+    for name, seconds in beside["median_seconds"].items():
+        yield f"{name}, without {beside['aside']}", f"{seconds:.2f}", _times(beside["ours_times_as_fast"].get(name)), ""
+    for name, times in line.get("times_the_memory", {}).items():
+        missed = " ✗" if f"memory of {name}" in line["missed"] else ""
+        yield f"memory of ours beside {name}", "", _times(times), f"≤ {_times(line['memory_at_most'][name])}{missed}"
 
 
 def _number(text: str, language: str) -> str:

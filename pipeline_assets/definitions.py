@@ -8,6 +8,7 @@ import dagster as dg
 from pipeline_assets.alerts.sensors import alert_sensors
 from pipeline_assets.collector import collecting_later
 from pipeline_assets.components.tasks import load_task_definitions, load_tasks
+from pipeline_assets.lineage_events.reporting import reporting
 from pipeline_assets.operations.jobs import operation_jobs
 from pipeline_assets.resources import resources
 from pipeline_assets.settings import Settings
@@ -26,7 +27,7 @@ def defs() -> dg.Definitions:
     settings = Settings.from_env()
     strict = any(os.environ.get(name) == "1" for name in ("PIPELINE_STRICT", "DAGSTER_IS_DEFS_VALIDATION_CLI"))
     with collecting_later():  # 200 tasks are half a million objects, and all of them stay
-        return load_tasks(settings.tasks, _shared(settings), strict=strict)
+        return reporting(load_tasks(settings.tasks, _shared(settings), strict=strict), settings)
 
 
 def defs_of(task: str) -> dg.Definitions:
@@ -36,7 +37,7 @@ def defs_of(task: str) -> dg.Definitions:
         TaskError: there is no such task, or it is broken (the error says why).
     """
     settings = Settings.from_env()
-    return load_task_definitions(settings.tasks, task, _shared(settings))
+    return reporting(load_task_definitions(settings.tasks, task, _shared(settings)), settings)
 
 
 def shared_definitions() -> dg.Definitions:

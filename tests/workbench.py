@@ -14,7 +14,7 @@ from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.operations.jobs import operation_jobs
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
-from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.batch import BatchRef, InputFolder, input_ref
 from pipeline_assets.task.loading import COMPONENT
 from pipeline_assets.task.spec import Stage, TaskSpec
 
@@ -38,12 +38,12 @@ class Workbench:
         shared = dg.Definitions(resources=dict(self.stores), executor=dg.in_process_executor)
         self.defs = dg.Definitions.merge(shared, task_definitions(TaskGraph(task, text)))
 
-    def path(self, stage: Stage, batch: str) -> Path:
+    def path(self, stage: InputFolder, batch: str) -> Path:
         path = Path(self.settings.data_uri) / self.task.name / stage / f"{batch}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def put(self, stage: Stage, batch: str, table: pa.Table) -> Path:
+    def put(self, stage: InputFolder, batch: str, table: pa.Table) -> Path:
         path = self.path(stage, batch)
         pq.write_table(table, path)
         return path
@@ -51,19 +51,19 @@ class Workbench:
     def ref(self, stage: Stage, batch: str) -> BatchRef:
         return BatchRef(self.task.name, stage, batch)
 
-    def run(self, stage: Stage, batch: str) -> dg.ExecuteInProcessResult:
+    def run(self, stage: InputFolder, batch: str) -> dg.ExecuteInProcessResult:
         """Runs the job; its outcome is the test's to judge."""
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        return run_batch(self.defs, self.instance, self.ref(stage, batch), quiet)
+        return run_batch(self.defs, self.instance, input_ref(self.task.name, stage, batch), quiet)
 
-    def succeed(self, stage: Stage, batch: str) -> dg.ExecuteInProcessResult:
+    def succeed(self, stage: InputFolder, batch: str) -> dg.ExecuteInProcessResult:
         """Runs the job, which must succeed with every check."""
         result = self.run(stage, batch)
         assert result.success, failures(result)
         assert failures(result) == []
         return result
 
-    def fail(self, stage: Stage, batch: str) -> str:
+    def fail(self, stage: InputFolder, batch: str) -> str:
         """Runs the job, which must fail; gives what it says."""
         result = self.run(stage, batch)
         assert not result.success

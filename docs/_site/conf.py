@@ -42,6 +42,7 @@ myst_heading_anchors = 4
 # Links into the other site, which twins.py makes of links into the other tree.
 myst_url_schemes = {"http": None, "https": None, "mailto": None, "site": "{{path}}#{{fragment}}"}
 nb_execution_mode = "off"  # notebooks are run by the tests
+smartquotes = False  # --all stays --all
 highlight_language = "none"  # indented code is mostly a terminal's
 
 # Types of other packages are named in signatures; their documentation is not asked for, so that a build needs no net.
@@ -49,5 +50,5 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autodoc_mock_imports: list[str] = []
-autodoc_use_type_comments = False
+autodoc_default_options = {"exclude-members": "__init__, __new__"}
+autodoc_class_signature = "separated"  # and left away: a model's is as long as its fields, which stand below

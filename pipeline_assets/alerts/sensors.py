@@ -126,17 +126,24 @@ def _message(
     context: dg.RunStatusSensorContext, event: Event, problems: tuple[Problem, ...], ui: str | None
 ) -> Message:
     run = context.dagster_run
-    keys = sorted(run.asset_selection or ())
     return Message(
         event,
         problems,
-        task=run.tags.get("task") or (keys[0].path[0] if keys else None),
+        task=_task(run),
         stage=run.tags.get("stage"),
         batch=run.tags.get(PARTITION_NAME_TAG),
         job=run.job_name,
         run_id=run.run_id,
         link=f"{ui}/runs/{run.run_id}" if ui else None,
     )
+
+
+def _task(run: dg.DagsterRun) -> str | None:
+    """The task of a run: by its job, by the assets that a person picked, or by the config of an operation."""
+    keys = sorted(run.asset_selection or ())
+    config = (run.run_config.get("ops") or {}).get(run.job_name) or {}
+    named = (config.get("config") or {}).get("task")
+    return run.tags.get("task") or (keys[0].path[0] if keys else None) or (str(named) if named else None)
 
 
 def _failed_steps(context: dg.RunFailureSensorContext) -> Iterator[Problem]:

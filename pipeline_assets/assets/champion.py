@@ -93,23 +93,28 @@ def settle(
     )
 
 
-def finish_interrupted(registry: Registry, marts: MartStore, task: TaskSpec) -> None:
+def finish_interrupted(registry: Registry, marts: MartStore, task: TaskSpec) -> int | None:
     """Moves the alias as the last record says, if its run was stopped before it did so.
 
     If the alias was already moved by that record and is elsewhere now, a person has moved it, and it stays.
+
+    Returns:
+        The version that has the alias now; ``None`` if nothing was left to do.
     """
-    _finish(registry, task, _records(marts, task))
+    return _finish(registry, task, _records(marts, task))
 
 
-def _finish(registry: Registry, task: TaskSpec, records: Records) -> None:
+def _finish(registry: Registry, task: TaskSpec, records: Records) -> int | None:
     if not records or records[-1]["model_version"] == records[-1]["previous_version"]:
-        return
+        return None
     last = records[-1]
     record = _record_id(last["run_id"], last["stage"])
     if registry.champion_record(task.name) == record or registry.champion(task.name) != last["previous_version"]:
-        return
+        return None
     if any(each.version == last["model_version"] and each.ready for each in registry.candidates(task.name)):
         registry.set_champion(task.name, int(last["model_version"]), record)
+        return int(last["model_version"])
+    return None
 
 
 def standing_hold(marts: MartStore, task: TaskSpec) -> Hold | None:
@@ -126,6 +131,12 @@ def _hold(marts: MartStore, task: TaskSpec, records: Records) -> Hold | None:
     (by,) = marts.read(model_choices(task).name, where, list(_BY)).read_all().to_pylist()
     since: datetime = last["chosen_at"]
     return Hold(int(last["model_version"]), Person(by["chosen_by"], by["chosen_because"]), since)
+
+
+def ordered_by(marts: MartStore, task: TaskSpec, run_id: str) -> int | None:
+    """The version that an order of a person named in a run, if an earlier attempt of that run recorded it."""
+    mine = [each for each in _records(marts, task) if each["run_id"] == run_id and each["stage"] in ORDERS]
+    return int(mine[-1]["model_version"]) if mine else None
 
 
 def changes(marts: MartStore, task: TaskSpec) -> list[Change]:

@@ -7,8 +7,10 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pipeline_assets.assets.checks import predict_checks, train_checks
+from pipeline_assets.assets.checks_drift import drift_checks
 from pipeline_assets.assets.checks_skew import skew_check
 from pipeline_assets.assets.checks_truth import truth_checks
+from pipeline_assets.assets.drift import drift_asset
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.assets.mlflow_run import mlflow_run
 from pipeline_assets.assets.model import model_asset
@@ -47,10 +49,17 @@ def task_definitions(graph: TaskGraph) -> dg.Definitions:
             prepared_assets(graph, "predict"),
             predictions_asset(graph),
             output_mart_asset(graph),
+            drift_asset(graph),
         ],
         "truth": [truth_asset(graph)],
     }
-    checks = (*train_checks(graph), *predict_checks(graph), skew_check(graph), *truth_checks(graph))
+    checks = (
+        *train_checks(graph),
+        *predict_checks(graph),
+        skew_check(graph),
+        *drift_checks(graph),
+        *truth_checks(graph),
+    )
     jobs = {stage: _job(graph, stage, made) for stage, made in assets.items()}
     return dg.Definitions(
         assets=[_with_own(asset, own) for made in assets.values() for asset in made],

@@ -27,7 +27,7 @@ from pipeline_assets.task.spec import (
     TaskSpec,
 )
 from pipeline_assets.task.types import contract_name
-from pipeline_assets.task.validation import appended, output_types, stage_types
+from pipeline_assets.task.validation import appended, output_types, score_types, stage_types
 
 SCHEMA = "dagster/column_schema"
 LINEAGE = "dagster/column_lineage"
@@ -187,6 +187,15 @@ def output_mart_lineage(predictions: dg.AssetKey, features: dg.AssetKey, task: T
             }
         )
     }
+
+
+def drift_lineage(task: TaskSpec, predictions: dg.AssetKey, features: dg.AssetKey) -> dict[str, Any]:
+    """Every feature and score column to what the mart says of it."""
+    compared = [
+        *(dg.TableColumnDep(asset_key=features, column_name=name) for name in task.features.names),
+        *(dg.TableColumnDep(asset_key=predictions, column_name=name) for name in score_types(task)),
+    ]
+    return {LINEAGE: dg.TableColumnLineage(dict.fromkeys(("distance", "bins"), compared))}
 
 
 def manifest(found: Manifest) -> dict[str, Any]:

@@ -27,6 +27,7 @@ _RESTS_ON: Mapping[str, tuple[Slice, ...]] = {
     "predict_input_mart": ("contract", "features"),
     "predictions": ("features", "output", "selection"),
     "predict_output_mart": ("output",),
+    "drift": ("features",),
     "truth": ("target",),
 }
 

@@ -26,14 +26,8 @@ from pipeline_assets.ml.split import SplitRule
 from pipeline_assets.ml.trainers.base import FittedModel, Progress
 from pipeline_assets.ml.training import Trained, train, validation_rows
 from pipeline_assets.monitoring.column_hashes import ColumnHashes, Hashing
-from pipeline_assets.monitoring.judging import BASELINE_FILE, baseline_text
-from pipeline_assets.monitoring.version_record import (
-    PREDICTIONS,
-    RECORD,
-    predictions_table,
-    record_of,
-    to_bytes,
-)
+from pipeline_assets.monitoring.kept import kept_files
+from pipeline_assets.monitoring.version_record import record_of
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.log import Provenance
@@ -176,11 +170,6 @@ def _published(
 ) -> _Made:
     task, batch = graph.task, raw.ref.batch
     record = record_of(task, raw, features, trained)
-    kept: dict[str, str | bytes] = {
-        RECORD: record.to_text(),
-        PREDICTIONS: to_bytes(predictions_table(trained.prediction)),
-        BASELINE_FILE: baseline_text(trained.constant),
-    }
     made_of = Provenance(
         batch=batch,
         uri=raw.uri,
@@ -193,7 +182,7 @@ def _published(
     )
     title = f"{task.name}, {batch}"
     plots = kind_of(task).plots(trained.validation, trained.prediction, trained.fit, title)
-    version = registry.publish(run_id, task, trained, made_of, plots, files=kept)
+    version = registry.publish(run_id, task, trained, made_of, plots, files=kept_files(task, record, trained))
     return _Made(
         version=version,
         model=trained.evaluated,

@@ -45,7 +45,8 @@ def truth_asset(graph: TaskGraph) -> dg.AssetsDefinition:
             table = quality(task)
             where = {"model_version": found.version, "batch": ref.batch}
             marts.replace(table, where, quality_rows(task, found, context.run.run_id))
-        return dg.MaterializeResult(metadata={**_metadata(task, found), "dagster/table_name": table.name})
+            where_it_is = {"uri": marts.uri(table.name), "dagster/table_name": table.name}
+        return dg.MaterializeResult(metadata={**_metadata(task, found), **where_it_is})
 
     return truth
 

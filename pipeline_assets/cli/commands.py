@@ -32,7 +32,7 @@ def task_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[C
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def _batches(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def batch_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The stage's batches that start with what is typed; none where the store does not answer."""
     from pipeline_assets.errors import PipelineError
     from pipeline_assets.resources import file_store
@@ -48,7 +48,7 @@ def _batches(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Co
 @click.command()
 @click.argument("task", shell_complete=task_names)
 @click.argument("stage", type=click.Choice(FOLDERS))
-@click.argument("batches", metavar="[BATCH]...", nargs=-1, shell_complete=_batches)
+@click.argument("batches", metavar="[BATCH]...", nargs=-1, shell_complete=batch_names)
 @click.option("--all", "every", is_flag=True, help="Run every batch of the stage, in the order of their names.")
 @click.option("--debug", is_flag=True, help="Show Dagster's log and the stack trace of each error.")
 @click.pass_context
@@ -88,7 +88,7 @@ def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], 
 @click.command()
 @click.argument("task", shell_complete=task_names)
 @click.argument("stage", type=click.Choice(STAGES))
-@click.argument("batch", shell_complete=_batches)
+@click.argument("batch", shell_complete=batch_names)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def forget(*, task: str, stage: str, batch: str, yes: bool) -> None:
     """Remove all that is kept of a BATCH of a TASK but its file.

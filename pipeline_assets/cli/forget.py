@@ -11,6 +11,9 @@ from pipeline_assets.settings import Settings
 from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.files.base import Area
 from pipeline_assets.stores.files.listing import check_name
+from pipeline_assets.stores.marts.drift_table import drift_mart
+from pipeline_assets.stores.marts.greenplum import MartStore
+from pipeline_assets.stores.marts.rejections import no_rejections, rejections_mart
 from pipeline_assets.stores.marts.tables import input_mart, output_mart
 from pipeline_assets.task.batch import BatchRef
 from pipeline_assets.task.loading import find_folder, tasks_of
@@ -18,8 +21,8 @@ from pipeline_assets.task.spec import Stage, TaskSpec
 
 # What each stage has beside its marts and features.
 _AREAS: dict[Stage, tuple[Area, ...]] = {
-    "train": (Area.REJECTED,),
-    "predict": (Area.SCORES, Area.OUTPUT, Area.REJECTED),
+    "train": (Area.REPLAYED, Area.REJECTED),
+    "predict": (Area.SCORES, Area.OUTPUT, Area.REPLAYED, Area.REJECTED),
 }
 
 
@@ -64,10 +67,19 @@ def kept_of(name: str, stage: Stage, batch: str) -> list[Kept]:
 
 def _marts(task: TaskSpec, ref: BatchRef, stores: Resources) -> list[Kept]:
     marts = stores["marts"]
-    tables = [input_mart(task, ref.stage), *([output_mart(task)] if ref.stage == "predict" else [])]
+    tables = [input_mart(task, ref.stage), *([output_mart(task), drift_mart(task)] if ref.stage == "predict" else [])]
     there = [(table, marts.count_batch(table, ref.batch)) for table in tables]
     what = [f"{rows:,} rows in {marts.uri(table.name)}" for table, rows in there if rows is not None]
-    return [Kept("\n".join(what), partial(marts.forget, tables, ref.batch))] if what else []
+    kept = [Kept("\n".join(what), partial(marts.forget, tables, ref.batch))] if what else []
+    return [*kept, *_rejections(task, ref, marts)]
+
+
+def _rejections(task: TaskSpec, ref: BatchRef, marts: MartStore) -> list[Kept]:
+    """What is counted of the batch's rejected rows: a forgotten batch is in no view over batches."""
+    table, where = rejections_mart(task), {"stage": ref.stage, "batch": ref.batch}
+    rows = marts.count(table.name, where)
+    what = f"{rows:,} rows in {marts.uri(table.name)}"
+    return [Kept(what, lambda: marts.replace(table, where, no_rejections(task)))] if rows else []
 
 
 def _files(ref: BatchRef, stores: Resources) -> list[Kept]:

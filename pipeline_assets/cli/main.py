@@ -22,6 +22,7 @@ _VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "forget": ("pipeline_assets.cli.commands:forget", "Remove all that is kept of a batch but its file."),
         "page": ("pipeline_assets.mart_page.__main__:page", "Serve the mart page."),
         "promote": ("pipeline_assets.cli.champion:promote", "Make a model version champion, and end a hold."),
+        "replay": ("pipeline_assets.cli.replay:replay", "Run a batch again; what became of rejected rows."),
         "rollback": ("pipeline_assets.cli.champion:rollback", "Set the champion back, and hold it."),
         "reproduce": (
             "pipeline_assets.cli.reproduce:reproduce",

@@ -36,7 +36,7 @@ def run_batch(
     if not any(job.name == name for job in defs.jobs or ()):
         tasks = sorted(job.name.removesuffix("_train") for job in defs.jobs or () if job.name.endswith("_train"))
         raise PipelineError("there is no such task", found=ref.task, available=tasks)
-    _check_there(_files(defs), ref)  # an unknown batch would otherwise become a partition that nobody can run
+    _check_there(files_of(defs), ref)  # an unknown batch would otherwise become a partition that nobody can run
     stage = "predict" if ref.stage == "truth" else ref.stage
     instance.add_dynamic_partitions(f"{ref.task}_{stage}_batches", [ref.batch])
     job = defs.resolve_job_def(name)
@@ -63,7 +63,7 @@ def run_batches(
     Raises:
         PipelineError: there is no such batch; nothing was started.
     """
-    files = _files(location)
+    files = files_of(location)
     found = list(files.batches(task, stage)) if batches is None else list(dict.fromkeys(batches))
     if not found:
         raise ContractError(
@@ -89,16 +89,25 @@ def run_batches(
 def _run(location: dg.Definitions, instance: dg.DagsterInstance, ref: InputRef, *, debug: bool) -> list[str]:
     """Runs one batch and prints what it made; what went wrong."""
     try:
-        if debug:
-            result = run_batch(location, instance, ref, _EVERYTHING)
-        else:
-            with shown(location, sys.stderr) as watched:
-                result = run_batch(watched, instance, ref, SHOWN)
+        result, problems = run_shown(location, instance, ref, debug=debug)
     except PipelineError as error:  # the batch went away or changed into something else since it was listed
         return [str(error)]
     for line in outcome(result):
         click.echo(line)
-    return failures(result, traces=debug) or ([] if result.success else ["the run failed; --debug shows its log"])
+    return problems
+
+
+def run_shown(
+    location: dg.Definitions, instance: dg.DagsterInstance, ref: InputRef, *, debug: bool
+) -> tuple[dg.ExecuteInProcessResult, list[str]]:
+    """As :func:`run_batch`, with its progress on stderr; the result, and what went wrong."""
+    if debug:
+        result = run_batch(location, instance, ref, _EVERYTHING)
+    else:
+        with shown(location, sys.stderr) as watched:
+            result = run_batch(watched, instance, ref, SHOWN)
+    problems = failures(result, traces=debug)
+    return result, problems or ([] if result.success else ["the run failed; --debug shows its log"])
 
 
 def failures(result: dg.ExecuteInProcessResult, *, traces: bool = False) -> list[str]:
@@ -188,6 +197,7 @@ def _check_there(files: FileStore, ref: InputRef) -> None:
         )
 
 
-def _files(location: dg.Definitions) -> FileStore:
+def files_of(location: dg.Definitions) -> FileStore:
+    """The file store of a code location."""
     files: FileStore = (location.resources or {})["files"]
     return files

@@ -1,4 +1,4 @@
-"""The demo step by step: writes real flights, trains, predicts three months, compares with what came true."""
+"""The demo step by step: writes real flights, trains, predicts three months, judges them by what came true."""
 
 import sys
 import tempfile
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -16,17 +15,15 @@ from pipeline_assets.cli.progress import SHOWN, shown
 from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.definitions import defs_of
 from pipeline_assets.demo.flights import PREDICT, TASK, TRAIN, write
-from pipeline_assets.demo.truth import Comparison, compare, demo_task, truth
+from pipeline_assets.demo.truth import demo_task, write_truth
 from pipeline_assets.engine.record import manifest_of
-from pipeline_assets.io_managers.predictions import read_scores
 from pipeline_assets.resources import file_store
 from pipeline_assets.settings import Settings
-from pipeline_assets.stores.features.base import feature_table
-from pipeline_assets.stores.files.base import Area
+from pipeline_assets.stores.files.base import Area, FileStore
 from pipeline_assets.stores.marts.model_choices import model_choices
+from pipeline_assets.stores.marts.quality import metric_columns, quality
 from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
-from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.spec import LABEL
+from pipeline_assets.task.batch import BatchRef, InputRef, TruthRef
 
 _STYLE: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
 
@@ -48,9 +45,12 @@ def run_demo() -> int:
             console.print(f"   {place}  {written.rows:,} rows{'' if changed else ', as before'}", soft_wrap=True)
     location = defs_of(TASK)
     batches = [BatchRef(TASK, "train", TRAIN), *(BatchRef(TASK, "predict", month) for month in PREDICT)]
+    refs: list[InputRef] = [*batches, *(TruthRef(TASK, month) for month in PREDICT)]
     with dg.DagsterInstance.get() as instance:
-        for number, ref in enumerate(batches, start=2):
+        for number, ref in enumerate(refs, start=2):
             console.print(f"[bold]{number}. {ref.stage} {ref.batch}[/bold]")
+            if isinstance(ref, TruthRef):
+                _put_truth(files, ref)
             with shown(location, sys.stdout) as watched:
                 result = run_batch(watched, instance, ref, SHOWN)
             if not result.success or failures(result):
@@ -88,20 +88,25 @@ def _rows(stores: Any, batches: list[BatchRef]) -> Table:
     return table
 
 
+def _put_truth(files: FileStore, ref: TruthRef) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        files.put(ref, write_truth(ref.batch, Path(folder)))
+
+
 def _truth(stores: Any) -> Table:
     """The predicted months against what came true, beside the constant baseline."""
     table = Table("model (baseline)", title="What came true", **_STYLE)
     rows: dict[str, list[str]] = {}
-    for month, found in comparisons(stores).items():
+    for month, found in judgements(stores).items():
         table.add_column(month, justify="right")
-        model, baseline = found.model, found.baseline
+        both = {name: tuple(found[each] for each in pair) for name, pair in metric_columns(demo_task()).items()}
         for name, cell in (
-            ("flights judged", f"{found.labelled:,}"),
-            ("of them late", f"{found.late:.1%}"),
-            ("ROC AUC", f"{model.roc_auc:.3f} ({baseline.roc_auc:.3f})"),
-            ("log loss", f"{model.log_loss:.3f} ({baseline.log_loss:.3f})"),
-            ("precision", f"{_share(model.precision)} ({_share(baseline.precision)})"),
-            ("recall", f"{_share(model.recall)} ({_share(baseline.recall)})"),
+            ("flights judged", f"{found['judged_rows']:,}"),
+            ("of them late", f"{found['label_mean']:.1%}"),
+            ("ROC AUC", "{:.3f} ({:.3f})".format(*both["roc_auc"])),
+            ("log loss", "{:.3f} ({:.3f})".format(*both["log_loss"])),
+            ("precision", "{} ({})".format(*map(_share, both["precision"]))),
+            ("recall", "{} ({})".format(*map(_share, both["recall"]))),
         ):
             rows.setdefault(name, []).append(cell)
     for name, cells in rows.items():
@@ -109,22 +114,15 @@ def _truth(stores: Any) -> Table:
     return table
 
 
-def comparisons(stores: Any) -> dict[str, Comparison]:
-    """Each predicted month against what came true.
+def judgements(stores: Any) -> dict[str, dict[str, Any]]:
+    """The last judgement of each predicted month, as the mart of quality has it.
 
     Args:
         stores: the code location's resources, after the runs of the demo.
     """
-    rows = stores["features"].read(feature_table(demo_task(), "train"), TRAIN)
-    labels = np.concatenate([batch.column(LABEL).drop_null().to_numpy() for batch in rows])
-    return {
-        month: compare(
-            read_scores(stores["files"], BatchRef(TASK, "predict", month)).rows.read_all(),
-            truth(month),
-            float(labels.mean()),
-        )
-        for month in PREDICT
-    }
+    rows = stores["marts"].read(quality(demo_task()).name, {"segment": ""}).read_all().to_pylist()
+    latest = {row["batch"]: row for row in sorted(rows, key=lambda row: row["judged_at"])}
+    return {month: latest[month] for month in PREDICT}
 
 
 def _share(value: float | None) -> str:
@@ -135,7 +133,8 @@ def _places(console: Console, stores: Any) -> None:
     """Where everything is now."""
     task, settings = demo_task(), Settings.from_env()
     console.print("[bold]Where to look[/bold]")
-    marts = (lineage(task).name, output_mart(task).name, input_mart(task, "predict").name, model_choices(task).name)
+    tables = (output_mart(task), input_mart(task, "predict"), model_choices(task), quality(task))
+    marts = (lineage(task).name, *(table.name for table in tables))
     for what, where in (
         ("output files", f"{stores['files'].uri}/{TASK}/predictions/"),
         ("rejected rows", f"{stores['files'].uri}/{TASK}/rejected/"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -24,6 +25,9 @@ class Inputs(Protocol):
         """The batch."""
 
     def fetch(self, found: Found) -> AbstractContextManager[Fetched]:
+        """Its files on this machine, with their fingerprint."""
+
+    def open(self, found: Found) -> AbstractContextManager[tuple[Path, ...]]:
         """Its files on this machine."""
 
 

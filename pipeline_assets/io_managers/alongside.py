@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 
 import pyarrow as pa
 
-from pipeline_assets.errors import PipelineError, TransientError
-from pipeline_assets.stores.load import IncompleteError, Load, Piece
+from pipeline_assets.errors import PipelineError
+from pipeline_assets.stores.load import Load, Piece
 
 # Batches that wait for the thread: one is enough for each store to go on while the other one pauses.
 _WAITING = 1
@@ -67,17 +67,12 @@ class Alongside:
 
         Raises:
             PipelineError: the first store did not take all rows.
-            TransientError: the second store has lost what was written, as a store may in a crash.
             Exception: any error of the second store, unchanged.
         """
         if self._written is None or not self._channel.complete:
             self.abandon()
             raise PipelineError("the store ahead did not take all rows of the batch")
-        load = self._written.result()
-        try:
-            rows = load.commit()
-        except IncompleteError as lost:
-            raise TransientError("the store lost rows before they were committed", found=lost) from lost
+        rows = self._written.result().commit()
         self._written = None
         return rows
 

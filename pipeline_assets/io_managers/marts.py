@@ -11,6 +11,7 @@ from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.io_managers.partition import ref_of
 from pipeline_assets.io_managers.progress import Progress
 from pipeline_assets.stores.marts.definition import MartTable
+from pipeline_assets.stores.marts.drift_table import drift_mart
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.marts.tables import input_mart, lineage, output_mart
 from pipeline_assets.task.spec import TaskSpec
@@ -60,6 +61,7 @@ def mart_of(task: TaskSpec, asset: str) -> MartTable:
         "train_input_mart": lambda: input_mart(task, "train"),
         "predict_input_mart": lambda: input_mart(task, "predict"),
         "predict_output_mart": lambda: output_mart(task),
+        "drift": lambda: drift_mart(task),
     }
     return tables[asset]()
 

@@ -1,6 +1,6 @@
 """Predictions: writes the output file and, beside it, the scores of all rows; reads those scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -104,8 +104,8 @@ class PredictionsIOManager(dg.IOManager):
         return StoredScores(pa.RecordBatchReader.from_batches(scores.rows.schema, rows()), scores.provenance)
 
 
-def read_scores(files: FileStore, ref: BatchRef) -> StoredScores:
-    """The scores of a batch.
+def read_scores(files: FileStore, ref: BatchRef, columns: Sequence[str] | None = None) -> StoredScores:
+    """The scores of a batch; all columns by default.
 
     Raises:
         DataError: the batch was not scored yet.
@@ -116,7 +116,7 @@ def read_scores(files: FileStore, ref: BatchRef) -> StoredScores:
     provenance = {
         name.removeprefix(PREFIX): value for name, value in stored.metadata.items() if name.startswith(PREFIX)
     }
-    return StoredScores(stored.batches(), provenance)
+    return StoredScores(stored.batches(columns), provenance)
 
 
 def check_output(task: TaskSpec, ref: BatchRef, provenance: dict[str, str]) -> None:

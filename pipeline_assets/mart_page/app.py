@@ -28,6 +28,7 @@ from pipeline_assets.mart_page.views.lineage.page import lineage_server, lineage
 from pipeline_assets.mart_page.views.marts.page import input_server, input_ui, output_server, output_ui
 from pipeline_assets.mart_page.views.models.page import models_server, models_ui
 from pipeline_assets.mart_page.views.passport.page import passport_server, passport_ui
+from pipeline_assets.mart_page.views.quality.page import quality_server, quality_ui
 from pipeline_assets.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -50,6 +51,7 @@ VIEWS: tuple[View, ...] = (
     View("output", output_ui, output_server),
     View("passport", passport_ui, passport_server),
     View("models", models_ui, models_server),
+    View("quality", quality_ui, quality_server),
     View("drift", drift_ui, drift_server),
     View("lineage", lineage_ui, lineage_server),
 )

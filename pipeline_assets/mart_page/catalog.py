@@ -24,7 +24,15 @@ from pipeline_assets.task.preparation import MORE_COLUMNS
 from pipeline_assets.task.spec import FEATURE_PREFIX, LABEL, ROW_ADDRESS, TaskSpec
 from pipeline_assets.task.types import arrow_type, contract_name
 
-Which = Literal["train_input", "predict_input", "predict_output", "model_choices", "reproductions"]
+Which = Literal[
+    "train_input",
+    "predict_input",
+    "predict_output",
+    "model_choices",
+    "quality",
+    "reproductions",
+    "drift",
+]
 Role = Literal["address", "score", "technical", "raw", "feature", "label"]
 
 # What most columns of a mart are to the task.
@@ -34,11 +42,13 @@ _USUAL: Mapping[Which, Role] = {
     "predict_output": "score",
     "model_choices": "technical",
     "reproductions": "technical",
+    "quality": "technical",
+    "drift": "technical",
 }
+# Marts of the pipeline's own columns alone.
+_OWN: tuple[Which, ...] = ("model_choices", "quality", "reproductions", "drift")
 # What the output mart says of a prediction beside its scores.
 _OF_PREDICTION = ("model_version", "run_id", "predicted_at")
-# Marts that have no column of the user's.
-_OWN = ("model_choices", "reproductions")
 _NUMBERS = ("smallint", "integer", "bigint", "real", "double precision", "numeric")
 
 
@@ -193,7 +203,7 @@ def mart(cursor: Cursor, schema: str, task: TaskSpec, which: Which) -> Mart | No
 
 def _users_columns(task: TaskSpec, which: Which) -> list[str]:
     """Columns of a mart that are the user's: they keep their names, and the pipeline's own columns step aside."""
-    if which in ("predict_output", *_OWN):
+    if which == "predict_output" or which in _OWN:
         return []
     raw = task.columns_of("train" if which == "train_input" else "predict")
     return [*raw, *(f"{FEATURE_PREFIX}{name}" for name in task.features.all)]

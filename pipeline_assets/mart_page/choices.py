@@ -16,7 +16,8 @@ from pipeline_assets.task.spec import TaskSpec
 
 _COLUMNS = (
     "run_id", "stage", "batch", "policy", "model_version", "previous_version", "reason", "metric", "gain",
-    "candidates", "chosen_at", "reason_code", "reason_values", "judged_on",
+    "candidates", "chosen_at", "reason_code", "reason_values", "judged_on", "gain_low", "gain_high", "difference",
+    "chosen_by", "chosen_because",
 )  # fmt: skip
 
 
@@ -42,6 +43,7 @@ class Looked:
         why_not: why it could not predict, in English; ``None`` where it could.
         same_rows: its metric on the rows on which champion and challenger were compared, where it was.
         because: why it could not predict, as data; records of former versions of the pipeline have none.
+        interval: the ends of the 95 % interval of ``same_rows``, where it is known.
     """
 
     version: int
@@ -49,6 +51,7 @@ class Looked:
     why_not: str | None
     same_rows: float | None
     because: Because | None = None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class ChoiceMade:
 
     Attributes:
         run_id: the Dagster run that chose.
-        stage: ``train`` after a training, ``predict`` before scoring.
+        stage: ``train`` after a training, ``predict`` before scoring, ``rollback`` or ``promote`` by a person.
         model_version: the version that was chosen.
         previous_version: the champion before; ``None`` if there was none.
         reason: why, in one English sentence.
@@ -66,6 +69,11 @@ class ChoiceMade:
         because: the reason as data; records of former versions of the pipeline have none.
         judged_on: ``rows`` on which champion and challenger were compared, and how many of them the champion may have
             ``learned``; ``None`` where the record does not say.
+        gain_interval: the ends of the 95 % interval of the gain, where it is known.
+        difference: what the challenger changes in a predict batch, as
+            :meth:`pipeline_assets.ml.difference.Difference.to_json` says; ``None`` where it was not looked at.
+        chosen_by: the person who decided; ``None`` where none did.
+        chosen_because: why, in that person's words.
     """
 
     run_id: str
@@ -81,6 +89,10 @@ class ChoiceMade:
     chosen_at: datetime
     because: Because | None = None
     judged_on: Mapping[str, Any] | None = None
+    gain_interval: tuple[float, float] | None = None
+    difference: Mapping[str, Any] | None = None
+    chosen_by: str | None = None
+    chosen_because: str | None = None
 
     def candidate(self, version: int | None) -> Looked | None:
         """What the choice knew of a version."""
@@ -99,15 +111,17 @@ class Record:
     Attributes:
         trainings: the choice at the end of each training, the latest first.
         batches: what was predicted, by which version.
+        changes: each choice of another champion and each order of a person, the latest first.
     """
 
     trainings: tuple[ChoiceMade, ...] = ()
     batches: tuple[Predicted, ...] = ()
+    changes: tuple[ChoiceMade, ...] = ()
 
     def crowned(self, version: int) -> ChoiceMade | None:
-        """The latest training's choice that made a version champion; ``None`` if none did."""
+        """The latest choice that made a version champion; ``None`` if none did."""
         return next(
-            (each for each in self.trainings if each.model_version == version and each.previous_version != version),
+            (each for each in self.changes if each.model_version == version and each.previous_version != version),
             None,
         )
 
@@ -121,10 +135,12 @@ def record(cursor: Cursor, schema: str, task: TaskSpec) -> Record:
     choices = catalog.mart(cursor, schema, task, "model_choices")
     if choices is None:
         return Record()
+    changes = "stage in ('rollback', 'promote') or previous_version is distinct from model_version"
     output = catalog.mart(cursor, schema, task, "predict_output")
     return Record(
         trainings=tuple(choices_where(cursor, choices, SQL("stage = 'train'"))),
         batches=() if output is None else tuple(predicted(cursor, output, choices)),
+        changes=tuple(choices_where(cursor, choices, SQL(changes))),
     )
 
 
@@ -138,7 +154,10 @@ def choices_where(cursor: Cursor, choices: Mart, condition: Composable, limit: i
 
 
 def _choice(values: dict[str, Any]) -> ChoiceMade:
-    code, reason_values, judged_on = (values.pop(name, None) for name in ("reason_code", "reason_values", "judged_on"))
+    code, reason_values, judged_on, difference, low, high = (
+        values.pop(name, None)
+        for name in ("reason_code", "reason_values", "judged_on", "difference", "gain_low", "gain_high")
+    )
     candidates = tuple(
         Looked(
             each["version"],
@@ -146,6 +165,7 @@ def _choice(values: dict[str, Any]) -> ChoiceMade:
             each["why_not"],
             each.get("same_rows"),
             because(each.get("why_not_reason")),
+            _pair(each.get("interval")),
         )
         for each in json.loads(values.pop("candidates"))
     )
@@ -154,7 +174,13 @@ def _choice(values: dict[str, Any]) -> ChoiceMade:
         candidates=candidates,
         because=None if code is None else Because(code, json.loads(reason_values or "{}")),
         judged_on=None if judged_on is None else json.loads(judged_on),
+        gain_interval=None if low is None or high is None else (low, high),
+        difference=None if difference is None else json.loads(difference),
     )
+
+
+def _pair(found: object) -> tuple[float, float] | None:
+    return (float(found[0]), float(found[1])) if isinstance(found, list) and len(found) == 2 else None  # noqa: PLR2004
 
 
 def because(found: object) -> Because | None:

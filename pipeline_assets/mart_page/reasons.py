@@ -43,16 +43,16 @@ def why_not(version: Looked, says: ViewTexts) -> str:
 
 
 def _sentence(found: Because, choice: ChoiceMade | None, says: ViewTexts) -> str:
-    values = {name: _value(name, value, says) for name, value in found.values.items()}
+    values = {name: _value(name, value, choice, says) for name, value in found.values.items()}
     if choice is not None:
         values["on"] = _rows(choice.judged_on, says)
     return says(f"reason_{found.code}", n=None, **values)
 
 
-def _value(name: str, value: Any, says: ViewTexts) -> str:
+def _value(name: str, value: Any, choice: ChoiceMade | None, says: ViewTexts) -> str:
     inner = because(value)
     if inner is not None:
-        return _sentence(inner, None, says)
+        return _sentence(inner, choice, says)
     if name == "differences":
         parts = [(part, _match(part, _DIFFERENCES)) for part in str(value).split("; ")]
         return "; ".join(says(found.code, n=None, **found.values) if found else part for part, found in parts)

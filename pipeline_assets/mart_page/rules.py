@@ -6,6 +6,7 @@ from pipeline_assets.mart_page.language import ViewTexts
 
 # In the order of trying: a column's name may hold anything, so a pattern takes the last match.
 _KNOWN = {
+    r"key \((?P<column>.+)\): repeats": "rule_repeats",
     r"(?P<column>.+): null": "rule_null",
     r"(?P<column>.+): not allowed": "rule_allowed",
     r"(?P<column>.+?): breaks (?P<what>.+)": "rule_breaks",

@@ -44,7 +44,7 @@ def candidates(choice: ChoiceMade, texts: Texts, formats: Formats) -> Tag:
     rows: list[list[TagChild]] = []
     for each in choice.candidates:
         metrics = [_metric(each.metrics.get(name), formats) for name in names]
-        same = [_metric(each.same_rows, formats)] if compared else []
+        same = [with_interval(each.same_rows, each.interval, formats)] if compared else []
         rows.append([str(each.version), *metrics, *same, reasons.why_not(each, says) or says("could")])
     return tags.details(
         tags.summary(says("candidates")),
@@ -54,6 +54,15 @@ def candidates(choice: ChoiceMade, texts: Texts, formats: Formats) -> Tag:
 
 def _metric(found: float | None, formats: Formats) -> str:
     return "" if found is None else formats.number(round(found, 4))
+
+
+def with_interval(found: float | None, interval: tuple[float, float] | None, formats: Formats) -> str:
+    """A number with the ends of its 95 % interval, where it has one."""
+    return _metric(found, formats) + ("" if interval is None else f" ({_ends(interval, formats)})")
+
+
+def _ends(interval: tuple[float, float], formats: Formats) -> str:
+    return " … ".join(formats.number(round(end, 4)) for end in interval)
 
 
 def outdated(differences: Sequence[Difference], texts: Texts) -> Tag:

@@ -77,7 +77,7 @@ class RankedOnce:
         hits, wrong = self._counts(times)
         pairs = int(hits.sum()) * int(wrong.sum())
         # A pair counts if label 1 comes first, and by half if both have the same score.
-        return float(wrong @ (np.cumsum(hits) - hits / 2) / pairs) if pairs else float("nan")
+        return total(wrong, np.cumsum(hits) - hits / 2) / pairs if pairs else float("nan")
 
     def average_precision(self, times: NDArray[np.int64]) -> float:
         """As :attr:`Ranking.average_precision`, each row taken so many times; NaN if label 1 has none."""
@@ -86,13 +86,21 @@ class RankedOnce:
         if not found:
             return float("nan")
         precision = np.cumsum(hits) / np.maximum(np.cumsum(hits + wrong), 1)
-        return float(hits @ precision / found)
+        return total(hits, precision) / found
 
     def _counts(self, times: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of label 1, and others, by distinct score."""
         drawn = times[self._order]
         ones = drawn * self._ones
         return np.add.reduceat(ones, self._starts), np.add.reduceat(drawn - ones, self._starts)
+
+
+def total(times: NDArray[np.int64], values: NDArray[np.float64]) -> float:
+    """The sum of values, each taken so many times.
+
+    In one thread: ``@`` would start one per core, which takes longer for so few values, and may add in another order.
+    """
+    return float(np.einsum("i,i->", times, values))
 
 
 def ranking(label: NDArray[Any], score: NDArray[np.float64]) -> Ranking:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline_assets.engine.base import Progress as RowsDone
 from pipeline_assets.engine.duckdb.accepted import RawBatch
 from pipeline_assets.engine.duckdb.check import check
-from pipeline_assets.errors import ContractError, PipelineError, StoreError, TaskError
+from pipeline_assets.errors import ContractError, DataError, PipelineError, StoreError, TaskError
 from pipeline_assets.ml.dataset import TrainingFrame, training_frame
 from pipeline_assets.ml.kinds.base import kind_of
 from pipeline_assets.ml.search import OnTrial
@@ -86,15 +86,18 @@ def past_of(registry: Registry, name: str, version: int) -> Past:
     if training.batch is None or training.input_sha256 is None:
         raise CannotBeAskedError("its MLflow run does not say which input it learned from")
     record, predictions = registry.read_text(run_id, RECORD), registry.read_bytes(run_id, PREDICTIONS)
-    return Past(
-        name,
-        version,
-        run_id,
-        training,
-        task_yaml=registry.read_text(run_id, TASK),
-        record=None if record is None else VersionRecord.from_text(record),
-        predictions=None if predictions is None else from_bytes(predictions),
-    )
+    try:
+        return Past(
+            name,
+            version,
+            run_id,
+            training,
+            task_yaml=registry.read_text(run_id, TASK),
+            record=None if record is None else VersionRecord.from_text(record),
+            predictions=None if predictions is None else from_bytes(predictions),
+        )
+    except DataError as error:
+        raise CannotBeAskedError(_line(error)) from error
 
 
 @contextmanager

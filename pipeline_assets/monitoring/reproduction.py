@@ -136,6 +136,9 @@ def reproduction(past: Past, again: Again, registry: Registry, features: Feature
         )
     if past.training.input_uri not in (None, again.manifest.uri):
         notes.append(f"the input has moved from {past.training.input_uri} to {again.manifest.uri}")
+    search = again.task.training.search
+    if search is not None and search.timeout_minutes is not None:
+        notes.append("the search has a time limit: on a slower machine it makes fewer trials, and may find others best")
     verdict, because = judgement(found, excuses_of(then, now, environment))
     compared = {"features": again.hashes.rows, "predictions": len(again.trained.validation)}
     return Reproduction(verdict, because, tuple(found), environment, tuple(notes), compared)

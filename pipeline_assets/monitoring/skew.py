@@ -31,10 +31,10 @@ from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.preparation import features_query
 from pipeline_assets.task.spec import TaskSpec
 
-_RUNS = 4
-_ROWS_OF_RUN = 64
+_RUNS = 2
+_ROWS_OF_RUN = 128
 # A row group of somebody else's file may have millions of rows, all of which up to the sample are decoded.
-_FIRST_OF_GROUP = 65_536
+_FIRST_OF_GROUP = 16_384
 _BATCH = "sample"
 
 

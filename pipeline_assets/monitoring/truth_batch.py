@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline_assets.engine.duckdb.truth import Matching, Met, Predictions, key_of, met_by_file, met_by_train
 from pipeline_assets.errors import ContractError, DataError, TransientError, located
@@ -68,16 +69,23 @@ class JudgedBatch:
 
 @dataclass(frozen=True)
 class _Version:
-    """The version that predicted a batch, and what the judgement needs of its training."""
+    """The version that predicted a batch, and what the judgement needs of its training.
+
+    Attributes:
+        learned: the train batch that it learned from: its labels judge nothing.
+    """
 
     number: int
     predicted_at: datetime
     importance: Mapping[str, float]
     constant: Prediction | None
+    learned: str | None
 
 
 def judge_batch(task: TaskSpec, ref: TruthRef, stores: Stores) -> JudgedBatch:
     """Judges the predictions of a batch by its file of truth; without one, by train batches that have its keys.
+
+    The train batch that the version learned from is left out: what is judged was not seen.
 
     Raises:
         DataError: the batch was not predicted, or no prediction gets a label.
@@ -87,7 +95,7 @@ def judge_batch(task: TaskSpec, ref: TruthRef, stores: Stores) -> JudgedBatch:
     version = _version(task, ref, stores)
     features = _features(task, version.importance)
     predictions = _predictions(task, ref, stores.marts, version.number, features)
-    met, truth_from = _met(task, ref, stores, predictions)
+    met, truth_from = _met(task, ref, stores, predictions, version.learned)
     if not met.matching.judged:
         counts = ", ".join(f"{name} {count}" for name, count in asdict(met.matching).items() if count)
         raise DataError(
@@ -156,11 +164,10 @@ def _version(task: TaskSpec, ref: TruthRef, stores: Stores) -> _Version:
     number, predicted_at = (column[0].as_py() for column in first.columns)
     known = next((each for each in stores.registry.candidates(task.name) if each.version == number), None)
     if known is None:  # someone deleted the version; what it predicted can still be judged
-        return _Version(number, predicted_at, {}, None)
-    importance = stores.registry.training(known.run_id).importance
-    return _Version(
-        number, predicted_at, importance, baseline_of(stores.registry.read_text(known.run_id, BASELINE_FILE))
-    )
+        return _Version(number, predicted_at, {}, None, None)
+    training = stores.registry.training(known.run_id)
+    constant = baseline_of(stores.registry.read_text(known.run_id, BASELINE_FILE))
+    return _Version(number, predicted_at, training.importance, constant, training.batch)
 
 
 def _features(task: TaskSpec, importance: Mapping[str, float]) -> list[str]:
@@ -199,7 +206,9 @@ def _predictions(task: TaskSpec, ref: TruthRef, marts: MartStore, version: int, 
     return Predictions(rows(), dict(kind_of(task).score_types))
 
 
-def _met(task: TaskSpec, ref: TruthRef, stores: Stores, predictions: Predictions) -> tuple[Met, str]:
+def _met(
+    task: TaskSpec, ref: TruthRef, stores: Stores, predictions: Predictions, learned: str | None
+) -> tuple[Met, str]:
     if stores.files.has(ref):
         found = stores.files.find(ref)
         with stores.files.open(found) as paths, located({**ref.facts(), "file": found.uri}):
@@ -209,7 +218,8 @@ def _met(task: TaskSpec, ref: TruthRef, stores: Stores, predictions: Predictions
         names = train.stored_names
         label = names[input_mart_names(task, "train")[LABEL]]
         columns = [*(names[name] for name in task.key), label, names[train.batch_column]]
-        labelled = stores.marts.read(train.name, {}, columns, [])
+        rows = stores.marts.read(train.name, {}, columns, [])
+        labelled = (each.filter(pc.not_equal(each.column(len(task.key) + 1), learned or "")) for each in rows)
         met, batches = met_by_train(task, labelled, predictions, stores.spill)
         if batches:
             return met, f"train {', '.join(batches)}"
@@ -217,6 +227,6 @@ def _met(task: TaskSpec, ref: TruthRef, stores: Stores, predictions: Predictions
         "there is no truth of the batch",
         **ref.facts(),
         expected=f"{stores.files.uri}/{task.name}/truth/{ref.batch}.parquet, a folder {ref.batch} of part files there,"
-        " or a train batch with the same keys",
+        " or a train batch with the same keys that the version has not learned from",
         available=list(stores.files.batches(task.name, "truth")),
     )

@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from pipeline_assets.assets import describe
-from pipeline_assets.assets.champion import changes, finish_interrupted, settle
+from pipeline_assets.assets.champion import changes, finish_interrupted, ordered_by, settle, standing_hold
 from pipeline_assets.errors import SelectionError
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.holding import champion_before, decided
@@ -83,11 +83,17 @@ def order_champion(
             found=f"by {person.name!r}, because {person.words!r}",
             do=f'pipeline-assets {order} {task.name} --because "..."',
         )
-    finish_interrupted(registry, marts, task)
+    finished, hold = finish_interrupted(registry, marts, task), standing_hold(marts, task)
     version = config.version
     if version is None and order == "rollback":
-        # Once, before anything is written: what a training chooses meanwhile does not change what the person saw.
-        version = champion_before(task, changes(marts, task), registry.champion(task.name))
+        if hold is not None and hold.version == finished:
+            # An order of someone who was stopped: whoever repeats it does not mean the champion before that one.
+            version = finished
+        else:
+            # Once, before anything is written: what a training chooses meanwhile does not change what the person saw.
+            version = ordered_by(marts, task, run_id) or champion_before(
+                task, changes(marts, task), registry.champion(task.name)
+            )
     decide = partial(decided, task, version=version, order=order, person=person)
     return settle(registry, marts, task, batch="", run_id=run_id, decide=decide)
 

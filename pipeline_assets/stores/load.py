@@ -83,10 +83,6 @@ class Load(Protocol):
         ...
 
 
-class IncompleteError(StoreError):
-    """Pieces of a load are not there: they were not written, or their store lost them before the commit."""
-
-
 def pieces_of(count: int) -> list[Piece]:
     """All pieces of a load of ``count``."""
     return [Piece(number, count) for number in range(count)]
@@ -125,12 +121,12 @@ def check_complete(written: Collection[int], count: int, what: str) -> None:
         what: the batch or file, as an error names it.
 
     Raises:
-        IncompleteError: names the missing pieces.
+        StoreError: names the missing pieces.
     """
     missing = [number for number in range(count) if number not in written]
     if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        raise IncompleteError(
+        raise StoreError(
             f"{what} cannot be committed: pieces of it were not written",
             found=f"{count - len(missing)} of {count} pieces",
             expected=f"also pieces {', '.join(map(str, missing[:_NAMED]))}{more}",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from pipeline_assets.task.drift_spec import Drift
 from pipeline_assets.task.spec_model import SpecModel
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) (minute|hour|day|week)s?")
@@ -74,5 +75,6 @@ class Truth(SpecModel):
 class Monitoring(SpecModel):
     """What is measured of each batch, and from which value on a check warns or fails."""
 
+    drift: Drift = Drift()
     truth: Truth = Truth()
     freshness: Freshness = Freshness()

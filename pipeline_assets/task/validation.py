@@ -8,6 +8,7 @@ from pydantic import ConfigDict, model_validator
 
 from pipeline_assets.errors import TaskError
 from pipeline_assets.task import plugins, sql
+from pipeline_assets.task.drift_spec import drift_problems
 from pipeline_assets.task.expressions import Expression, ExpressionError, casts, read_all
 from pipeline_assets.task.judged_metrics import judged_metrics
 from pipeline_assets.task.names import did_you_mean, listed, own_name
@@ -119,6 +120,7 @@ def problems(task: TaskSpec) -> list[Problem]:
         *_threshold(task),
         *_class_weights(task),
         *_output(task),
+        *drift_problems(task.monitoring.drift, task.features.names, plugins.kind(task.target.kind).score_types),
         *_monitoring(task),
     ]
 

@@ -12,6 +12,7 @@ from dagster._core.test_utils import freeze_time
 
 from pipeline_assets.alerts.sensors import alert_sensors
 from pipeline_assets.definitions import defs
+from pipeline_assets.operations.jobs import operation_jobs
 from pipeline_assets.settings import WebhookSettings
 from tests.examples import orders, shop, with_column
 from tests.fixtures.receiver import Receiver
@@ -90,6 +91,20 @@ def test_a_check_that_only_warns_is_told_after_a_run_that_succeeded(watch: Watch
     ]
 
 
+def test_a_failed_operation_names_its_task(place: Workbench, receiver: Receiver) -> None:
+    place.defs = dg.Definitions.merge(place.defs, dg.Definitions(jobs=operation_jobs()))
+    watch = Watch(place, receiver)
+    config = {"task": "shop", "stage": "predict", "batch": "never"}
+    job = place.defs.resolve_job_def("replay")
+    run = job.execute_in_process(
+        run_config={"ops": {"replay": {"config": config}}}, instance=place.instance, raise_on_error=False
+    )
+    assert not run.success
+    watch.tick("alerts_failed_runs")
+    (body,) = receiver.posted
+    assert (body["task"], body["job"]) == ("shop", "replay")
+
+
 def test_nothing_is_told_of_a_run_without_a_problem_or_of_another_code_location(
     watch: Watch, receiver: Receiver
 ) -> None:
@@ -121,7 +136,9 @@ def test_a_webhook_that_refuses_changes_no_run_and_its_secret_is_not_told(
     (reaction,) = done.dagster_run_reactions
     assert "the webhook did not take the message" in reaction.error.message
     assert "hidden" not in f"{reaction.error.to_string()}{caplog.text}"
-    assert watch.place.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    kept = watch.place.instance.get_run_by_id(run.run_id)
+    assert kept is not None
+    assert kept.status == dg.DagsterRunStatus.FAILURE
     watch.tick("alerts_failed_runs")
     assert len(receiver.posted) == 1
 

@@ -87,6 +87,7 @@ def failed_checks(result: dg.ExecuteInProcessResult) -> set[tuple[str, str]]:
 def test_a_row_lost_anywhere_fails_the_check_of_the_asset_that_lost_it(
     place: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    place.use(shop(monitoring={"drift": {"warn": None}}))  # the batch is smaller than the one that was learned from
     place.put("train", "2026-01", orders(200))
     place.succeed("train", "2026-01")
     for stage in ("train", "predict"):

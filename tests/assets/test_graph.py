@@ -24,10 +24,14 @@ KEYS = {
         "flight_delays/model", "flight_delays/predict_features", "flight_delays/predict_raw"
     ],
     "flight_delays/predict_output_mart": ["flight_delays/predict_input_mart", "flight_delays/predictions"],
+    "flight_delays/truth": ["flight_delays/predict_input_mart", "flight_delays/predict_output_mart"],
+    "flight_delays/drift": ["flight_delays/predict_features", "flight_delays/predictions"],
 }  # fmt: skip
 KINDS = {
     "raw": {"parquet", "s3"}, "features": {"tarantool"}, "mart": {"greenplum"},
     "model": {"catboost", "mlflow"}, "predictions": {"parquet", "s3"},
+    "truth": {"parquet", "greenplum"},
+    "drift": {"greenplum"},
 }  # fmt: skip
 
 
@@ -59,7 +63,7 @@ def test_columns_are_described_and_traced(specs: dict[str, dg.AssetSpec]) -> Non
             continue
         schema = spec.metadata["dagster/column_schema"]
         assert all(column.description for column in schema.columns), key
-        if not key.endswith("raw"):
+        if not key.endswith(("raw", "truth")):
             assert spec.metadata["dagster/column_lineage"].deps_by_column, key
     lineage = specs["flight_delays/train_features"].metadata["dagster/column_lineage"].deps_by_column
     assert {dep.column_name for dep in lineage["plane_age"]} == {"flight_date", "plane_year"}
@@ -78,9 +82,9 @@ PREPARED = {*TRAIN_PREPARED, "predict_features", "predict_input_mart"}
         ({"checks": {}}, {"train_raw", "predict_raw", *PREPARED}),
         (
             {"features": {"numeric": {"price": "price * 100"}, "categorical": {"country": "country"}}},
-            {*PREPARED, "model", "predictions"},
+            {*PREPARED, "model", "predictions", "drift"},
         ),
-        ({"target": {"expression": "not returned"}}, {*TRAIN_PREPARED, "model", "predictions"}),
+        ({"target": {"expression": "not returned"}}, {*TRAIN_PREPARED, "model", "predictions", "truth"}),
         ({"training": {"seed": 1}}, {"model"}),
         ({"selection": {"policy": "latest"}}, {"predictions"}),
         ({"output": {"where": "probability > 0.9"}}, {"predictions", "predict_output_mart"}),
@@ -103,12 +107,14 @@ def test_every_asset_can_be_materialised_by_itself(place: Workbench) -> None:
     order = [
         "train_raw", "train_features", "train_input_mart", "model",
         "predict_raw", "predict_features", "predict_input_mart", "predictions", "predict_output_mart",
+        "drift", "truth",
     ]  # fmt: skip
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     for stage in ("train", "predict"):
         place.instance.add_dynamic_partitions(f"shop_{stage}_batches", ["b"])
     for asset in order:
-        job = "shop_train" if asset == "model" or asset.startswith("train") else "shop_predict"
+        stage = "train" if asset == "model" or asset.startswith("train") else "predict"
+        job = f"shop_{'truth' if asset == 'truth' else stage}"
         result = place.defs.resolve_job_def(job).execute_in_process(
             run_config=quiet, asset_selection=[dg.AssetKey(["shop", asset])],
             instance=place.instance, partition_key="b", raise_on_error=False,

@@ -57,8 +57,8 @@ def test_what_is_seen_survives_the_cursor() -> None:
     assert Seen.from_cursor(None) == NOTHING
 
 
-def tick(place: Workbench, cursor: str | None) -> dg.SensorResult:
-    sensor = place.defs.resolve_sensor_def("shop_train_files")
+def tick(place: Workbench, cursor: str | None, stage: str = "train") -> dg.SensorResult:
+    sensor = place.defs.resolve_sensor_def(f"shop_{stage}_files")
     context = dg.build_sensor_context(
         instance=place.instance, cursor=cursor, definitions=place.defs, resources={"files": place.stores["files"]}
     )
@@ -84,3 +84,14 @@ def test_the_sensor_asks_for_partitions_and_their_runs(place: Workbench) -> None
     (request,) = third.run_requests or ()
     assert request.partition_key == "2026-01"
     assert request.run_key not in {each.run_key for each in first.run_requests or ()}
+
+
+def test_a_file_of_truth_waits_until_its_batch_was_predicted(place: Workbench) -> None:
+    place.put("truth", "2026-01", orders(3))
+    early = tick(place, None, "truth")
+    assert not early.run_requests
+    place.instance.add_dynamic_partitions("shop_predict_batches", ["2026-01", "2026-02"])
+    first = tick(place, early.cursor, "truth")
+    assert [request.partition_key for request in first.run_requests or ()] == ["2026-01"]
+    assert not first.dynamic_partitions_requests
+    assert not tick(place, first.cursor, "truth").run_requests

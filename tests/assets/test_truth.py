@@ -3,19 +3,16 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics
 
-from pipeline_assets.cli.run import failures, run_batch
+from pipeline_assets.cli.run import failures
 from pipeline_assets.errors import ContractError
 from pipeline_assets.stores.marts import embedded_postgres
-from pipeline_assets.task.batch import TruthRef
 from tests.examples import orders, shop, with_column
 from tests.workbench import Workbench
 
@@ -27,21 +24,6 @@ def came_true(count: int = 90) -> pa.Table:
     """Orders by their key, and whether they came back; every tenth is not known yet."""
     returned = [None if row % 10 == 9 else row % 3 == 0 for row in range(count)]
     return pa.table({"order_id": pa.array(range(count), pa.int64()), "returned": returned})
-
-
-def judge(place: Workbench, batch: str = BATCH) -> dg.ExecuteInProcessResult:
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    return run_batch(place.defs, place.instance, TruthRef(place.task.name, batch), quiet)
-
-
-def put(place: Workbench, table: pa.Table, batch: str = BATCH) -> None:
-    path = truth_file(place, batch)
-    path.parent.mkdir(exist_ok=True)
-    pq.write_table(table, path)
-
-
-def truth_file(place: Workbench, batch: str) -> Path:
-    return place.path("predict", batch).parents[1] / "truth" / f"{batch}.parquet"
 
 
 def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
@@ -77,8 +59,8 @@ def known(place: Workbench, labels: Sequence[tuple[int, bool | None]]) -> tuple[
 
 
 def test_a_batch_is_judged_by_its_file_of_truth(predicted: Workbench) -> None:
-    put(predicted, came_true())
-    result = judge(predicted)
+    predicted.put("truth", BATCH, came_true())
+    result = predicted.run("truth", BATCH)
     assert result.success, failures(result)
     assert failures(result) == []
     assert checks(result) == {"keys_match": True, "beats_baseline": True, "quality": True, "quality_warning": True}
@@ -109,8 +91,10 @@ def test_what_does_not_meet_is_counted_and_said(predicted: Workbench) -> None:
         (None, True),
         (1000, True),  # was not predicted
     ]
-    put(predicted, pa.table({"order_id": [key for key, _ in rows], "label": [label for _, label in rows]}))
-    result = judge(predicted)
+    predicted.put(
+        "truth", BATCH, pa.table({"order_id": [key for key, _ in rows], "label": [label for _, label in rows]})
+    )
+    result = predicted.run("truth", BATCH)
     assert result.success
     assert checks(result)["keys_match"] is False
     assert failures(result) == []  # it warns
@@ -126,8 +110,8 @@ def test_what_does_not_meet_is_counted_and_said(predicted: Workbench) -> None:
 
 def test_a_missed_limit_fails_the_check_and_a_stricter_one_warns(predicted: Workbench) -> None:
     opposite = [None if each is None else not each for each in came_true()["returned"].to_pylist()]
-    put(predicted, with_column(came_true(), "returned", opposite))
-    result = judge(predicted)
+    predicted.put("truth", BATCH, with_column(came_true(), "returned", opposite))
+    result = predicted.run("truth", BATCH)
     assert checks(result) == {"keys_match": True, "beats_baseline": False, "quality": False, "quality_warning": False}
     (said,) = failures(result)
     assert "check quality of shop/truth: version 1, 81 rows: roc_auc is" in said
@@ -136,8 +120,8 @@ def test_a_missed_limit_fails_the_check_and_a_stricter_one_warns(predicted: Work
 
 
 def test_few_labels_judge_nothing_and_say_so(predicted: Workbench) -> None:
-    put(predicted, came_true(5))
-    result = judge(predicted)
+    predicted.put("truth", BATCH, came_true(5))
+    result = predicted.run("truth", BATCH)
     assert failures(result) == []
     evaluated = {each.check_name: each for each in result.get_asset_check_evaluations()}
     assert not evaluated["quality"].passed
@@ -167,8 +151,8 @@ def test_few_labels_judge_nothing_and_say_so(predicted: Workbench) -> None:
 )
 def test_a_wrong_file_is_refused_by_name(predicted: Workbench, table: dict[str, Any], said: str) -> None:
     before = predicted.mart("quality")
-    put(predicted, pa.table(table))
-    result = judge(predicted)
+    predicted.put("truth", BATCH, pa.table(table))
+    result = predicted.run("truth", BATCH)
     assert not result.success
     (error,) = failures(result)
     assert f"{BATCH}.parquet" in error
@@ -178,30 +162,28 @@ def test_a_wrong_file_is_refused_by_name(predicted: Workbench, table: dict[str, 
 
 def test_a_later_train_batch_with_the_same_keys_is_a_truth_too(predicted: Workbench) -> None:
     with pytest.raises(ContractError, match="has not been predicted"):
-        judge(predicted, "2026-09")
-    truth_file(predicted, BATCH).unlink()
-    # The keys of the batch are those of the train batch's first rows.
-    result = judge(predicted)
-    assert failures(result) == []
-    row = whole(predicted)
-    assert (row["truth_from"], row["judged_rows"]) == ("train 2026-01", 75)
-    later = with_column(orders(40), "returned", [True] * 40)
+        predicted.run("truth", "2026-09")
+    predicted.path("truth", BATCH).unlink()
+    # The keys of the batch are in the train batch too, but the version has learned from that one.
+    result = predicted.run("truth", BATCH)
+    assert "there is no truth of the batch" in failures(result)[0]
+    later = with_column(orders(40), "returned", [True if row % 2 else None for row in range(40)])
     predicted.put("train", "2026-02", later)
     predicted.run("train", "2026-02")
-    judge(predicted)
+    predicted.run("truth", BATCH)
     row = whole(predicted)
-    assert (row["truth_from"], row["judged_rows"]) == ("train 2026-01, 2026-02", 85)
-    result = judge(predicted, OTHER)
+    assert (row["truth_from"], row["judged_rows"]) == ("train 2026-02", 20)
+    result = predicted.run("truth", OTHER)
     assert "there is no truth of the batch" in failures(result)[0]
     assert f"shop/truth/{OTHER}.parquet" in failures(result)[0]
 
 
 def test_each_version_keeps_its_own_judgement(predicted: Workbench) -> None:
-    put(predicted, came_true())
-    judge(predicted)
+    predicted.put("truth", BATCH, came_true())
+    predicted.run("truth", BATCH)
     predicted.use(shop(monitoring=WATCHED, selection={"policy": "latest"}))
     predicted.run("train", "2026-01")
     predicted.succeed("predict", BATCH)
-    judge(predicted)
-    judge(predicted)
+    predicted.run("truth", BATCH)
+    predicted.run("truth", BATCH)
     assert [row["model_version"] for row in predicted.mart("quality", segment="")] == [1, 2]

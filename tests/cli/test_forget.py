@@ -51,6 +51,7 @@ def test_all_that_is_kept_of_a_batch_goes_and_its_file_stays(place: Workbench) -
 
     assert {row["batch"] for row in place.mart("predict_input")} == {"2026-03"}
     assert {row["batch"] for row in place.mart("lineage")} == {"2026-03"}
+    assert {row["batch"] for row in place.mart("drift")} == {"2026-03"}
     left = [path for path in place.root.rglob("2026-02*") if ".pipeline/postgres" not in str(path)]
     assert left == [place.path("predict", "2026-02")]
     assert place.everything().keys() == {name for name in before if "2026-02" not in name}

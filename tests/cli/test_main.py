@@ -12,7 +12,7 @@ from pipeline_assets.cli.main import main
 from tests.examples import SHOP
 
 QUESTION = str(SHOP["description"])
-COMMANDS = ["", "completion", "demo", "forget", "page", "run", "sql", "stack", "stack up", "stack run"]
+COMMANDS = ["", "completion", "demo", "forget", "page", "replay", "run", "sql", "stack", "stack up", "stack run"]
 COMMANDS += ["task", "task check", "task list", "task new"]
 
 
@@ -30,7 +30,7 @@ def test_the_list_names_every_verb_with_the_line_of_its_own_help() -> None:
     assert "Exit codes: 0" in listed
 
 
-@pytest.mark.parametrize("words", ["", "run", "forget", "page", "demo", "task", "sql", "stack"])
+@pytest.mark.parametrize("words", ["", "run", "forget", "page", "demo", "task", "sql", "stack", "reproduce"])
 def test_help_waits_for_none_of_the_heavy_libraries(words: str) -> None:
     heavy = ("dagster", "shiny", "catboost", "mlflow", "pandas", "uvicorn")
     script = f"""

@@ -68,6 +68,7 @@ GRAPH = {
         "predict_input_mart",
         "predictions",
         "predict_output_mart",
+        "truth",
     ]
 }
 
@@ -76,8 +77,12 @@ def test_a_folder_with_a_yaml_is_a_task(tasks: Folder) -> None:
     tasks.add("shop", SHOP)
     defs = tasks.load(strict=True)
     assert keys(defs) == GRAPH
-    assert {job.name for job in defs.jobs or ()} == {"shop_train", "shop_predict"}
-    assert {sensor.name for sensor in defs.sensors or ()} == {"shop_train_files", "shop_predict_files"}
+    assert {job.name for job in defs.jobs or ()} == {"shop_train", "shop_predict", "shop_truth"}
+    assert {sensor.name for sensor in defs.sensors or ()} == {
+        "shop_train_files",
+        "shop_predict_files",
+        "shop_truth_files",
+    }
 
 
 def test_a_second_task_is_a_second_folder(tasks: Folder) -> None:

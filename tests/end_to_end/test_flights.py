@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -17,14 +18,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
+from sklearn.metrics import roc_auc_score
 
+from pipeline_assets.assets.definitions import task_definitions
+from pipeline_assets.assets.graph import TaskGraph
+from pipeline_assets.cli.main import main
 from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.demo.flights import TASK, TRAIN, write
-from pipeline_assets.demo.truth import compare, demo_task, truth
+from pipeline_assets.demo.truth import demo_task, truth
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.marts import embedded_postgres
-from pipeline_assets.task.batch import BatchRef
+from pipeline_assets.task.batch import BatchRef, InputRef, TruthRef
+from pipeline_assets.task.monitoring_spec import Monitoring
+from pipeline_assets.task.spec import TaskSpec
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -110,18 +118,28 @@ def test_predict_launched_by_the_cli_on_the_workspace(flights: Flights, monkeypa
     check(flights, "2013-10")
 
 
-def run(flights: Flights, ref: BatchRef) -> None:
+def run(flights: Flights, ref: InputRef) -> None:
     """A run through Dagster's API, which must succeed with every check."""
+    result = ran(flights, ref)
+    assert result.success, failures(result)
+    assert failures(result) == []
+
+
+def ran(flights: Flights, ref: InputRef, task: TaskSpec | None = None) -> dg.ExecuteInProcessResult:
+    """A run through Dagster's API, by another description if there is one; its outcome is the test's to judge."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in flights.variables.items():
             patch.setenv(name, value)
-        from pipeline_assets.definitions import defs
+        from pipeline_assets.definitions import defs, shared_definitions
 
+        own = (
+            defs()
+            if task is None
+            else dg.Definitions.merge(shared_definitions(), task_definitions(TaskGraph(task, "")))
+        )
         with dg.DagsterInstance.get() as instance:
             quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-            result = run_batch(defs(), instance, ref, quiet)
-    assert result.success, failures(result)
-    assert failures(result) == []
+            return run_batch(own, instance, ref, quiet)
 
 
 @pytest.fixture(scope="module")
@@ -135,15 +153,76 @@ def test_predict_through_dagsters_api(flights: Flights, december: str) -> None:
     check(flights, december)
 
 
+def came_true(month: str) -> pa.Table:
+    """The truth of the flights of the month's slice."""
+    whole = truth(month)
+    return whole.take(np.arange(0, len(whole), 10))
+
+
+def put_truth(flights: Flights, month: str, table: pa.Table) -> None:
+    path = flights.root / "data" / TASK / "truth" / f"{month}.parquet"
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(table, path)
+
+
 def test_the_model_beats_the_constant_baseline_on_what_came_true(flights: Flights, december: str) -> None:
-    key = list(demo_task().key)
-    rows = flights.file("predict", december).select(key)
-    scores = flights.file("scores", december)
-    for name in ("probability", "decision"):
-        rows = rows.append_column(name, scores[name])
-    found = compare(rows, truth(december), 0.25, on=key)
-    assert found.model.roc_auc > 0.65
-    assert found.model.log_loss < found.baseline.log_loss
+    found = came_true(december)
+    put_truth(flights, december, found)
+    run(flights, TruthRef(TASK, december))
+    rows = flights.stores["marts"].read(f"{TASK}_quality", {"batch": december}).read_all().to_pylist()
+    (whole,) = [row for row in rows if not row["segment"]]
+    known = pc.is_valid(found["arr_delay"])
+    label = pc.greater(found["arr_delay"].filter(known), 15).to_numpy()
+    probability = flights.file("scores", december)["probability"].filter(known).to_numpy()
+    assert whole["judged_rows"] == len(label) < whole["predictions"]
+    assert whole["roc_auc"] == pytest.approx(roc_auc_score(label, probability))
+    assert whole["roc_auc"] > 0.65
+    assert whole["log_loss"] < whole["baseline_log_loss"]
+    by_origin = {row["segment_value"]: row["judged_rows"] for row in rows if row["segment"] == "origin"}
+    counted = pc.value_counts(found["origin"].filter(known)).to_pylist()
+    assert by_origin == {each["values"]: each["counts"] for each in counted}
+
+
+def test_a_quality_that_is_too_low_fails_its_check(flights: Flights, december: str) -> None:
+    put_truth(flights, december, came_true(december))
+    watched = Monitoring.model_validate({"truth": {"fail": {"roc_auc": 0.99}, "warn": {"log_loss": 0.01}}})
+    result = ran(flights, TruthRef(TASK, december), demo_task().model_copy(update={"monitoring": watched}))
+    assert result.success
+    (said,) = failures(result)
+    assert "check quality of flight_delays/truth: version 1" in said
+    assert "at least 0.99 is wanted" in said
+
+
+def test_a_file_that_is_no_truth_is_refused_with_what_it_lacks(flights: Flights, december: str) -> None:
+    put_truth(flights, december, came_true(december).drop_columns(["carrier", "arr_delay"]))
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline_assets.cli", "run", TASK, "truth", december],
+        cwd=flights.root, env={**os.environ, **flights.variables}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the file of truth lacks columns that it needs" in done.stderr
+    assert f"{december}.parquet" in done.stderr
+    assert "column:    carrier, label" in done.stderr
+    assert "arr_delay of the target, or label" in done.stderr
+
+
+def test_a_winter_month_warns_of_drift_and_fails_by_a_limit_of_the_task(flights: Flights, december: str) -> None:
+    """The version was evaluated on the days of August and September."""
+    drift = flights.stores["marts"].read(f"{TASK}_drift", {"batch": december}).read_all().to_pylist()
+    by_name = {row["column_name"]: row for row in drift}
+    assert {row["row_count"] for row in drift} == {flights.file("predict", december).num_rows}
+    assert {by_name[name]["verdict"] for name in ("departure_minute", "origin", "carrier", "distance")} == {"ok"}
+    assert {by_name[name]["verdict"] for name in ("dew_point", "frost")} == {"warn"}
+    assert by_name["dew_point"]["distance"] > 0.5
+
+    limits = Monitoring.model_validate({"drift": {"features": {"dew_point": {"fail": 0.5}}}})
+    task = demo_task().model_copy(update={"monitoring": limits})
+    result = ran(flights, BatchRef(TASK, "predict", december), task)
+    assert not result.success
+    (said,) = failures(result)
+    assert f"check features of {TASK}/drift: " in said
+    assert "dew_point (distance 0." in said
+    assert "fails from 0.5 on" in said
 
 
 def test_training_again_gives_the_same_model(flights: Flights) -> None:
@@ -219,6 +298,56 @@ def test_a_version_is_made_again_elsewhere_and_not_from_a_changed_file(flights: 
         assert place.made_again() == ["identical"]
     finally:
         embedded_postgres.stop(tmp_path / "state" / "postgres")
+
+
+def test_rejected_rows_are_played_again_after_the_rule_and_the_file_are_mended(
+    flights: Flights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**flights.variables, "PIPELINE_TASKS": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    month, packaged = "2013-11", ROOT / "pipeline_assets" / "defs" / TASK / "defs.yaml"
+    yaml_file, path = tmp_path / TASK / "defs.yaml", flights.root / "data" / TASK / "predict" / f"{month}.parquet"
+    yaml_file.parent.mkdir()
+    right = packaged.read_text(encoding="utf-8")
+    # A rule that knows no flight to Hawaii, and a file with a distance that is not one.
+    yaml_file.write_text(right.replace("check: distance > 0}", "check: distance between 1 and 4000}"), encoding="utf-8")
+    whole = pq.read_table(path)
+    distances = whole["distance"].to_pylist()
+    far = [row for row, distance in enumerate(distances) if distance > 4000]
+    bad = next(row for row in range(100, whole.num_rows) if row not in far)
+    assert 0 < len(far) < whole.num_rows / 100
+    place = whole.column_names.index("distance")
+    spoiled = pa.array([-1 if row == bad else distance for row, distance in enumerate(distances)], pa.int32())
+    pq.write_table(whole.set_column(place, whole.schema.field(place), spoiled), path)
+
+    assert CliRunner().invoke(main, ["run", TASK, "predict", month]).exit_code == 0
+    rejected = flights.file("rejected", "predict", month)
+    assert rejected["row_number"].to_pylist() == sorted([*far, bad])
+    assert {tuple(rules) for rules in rejected["rules"].to_pylist()} == {
+        ("distance: breaks distance between 1 and 4000",)
+    }
+    assert set(rejected["file"].to_pylist()) == {f"{month}.parquet"}
+
+    yaml_file.write_text(right, encoding="utf-8")
+    done = CliRunner().invoke(main, ["replay", TASK, "predict", month])
+    assert done.exit_code == 0, done.output
+    assert re.search(rf"Rows rejected by the check before on [0-9: -]+ UTC: {len(far) + 1}\n", done.stdout)
+    assert f"  {len(far):>9}  accepted now" in done.stdout
+    assert "          1  still rejected, by another rule" in done.stdout
+    # The rows were moved when the file was mended: the key finds the one.
+    pq.write_table(pa.concat_tables([whole.slice(bad), whole.slice(0, bad)]), path)
+    done = CliRunner().invoke(main, ["replay", TASK, "predict", month])
+    assert done.exit_code == 0, done.output
+    assert "          1  accepted now, 1 of them with other content" in done.stdout
+    (row,) = flights.file("replayed", "predict", month).to_pylist()
+    assert (row["row_number"], row["row_number_now"], row["found_by"]) == (bad, 0, "key")
+    assert row["changed_columns"] == ["distance"]
+    check(flights, month)
+    kept = flights.stores["marts"].read(f"{TASK}_rejections", {"batch": month}).read_all().to_pylist()
+    kept.sort(key=lambda each: each["checked_at"])
+    assert [(each["rows"], each["batch_rows"]) for each in kept] == [
+        (len(far) + 1, whole.num_rows), (1, whole.num_rows), (0, whole.num_rows),
+    ]  # fmt: skip
 
 
 def test_the_workspace_is_valid(flights: Flights) -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_assets.errors import PipelineError, StoreError, TransientError
+from pipeline_assets.errors import PipelineError, StoreError
 from pipeline_assets.io_managers.alongside import Alongside
-from pipeline_assets.stores.load import Piece, check_complete
+from pipeline_assets.stores.load import Piece
 
 NUMBERS = pa.schema([("number", pa.int64())])
 TEXTS = pa.schema([("text", pa.string())])
@@ -168,16 +168,6 @@ def test_an_error_of_the_rows_reaches_the_first_store_and_leaves_the_second_as_i
     assert raised.value is error
     assert table.rows == ["former"]
     assert table.abandoned == 1
-
-
-def test_rows_that_the_second_store_has_lost_are_to_be_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = Table(rows=["former"])
-    both = beside(pairs([1] * 5), table)
-    with both.first() as rows:
-        rows.read_all()
-    monkeypatch.setattr(table, "commit", lambda: check_complete([], 1, "the load"))
-    with pytest.raises(TransientError, match=r"lost rows before they were committed\n *found: +the load cannot"):
-        both.commit()
 
 
 def test_the_second_store_never_gets_a_part_for_the_whole() -> None:

@@ -16,8 +16,8 @@ from pipeline_assets.stack import postgres
 from pipeline_assets.stack.plan import HOST
 from pipeline_assets.stack.ports import free_ports
 from pipeline_assets.stores.marts import embedded_postgres
-from pipeline_assets.task.batch import BatchRef
-from tests.end_to_end.test_flights import Flights
+from pipeline_assets.task.batch import BatchRef, TruthRef
+from tests.end_to_end.test_flights import Flights, came_true, put_truth
 from tests.fixtures.postgres import embedded_server, marts, own_tcp_server, tcp_server
 from tests.mart_page.site import served
 
@@ -95,7 +95,11 @@ def _run(flights: Flights) -> None:
 
         location = defs()
         with dg.DagsterInstance.get() as instance:
-            for ref in (BatchRef(TASK, "train", TRAIN), *(BatchRef(TASK, "predict", month) for month in MONTHS)):
+            for month in MONTHS:
+                put_truth(flights, month, came_true(month))
+            predicts = (BatchRef(TASK, "predict", month) for month in MONTHS)
+            truths = (TruthRef(TASK, month) for month in MONTHS)
+            for ref in (BatchRef(TASK, "train", TRAIN), *predicts, *truths):
                 quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
                 result = run_batch(location, instance, ref, quiet)
                 assert result.success, failures(result)

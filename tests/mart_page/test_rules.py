@@ -13,6 +13,7 @@ from pipeline_assets.mart_page.rules import rule
         ("day: not date", "day: не date"),
         ("a: b: null", "a: b: нет значения"),
         ("Ставка, %: breaks {x}", "Ставка, %: нарушено {x}"),
+        ("key (a, b): repeats", "ключ (a, b): повторяется"),
         ("something new", "something new"),
     ],
 )

@@ -170,6 +170,17 @@ def test_all_problems_come_at_once() -> None:
         ({"training": {"parameters": {"depht": 3}}}, ("training", "parameters", "depht"), "did you mean: depth?"),
         ({"selection": {"policy": "best"}}, ("selection", "policy"), "'champion', 'best_metric', 'latest'"),
         ({"selection": {"policy": "latest", "version": 3}}, ("selection",), "come together"),
+        ({"monitoring": {"drift": {"warn": 0}}}, ("monitoring", "drift", "warn"), "greater than 0"),
+        (
+            {"monitoring": {"drift": {"features": {"prise": {"fail": 0.3}}}}},
+            ("monitoring", "drift", "features", "prise"),
+            "did you mean price?",
+        ),
+        (
+            {"monitoring": {"drift": {"scores": {"prediction": {"fail": 0.3}}}}},
+            ("monitoring", "drift", "scores", "prediction"),
+            "there are probability, predicted_label",
+        ),
         ({"limits": {"rejected_share": 2}}, ("limits", "rejected_share"), "less than or equal to 1"),
     ],
 )
@@ -203,3 +214,12 @@ def test_a_row_rule_may_hold_in_one_stage_alone() -> None:
 def test_the_json_schema_knows_the_short_form_of_a_feature() -> None:
     features = TaskSpec.model_json_schema()["$defs"]["Features"]["properties"]["numeric"]
     assert {"type": "string"} in features["additionalProperties"]["anyOf"]
+
+
+def test_a_limit_of_quality_is_of_a_metric_that_there_is() -> None:
+    with pytest.raises(ValidationError) as refused:
+        shop(monitoring={"truth": {"fail": {"roc_auc": 0.6, "precision": 0.2}, "warn": {"rocauc": 0.7}}})
+    (problem,) = refused.value.errors()
+    assert problem["loc"] == ("monitoring", "truth", "warn", "rocauc")
+    assert "no such metric; predictions are judged by precision, recall, roc_auc" in problem["msg"]
+    assert "did you mean roc_auc?" in problem["msg"]

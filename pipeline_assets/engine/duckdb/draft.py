@@ -109,5 +109,5 @@ def _opened(wish: Wish, stage: str, source: Source, spill: Path) -> Iterator[Pro
     ref = BatchRef(wish.name, "predict" if stage == "predict" else "train", source.name)
     with located({"task": wish.name, "file": source.name}):
         found = source.files.find(ref)
-        with source.files.fetch(found) as fetched, scan(fetched.paths, spill) as view:
-            yield Profiler(view, fetched.paths, source.name, spill)
+        with source.files.open(found) as paths, scan(paths, spill) as view:
+            yield Profiler(view, paths, source.name, spill)

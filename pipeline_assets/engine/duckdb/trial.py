@@ -53,7 +53,7 @@ def try_file(files: Inputs, task: TaskSpec, ref: BatchRef, spill: Path, progress
     found = examples(rejected_rows, list(checked.manifest.reasons)[:_RULES])
     deque(rejected_rows, maxlen=0)  # the rest, for the numbers of all rejected rows
     rejected = np.concatenate([np.empty(0, dtype=np.int64), *rows])
-    with located(ref.facts()), files.fetch(files.find(ref)) as fetched, scan(fetched.paths, spill) as view:
+    with located(ref.facts()), files.open(files.find(ref)) as paths, scan(paths, spill) as view:
         if len(rejected):
             view.mark("rejected", rejected)
         contract = of_file(task, ref.stage, view.columns)
@@ -69,7 +69,7 @@ def likely_stage(files: Inputs, task: TaskSpec, ref: BatchRef, spill: Path) -> S
         ContractError: the file cannot be read.
     """
     alone = {name for name, column in task.columns.items() if column.stage == "train"}
-    with located(ref.facts()), files.fetch(files.find(ref)) as fetched, scan(fetched.paths, spill) as view:
+    with located(ref.facts()), files.open(files.find(ref)) as paths, scan(paths, spill) as view:
         return "train" if alone <= set(view.columns) else "predict"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from pipeline_assets.engine.duckdb.failures import computable
-from pipeline_assets.engine.duckdb.scan import ROWS_PER_BATCH, Scan, readable, scan
+from pipeline_assets.engine.duckdb.failures import computable, values_are_values
+from pipeline_assets.engine.duckdb.scan import ROWS_PER_BATCH, Scan, scan
 from pipeline_assets.errors import ContractError
 from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.casts import Cast, cast
@@ -105,7 +105,7 @@ def met_by_file(task: TaskSpec, paths: Sequence[Path], predictions: Predictions,
     name = paths[0].name if len(paths) == 1 else paths[0].parent.name
     with scan(paths, spill) as view, computable(_DOING, spill):
         source = _LabelSource.of(task, view, name)
-        with readable(paths):
+        with values_are_values(paths):
             view.connection.execute(f"create temp table came as {source.query(view)}")
         _hold(view.connection, task, predictions)
         view.connection.execute(
@@ -195,7 +195,7 @@ class _LabelSource:
         task: of the batch.
         casts: of the columns that are needed, by name.
         label: SQL over those columns.
-        good: SQL over the label that is true where it can be one.
+        good: SQL over ``{label}`` that is true where it can be one.
     """
 
     task: TaskSpec
@@ -216,7 +216,7 @@ class _LabelSource:
             needed[LABEL] = Column(type=contract_name(kind.label_type))
             plain = Target(expression=sql.name(LABEL), kind=task.target.kind)
             label = kind.label(plain, kind.label_type)
-            good = f"coalesce({_LABEL} in (0, 1), true)" if kind.objective == "binary" else "true"
+            good = "coalesce({label} in (0, 1), true)" if kind.objective == "binary" else "true"
         missing = [name for name in needed if name not in view.columns]
         if missing:
             keys = ", ".join(key_of(task))
@@ -239,13 +239,12 @@ class _LabelSource:
         lossy = " or ".join(f"coalesce({check}, false)" for check in checks if check is not None) or "false"
         keys = [sql.name(name) for name in key_of(self.task)]
         there = " and ".join(f"k{at} is not null" for at in range(len(keys)))
-        # An expression that raises gives null inside of try, and then it cannot be said whether the label is null.
-        said = f"try(({self.label}) is null)"
         named = ", ".join(f"{key} as k{at}" for at, key in enumerate(keys))
+        # Written once, as DuckDB computes what it finds twice outside of try. The list is null where the label raises.
         return (
-            f"select {ROW}, {_keys(self.task)}, {_LABEL},"
-            f" not lossy and {there} and not raised and {self.good} as usable"
-            f" from (select {ROW}, {named}, try({self.label}) as {_LABEL}, {said} is null as raised, lossy"
+            f"select {ROW}, {_keys(self.task)}, said[1] as {_LABEL},"
+            f" not lossy and {there} and said is not null and {self.good.format(label='said[1]')} as usable"
+            f" from (select {ROW}, {named}, try([{self.label}]) as said, lossy"
             f" from (select {ROW}, {', '.join(typed)}, {lossy} as lossy from raw))"
         )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.dataset import LabelledRows
 from pipeline_assets.ml.prediction import HALF, Prediction
+from pipeline_assets.ml.ranking import total
 from pipeline_assets.ml.split import Strata
 from pipeline_assets.ml.trainers.base import Fit, FittedModel
 from pipeline_assets.task import plugins
@@ -129,7 +130,7 @@ def by_evaluation(kind: Kind, rows: LabelledRows, prediction: Prediction, metric
 
 def mean_of(losses: NDArray[np.float64]) -> OfResamples:
     """A metric that is the mean of one value per row."""
-    return lambda times: float(times @ losses / times.sum())
+    return lambda times: total(times, losses) / float(times.sum())
 
 
 def gain(kind: plugins.KindTerms, metric: str, challenger: float, champion: float) -> float:

@@ -52,13 +52,22 @@ class FileAnywhere:
 
     @contextmanager
     def fetch(self, found: Found) -> Iterator[Fetched]:
-        """The files on this machine; those of S3 are copied."""
+        """The files on this machine, with their fingerprint; those of S3 are copied."""
         if self._bucket is None:
-            with hashed(found, [Path(part.uri) for part in found.parts]) as here:
+            with hashed(found, _paths(found)) as here:
                 yield here
             return
         with cached(found, self._bucket, self._cache) as folder:
             yield fetched(found, folder)
+
+    @contextmanager
+    def open(self, found: Found) -> Iterator[tuple[Path, ...]]:
+        """The files on this machine, where nobody needs their fingerprint."""
+        if self._bucket is None:
+            yield _paths(found)
+            return
+        with cached(found, self._bucket, self._cache) as folder:
+            yield fetched(found, folder).paths
 
     def _local(self) -> Iterator[Entry]:
         """The file without a name, or what a folder has, by paths below it."""
@@ -80,6 +89,10 @@ class FileAnywhere:
                 yield Entry("", part)
             elif known.key.startswith(f"{key}/") and not known.key.endswith("/"):
                 yield Entry(known.key.removeprefix(f"{key}/"), part)
+
+
+def _paths(found: Found) -> tuple[Path, ...]:
+    return tuple(Path(part.uri) for part in found.parts)
 
 
 def _part(path: Path) -> Part:

@@ -220,10 +220,16 @@ def another_key(schema: str, table: MartTable, state: RelationState) -> StoreErr
 
 def _create_indexes(schema: str, table: MartTable, state: RelationState) -> list[Composed]:
     wanted = {index_name(table.name, columns): columns for columns in table.indexes}
+    create, drop = SQL("CREATE INDEX {} ON {} ({})"), SQL("DROP INDEX {}")
+    # Former versions put the batch before the row number: one index of the two is enough.
+    former = {index_name(table.name, (columns[0], *columns[:0:-1])) for columns in table.indexes} - {*wanted}
     return [
-        SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), Identifier(schema, table.name), names_of(columns))
-        for name, columns in wanted.items()
-        if name not in state.indexes
+        *(
+            create.format(Identifier(name), Identifier(schema, table.name), names_of(columns))
+            for name, columns in wanted.items()
+            if name not in state.indexes
+        ),
+        *(drop.format(Identifier(schema, name)) for name in sorted(former & state.indexes)),
     ]
 
 

@@ -26,8 +26,9 @@ __all__ = ["tarantool_server", "tarantool_settings"]
 
 SCRIPT = "<script>alert(1)</script>"
 TRAIN, PREDICT = "2026-01", "a'; drop table x; --"
-REJECTED = 7
+REJECTED, MENDED = 7, 20  # rows with a price below 0, the second one only at first
 KIND_BATCHES = {"2026-02": 1.0, "2026-03": 1.5}  # of the tasks of every kind, with the factor of their prices
+UNJUDGED = "churn"  # one of them, whose predictions are not compared with the truth
 _PATIENCE = 30_000  # milliseconds; the first page of a process imports much, and machines are shared
 _CHROMIUM = "/usr/bin/chromium"
 # As root it has no sandbox; and it is to ask nobody for anything.
@@ -103,6 +104,9 @@ def _of_kind(root: Path, task: TaskSpec) -> Workbench:
         for batch, factor in KIND_BATCHES.items():
             place.put("predict", batch, fated(60, stage="predict", factor=factor))
             place.succeed("predict", batch)
+            if task.name != UNJUDGED:
+                place.put("truth", batch, fated(60, factor=factor))  # a train file is a file of truth
+                place.succeed("truth", batch)
         return place
 
 
@@ -131,9 +135,14 @@ def _filled(root: Path, task: TaskSpec, env: dict[str, str]) -> Workbench:
         assert place.run("train", TRAIN).success
         coming = _noted(orders(60, stage="predict"), 8)
         prices = coming["price"].to_pylist()
-        prices[REJECTED] = -1.0
-        place.put("predict", PREDICT, with_column(coming, "price", prices))
-        assert place.run("predict", PREDICT).success
+        for bad in ({REJECTED: -1.0, MENDED: -2.0}, {REJECTED: -1.0}):  # the second is the file once it was mended
+            there = [bad.get(row, price) for row, price in enumerate(prices)]
+            place.put("predict", PREDICT, with_column(coming, "price", there))
+            assert place.run("predict", PREDICT).success
+        # Every fourth order is not known to have come back or not; one key is nobody's.
+        labels = [row % 3 == 0 if row % 4 else None for row in range(60)]
+        place.put("truth", PREDICT, pa.table({"order_id": [*range(60), 1000], "returned": [*labels, True]}))
+        assert place.run("truth", PREDICT).success
         return place
 
 

@@ -131,7 +131,7 @@ def test_scores_of_two_batches_are_compared_by_what_they_are(kinds_site: KindsSi
     expect(reader.locator("#drift-scores_of_batch .plot")).to_contain_text(
         says({"fates": "axis_multiclass", "refunds": "axis_regression"}[task])
     )
-    expect(rows.last.locator("data")).to_have_count(1)  # the index against the first batch
+    expect(rows.last.locator("data")).to_have_count(1)  # how far they are from those of its version
     expect(reader.locator("#drift-scores_table")).to_contain_text("kept" if task == "fates" else "95")
 
 

@@ -1,6 +1,7 @@
 """What every kind of target keeps to: the built-in ones, those of installed packages, and one by dotted path."""
 
 import io
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 from matplotlib.image import imread
 
-from pipeline_assets.ml.kinds.base import Kind, Purpose, best, gain, reaches
+from pipeline_assets.ml.kinds.base import Kind, Purpose, best, by_evaluation, gain, reaches
 from pipeline_assets.ml.scoring import scores_schema
 from pipeline_assets.ml.trainers.base import trainer
 from pipeline_assets.task import plugins
@@ -107,3 +108,27 @@ def test_each_metric_has_a_direction(kind: Kind) -> None:
         assert reaches(kind, metric, better, better)
         assert not reaches(kind, metric, worse, better)
         assert best(kind, metric, {1: worse, 2: better, 3: better}) == 3
+
+
+def test_a_metric_on_resamples_is_that_of_the_rows_drawn(kind: Kind, name: str) -> None:
+    made = trainable.trained(name)
+    rows, prediction = made.validation, made.prediction
+    times = np.bincount(np.random.default_rng(5).integers(0, len(rows), len(rows)), minlength=len(rows))
+    for metric in kind.metrics:
+        value = kind.of_resamples(rows, prediction, metric)
+        assert value(np.ones(len(rows), np.int64)) == pytest.approx(made.metrics[metric])
+        assert value(times) == pytest.approx(by_evaluation(kind, rows, prediction, metric)(times))
+
+
+def test_a_prediction_differs_from_another_row_by_row(kind: Kind, name: str) -> None:
+    made = trainable.trained(name)
+    same = kind.differences(made.prediction, made.prediction)
+    assert not same.flipped.any()
+    assert not same.moved.any()
+    other = kind.differences(made.prediction, replace(made.prediction, output=made.prediction.output[::-1]))
+    assert other.rule
+    assert other.flipped.dtype == bool
+    assert other.flipped.any()
+    assert (other.moved[other.flipped] != 0).all()
+    assert {len(each) for each in (other.flipped, other.way, other.moved)} == {len(made.validation)}
+    assert all(isinstance(each, str) and each for each in other.way[other.flipped])

@@ -19,8 +19,10 @@ TABLE = pa.table({"a": [1, 2, 3]})
 
 
 def rows(file: FileAnywhere) -> int:
-    with file.fetch(file.find(REF)) as fetched:
-        return sum(pq.read_metadata(path).num_rows for path in fetched.paths)
+    found = file.find(REF)
+    with file.fetch(found) as fetched, file.open(found) as paths:
+        assert paths == fetched.paths
+        return sum(pq.read_metadata(path).num_rows for path in paths)
 
 
 @pytest.mark.parametrize("name", ["june.parquet", "june.pq", "[1]*.parquet", "июнь"])

@@ -299,6 +299,17 @@ def test_a_mart_of_the_former_version_is_moved_over_by_the_first_run_wherever_th
         assert marts.query(indexes, marts.schema) == [("loads_pkey",), ("loads_writer_batch_row_number_idx",)]
 
 
+def test_an_index_of_another_order_of_columns_replaces_the_former_one(marts: Marts) -> None:
+    load(marts, "one", "first")
+    if greenplum(marts):
+        pytest.skip("Greenplum's marts have no indexes")
+    load(marts, "two", "second", 4, replace(TABLE, indexes=(("writer", "row_number", "batch"),)))
+    assert there(marts) == {("one", "first"): 3, ("two", "second"): 4}
+    indexes = "SELECT DISTINCT split_part(indexdef, ' btree ', 2) FROM pg_indexes WHERE schemaname = %s"
+    found = {columns for (columns,) in marts.query(indexes + " AND tablename <> 'pipeline_loads'", marts.schema)}
+    assert found == {"(batch, row_number)", "(writer, row_number, batch)"}
+
+
 # Readers.
 
 

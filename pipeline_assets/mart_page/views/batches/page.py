@@ -19,8 +19,9 @@ from pipeline_assets.mart_page.render import Picture, output_picture, render_pic
 from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.scored import Scores, scores
 from pipeline_assets.mart_page.views.batches import charts as pictures
-from pipeline_assets.mart_page.views.batches import predictions
+from pipeline_assets.mart_page.views.batches import predictions, rejections
 from pipeline_assets.mart_page.views.batches.queries import Truth, truth
+from pipeline_assets.mart_page.views.batches.rejected import RejectedOf, rejected_of
 from pipeline_assets.monitoring.batch_status import SHOWN, BatchRecord, MadeFrom, Outcome, State, batch_records
 from pipeline_assets.monitoring.truth import Evaluation, evaluation
 from pipeline_assets.stores.registry.registry import Registry
@@ -45,8 +46,11 @@ def batches_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every v
         ui.output_ui("listed"),
         ui.output_ui("one"),
         output_picture("reasons", "14rem"),
+        ui.output_ui("became"),
         ui.output_ui("said"),
         ui.output_ui("quality"),
+        output_picture("by_rule", "22rem"),
+        ui.output_ui("over_batches"),
     )
 
 
@@ -147,6 +151,26 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
     async def reasons() -> Picture | None:
         found = (await chosen()).manifest
         return pictures.reasons(found.reasons, says, formats) if found and found.reasons else None
+
+    @render.ui
+    async def became() -> TagChild:
+        one = await chosen()
+        req(one.manifest is not None)
+        found = await page.work(rejections.became_of, page.files, one.ref)
+        return None if found is None else rejections.what_became(found, one.ref, page.task(), says, formats)
+
+    @reactive.calc
+    async def rejected() -> list[RejectedOf]:
+        req(page.route().view in (None, "batches"))
+        return await page.ask(rejected_of, page.schema, page.task(), rejections.stage_of(page.route()))
+
+    @render_picture
+    async def by_rule() -> Picture | None:
+        return rejections.by_rule(await rejected(), says, formats)
+
+    @render.ui
+    async def over_batches() -> TagChild:
+        return rejections.over_batches(await rejected(), page.route(), page.task(), says, formats)
 
     @reactive.calc
     async def evaluated() -> Evaluation | Problem | None:

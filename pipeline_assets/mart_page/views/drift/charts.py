@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
-from pipeline_assets.mart_page.views.drift.queries import ColumnShift
+from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Point
 from pipeline_assets.monitoring.drift import MUCH, SOME, Bin, Shift
 
 _SHOWN = 25  # columns; the table has all
@@ -25,11 +25,11 @@ def indexes(shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) ->
         go.Bar(
             orientation="h",
             y=places,
-            x=[shift.stability.index for shift in shown],
+            x=[shift.difference.distance for shift in shown],
             text=[_sign(shift, formats) for shift in shown],
             textposition="outside",
             cliponaxis=False,
-            marker={"color": [_COLOURS[shift.stability.shift] for shift in shown]},
+            marker={"color": [_COLOURS[shift.difference.shift] for shift in shown]},
             customdata=[shift.column.name for shift in shown],
             hovertext=[f"{plain(shift.column.name)}: {_sign(shift, formats)}" for shift in shown],
             hovertemplate="%{hovertext}<extra></extra>",
@@ -37,7 +37,7 @@ def indexes(shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) ->
     )
     for limit in (SOME, MUCH):
         figure.add_vline(x=limit, line={"color": QUIET, "width": 1, "dash": "dash"})
-    figure.update_xaxes(title=says("psi"), rangemode="tozero")
+    figure.update_xaxes(title=says("distance"), rangemode="tozero")
     figure.update_yaxes(
         tickvals=places,
         ticktext=[plain(shift.column.name) for shift in shown],
@@ -48,24 +48,32 @@ def indexes(shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) ->
     return Picture(bare(figure), says("picture_indexes", n=len(shifts), most=listed))
 
 
-def bins(shift: ColumnShift, train: str, predict: str, says: ViewTexts, formats: Formats) -> Picture:
-    """The shares of both batches in each bin; predict is hatched."""
-    stability = shift.stability
-    names = [bin_name(each, says, formats) for each in stability.bins]
+def bins(shift: ColumnShift, before: str, after: str, says: ViewTexts, formats: Formats) -> Picture:
+    """The shares of two sets of rows in each bin; the second one is hatched.
+
+    Args:
+        shift: the column.
+        before: what the first set is called.
+        after: what the second one is called.
+        says: texts of the view.
+        formats: of the reader's language.
+    """
+    found = shift.difference.bins
+    names = [bin_name(each, says, formats) for each in found]
     places = list(range(len(names)))
     figure = go.Figure(
         [
             go.Bar(
-                name=plain(f"{label} {batch}"),
+                name=plain(label),
                 x=places,
                 y=shares,
                 marker={"color": colour, "pattern": {"shape": pattern}},
                 customdata=[plain(name) for name in names],
                 hovertemplate="%{customdata}: %{y:.1%}<extra></extra>",
             )
-            for label, batch, shares, colour, pattern in (
-                (says("train"), train, [each.reference for each in stability.bins], REFERENCE, ""),
-                (says("predict"), predict, [each.others for each in stability.bins], OTHERS, "/"),
+            for label, shares, colour, pattern in (
+                (before, [each.reference for each in found], REFERENCE, ""),
+                (after, [each.others for each in found], OTHERS, "/"),
             )
         ]
     )
@@ -73,17 +81,43 @@ def bins(shift: ColumnShift, train: str, predict: str, says: ViewTexts, formats:
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
     figure.update_xaxes(tickvals=places, ticktext=[plain(_short(name)) for name in names], showgrid=False)
     figure.update_yaxes(title=says("share"), tickformat=".0%", rangemode="tozero")
-    grown = max(zip(stability.bins, names, strict=True), key=lambda pair: abs(pair[0].others - pair[0].reference))
+    grown = max(zip(found, names, strict=True), key=lambda pair: abs(pair[0].others - pair[0].reference))
     return Picture(
         figure,
         says(
             "picture_bins",
             column=shift.column.name,
             bin=grown[1],
-            train=formats.share(grown[0].reference),
-            predict=formats.share(grown[0].others),
+            before=before,
+            after=after,
+            share_before=formats.share(grown[0].reference),
+            share_after=formats.share(grown[0].others),
         ),
     )
+
+
+def history(column: str, points: Sequence[Point], says: ViewTexts, formats: Formats) -> Picture:
+    """The distance of one column, batch by batch, with the limits that the task had."""
+    places = list(range(len(points)))
+    figure = go.Figure(
+        [
+            go.Scatter(
+                name=plain(column), x=places, y=[point.distance for point in points],
+                mode="lines+markers", line={"color": OTHERS}, hovertemplate="%{y:.3f}<extra></extra>",
+            ),
+            go.Scatter(
+                name=says("warn_from"), x=places, y=[point.warn_from for point in points],
+                mode="lines", line={"color": QUIET, "dash": "dash"}, hovertemplate="%{y:.3f}<extra></extra>",
+            ),
+        ]
+    )  # fmt: skip
+    bare(figure)
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
+    figure.update_xaxes(tickvals=places, ticktext=[plain(_short(point.batch)) for point in points], showgrid=False)
+    figure.update_yaxes(title=says("distance_short"), rangemode="tozero")
+    worst = max(points, key=lambda point: point.distance)
+    said = says("picture_history", column=column, worst=worst.batch, distance=formats.number(round(worst.distance, 3)))
+    return Picture(figure, said)
 
 
 def bin_name(each: Bin, says: ViewTexts, formats: Formats) -> str:
@@ -102,7 +136,7 @@ def bin_name(each: Bin, says: ViewTexts, formats: Formats) -> str:
 
 
 def _sign(shift: ColumnShift, formats: Formats) -> str:
-    return f"{SIGNS[shift.stability.shift]} {formats.number(round(shift.stability.index, 3))}"
+    return f"{SIGNS[shift.difference.shift]} {formats.number(round(shift.difference.distance, 3))}"
 
 
 def _short(text: str) -> str:

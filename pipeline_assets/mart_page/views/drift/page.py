@@ -13,17 +13,16 @@ from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.later import Later
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
-from pipeline_assets.mart_page.scored import QUANTILES, ROWS, Scores
+from pipeline_assets.mart_page.scored import ROWS, Scores, main_column
 from pipeline_assets.mart_page.scored import scores as scores_of
 from pipeline_assets.mart_page.views.drift import charts as pictures
-from pipeline_assets.mart_page.views.drift import queries, score_charts
-from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Drift
-from pipeline_assets.monitoring.drift import Stability
-from pipeline_assets.monitoring.truth import Form, form_of
+from pipeline_assets.mart_page.views.drift import queries, score_charts, sections
+from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Drift, Kept
+from pipeline_assets.monitoring.truth import form_of
 
-Kind = Literal["feature", "raw", "all"]
+# ``kept``: features and scores as the mart of drift has them; the others are columns of two input marts.
+Kind = Literal["kept", "feature", "raw", "all"]
 _KINDS: tuple[Kind, ...] = get_args(Kind)
-_LABELS = 5  # of a batch, in the table of scores
 _BATCHES = 24  # whose scores are shown: two years of months
 
 
@@ -38,6 +37,7 @@ def drift_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every vie
         output_picture("indexes", height="34rem"),
         ui.output_ui("column_head"),
         output_picture("bins", height="22rem"),
+        output_picture("history", height="16rem"),
         ui.output_ui("table"),
         tags.details(tags.summary(says("how")), p(says("how_text"))),
         ui.output_ui("scores_head"),
@@ -50,7 +50,7 @@ def drift_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every vie
 
 @module.server
 def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -> None:  # noqa: A002, ARG001, C901, PLR0915 - Shiny's way
-    """Compares the picked batches; by default the one predicted last with the train batch of its version."""
+    """Compares a batch, by default the one predicted last, with what its version keeps, or with any train batch."""
     says, formats = page.texts("drift"), page.formats
     scoring = Later(page, scores_of)
 
@@ -67,13 +67,28 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
         return train, predict if isinstance(predict, str) or predict is None else predict.batch
 
     @reactive.calc
-    async def found() -> Drift | None:
+    async def kept() -> Kept | None:
+        task, (_, predict) = page.task(), await batches()
+        mart = await page.mart(task, "drift")
+        return None if mart is None or predict is None else await page.ask(queries.kept, mart, task, predict)
+
+    @reactive.calc
+    async def kind() -> Kind:
+        """What the address asks for; where the mart does not have the batch, the features of a train batch instead."""
+        wanted = page.route().more.get("columns")
+        known: Kind = next((each for each in _KINDS if each == wanted), "kept")
+        return "feature" if known == "kept" and await kept() is None else known
+
+    @reactive.calc
+    async def found() -> Drift | Kept | None:
+        asked = await kind()
+        if asked == "kept":
+            return await kept()
         task, (train, predict) = page.task(), await batches()
         before, after = await page.mart(task, "train_input"), await page.mart(task, "predict_input")
         if before is None or after is None or train is None or predict is None:
             return None
-        kind = _kind(page)
-        roles: tuple[Role, ...] = ("raw", "feature") if kind == "all" else (kind,)
+        roles: tuple[Role, ...] = ("raw", "feature") if asked == "all" else (asked,)
         return await page.ask(queries.drift, before, after, train, predict, roles=roles)
 
     @reactive.calc
@@ -89,17 +104,16 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
     @render.ui
     async def picker() -> TagChild:
         known, (train, predict) = await record(), await batches()
-        return _picker(page, says, known, train, predict)
+        return _picker(page, says, known, (train, predict), await kind())
 
     @render.ui
     async def sampled() -> TagChild:
-        train, predict = await batches()
-        if train is None or predict is None:
+        if None in await batches():
             return parts.empty(says("none"), says("none_do"))
         compared = await found()
         if compared is None:
             return parts.empty(says("no_rows"), says("no_rows_do"))
-        return p(_sampled(compared, says, formats), class_="says")
+        return p(sections.which_rows(compared, says, formats), class_="says")
 
     @render_picture
     async def indexes() -> Picture | None:
@@ -132,13 +146,26 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
 
     @render_picture
     async def bins() -> Picture | None:
-        shift, (train, predict) = await shown(), await batches()
-        return None if shift is None else pictures.bins(shift, str(train), str(predict), says, formats)
+        shift, compared = await shown(), await found()
+        if shift is None or compared is None:
+            return None
+        return pictures.bins(shift, *sections.sides(compared, says), says, formats)
+
+    @render_picture
+    async def history() -> Picture | None:
+        shift, mart = await shown(), await page.mart(page.task(), "drift")
+        if shift is None or mart is None or await kind() != "kept":
+            return None
+        points = await page.ask(queries.history, mart, shift.column.role, shift.column.name)
+        return pictures.history(shift.column.name, points, says, formats) if len(points) > 1 else None
 
     @render.ui
     async def table() -> TagChild:
-        shift, there = await shown(), await shifts()
-        return None if shift is None else TagList(_bins(shift, says, formats), _table(page, there, says, formats))
+        shift, there, compared = await shown(), await shifts(), await found()
+        if shift is None or compared is None:
+            return None
+        sides = sections.sides(compared, says)
+        return TagList(sections.bins(shift, sides, says, formats), sections.table(page, there, sides, says, formats))
 
     @reactive.calc
     async def distributions() -> list[Scores]:
@@ -176,13 +203,15 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
 
     @render.ui
     async def scores_table() -> TagChild:
-        there = await distributions()
-        return _scores(there, form_of(page.task()), says, formats) if there else None
-
-
-def _kind(page: Page) -> Kind:
-    wanted = page.route().more.get("columns")
-    return next((kind for kind in _KINDS if kind == wanted), _KINDS[0])
+        task, there = page.task(), await distributions()
+        if not there:
+            return None
+        output_mart, mart = await page.mart(task, "predict_output"), await page.mart(task, "drift")
+        main = None if output_mart is None else main_column(task, output_mart)
+        if mart is None or main is None:
+            return sections.scores(there, [], form_of(task), says, formats)
+        points = await page.ask(queries.history, mart, "score", main.name)
+        return sections.scores(there, points, form_of(task), says, formats)
 
 
 def _learned_from(known: choices.Record, predict: object) -> str | None:
@@ -195,19 +224,20 @@ def _learned_from(known: choices.Record, predict: object) -> str | None:
     return known.trainings[0].batch if known.trainings else None
 
 
-def _picker(page: Page, says: ViewTexts, known: choices.Record, train: str | None, predict: str | None) -> TagChild:
+def _picker(
+    page: Page, says: ViewTexts, known: choices.Record, batches: tuple[str | None, str | None], kind: Kind
+) -> TagChild:
+    train, predict = batches
     predicts = [each.batch for each in known.batches]
     trains = sorted({each.batch for each in known.trainings})
+    with_train = parts.chosen(_with(trains, train), name="train", label=says("train_batch"), selected=train)
     form = parts.form(
         page.route(),
         parts.chosen(_with(predicts, predict), name="batch", label=says("predict_batch"), selected=predict),
-        parts.chosen(_with(trains, train), name="train", label=says("train_batch"), selected=train),
         parts.chosen(
-            {kind: says(f"columns_{kind}") for kind in _KINDS},
-            name="columns",
-            label=says("columns"),
-            selected=_kind(page),
+            {each: says(f"columns_{each}") for each in _KINDS}, name="columns", label=says("columns"), selected=kind
         ),
+        *([] if kind == "kept" else [with_train]),
     )
     return div(form, class_="tools")
 
@@ -216,82 +246,3 @@ def _with(names: Sequence[str], picked: str | None) -> dict[str, str]:
     """Options, with the picked one among them even if it is unknown."""
     wanted = [] if picked is None or picked in names else [picked]
     return {name: name for name in [*wanted, *names]}
-
-
-def _sampled(found: Drift, says: ViewTexts, formats: Formats) -> str:
-    return says(
-        "sampled",
-        train=found.train.batch,
-        train_rows=formats.number(found.train.rows),
-        train_of=formats.number(found.train.of),
-        predict=found.predict.batch,
-        predict_rows=formats.number(found.predict.rows),
-        predict_of=formats.number(found.predict.of),
-    )
-
-
-def _bins(shift: ColumnShift, says: ViewTexts, formats: Formats) -> Tag:
-    rows: list[list[TagChild]] = [
-        [pictures.bin_name(each, says, formats), formats.share(each.reference), formats.share(each.others)]
-        for each in shift.stability.bins
-    ]
-    title = says("bins", column=shift.column.name)
-    head = [says("bin"), says("train"), says("predict")]
-    return tags.details(tags.summary(title), parts.table(head, rows, title, numbers=(1, 2)))
-
-
-def _table(page: Page, shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) -> TagChild:
-    rows: list[list[TagChild]] = [
-        [
-            page.link(shift.column.name, page.route().at(column=shift.column.name)),
-            tags.data(formats.number(round(shift.stability.index, 4)), value=repr(shift.stability.index)),
-            says(f"shift_{shift.stability.shift.value}"),
-            formats.share(shift.stability.bins[-1].reference),
-            formats.share(shift.stability.bins[-1].others),
-            shift.column.description,
-        ]
-        for shift in shifts
-    ]
-    head = [
-        says("column"), "PSI", says("shift"), says("missing_train"), says("missing_predict"), says("meaning"),
-    ]  # fmt: skip
-    return TagList(h3(says("all")), parts.table(head, rows, says("all"), numbers=(1, 3, 4)))
-
-
-def _scores(found: Sequence[Scores], form: Form, says: ViewTexts, formats: Formats) -> Tag:
-    """A line per batch: quantiles of numbers, the index against the first, the file's share, the commonest labels."""
-    numbers = any(each.quantiles for each in found)
-    labels = any(each.shares for each in found)
-    decided = any(each.decided is not None for each in found)
-    shifts = queries.score_shifts(found)
-    said = formats.share if form == "binary" else formats.number
-    rows: list[list[TagChild]] = [
-        [
-            each.made.batch,
-            str(each.made.model_version),
-            formats.number(each.rows),
-            *([said(value) for value in each.quantiles] or [""] * len(QUANTILES) if numbers else []),
-            *([_index(shift, formats)]),
-            *([formats.share(each.decided) if each.decided is not None else ""] if decided else []),
-            *([_labels(each, formats)] if labels else []),
-        ]
-        for each, shift in zip(found, shifts, strict=True)
-    ]
-    head = [
-        *(says(name) for name in ("batch", "version", "rows")),
-        *([formats.share(share) for share in QUANTILES] if numbers else []),
-        says("psi_first", batch=found[0].made.batch),
-        *([says("decided")] if decided else []),
-        *([says("labels")] if labels else []),
-    ]
-    return parts.table(head, rows, says("scores"), numbers=range(1, len(head) - (1 if labels else 0)))
-
-
-def _index(shift: Stability | None, formats: Formats) -> TagChild:
-    if shift is None:
-        return ""
-    return tags.data(f"{pictures.SIGNS[shift.shift]} {formats.number(round(shift.index, 4))}", value=repr(shift.index))
-
-
-def _labels(each: Scores, formats: Formats) -> str:
-    return formats.shares({formats.value(label): share for label, share in (each.shares or {}).items()}, _LABELS)

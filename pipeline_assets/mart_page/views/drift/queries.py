@@ -1,23 +1,50 @@
-"""The columns of a train batch and of a predict batch, compared by samples of both; and the scores of some batches."""
+"""The drift of a batch as its mart keeps it; and any train batch beside any predict batch, by samples of both."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
+from psycopg2.sql import SQL, Literal
 
 from pipeline_assets.mart_page.catalog import Column, Mart, Role
 from pipeline_assets.mart_page.sampled import Sample, sample
-from pipeline_assets.mart_page.scored import Scores
-from pipeline_assets.monitoring import drift as psi
+from pipeline_assets.monitoring.drift import Bin, Difference, comparable, compare
 from pipeline_assets.stores.marts.sql_types import arrow_type
+from pipeline_assets.task import plugins
+from pipeline_assets.task.spec import TaskSpec
 
 
 @dataclass(frozen=True)
 class ColumnShift:
-    """A column, train against predict."""
+    """A column of a predict batch beside the same of other rows.
+
+    Attributes:
+        verdict: ``ok``, ``warn`` or ``fail``, by the task's limits; ``None`` where none was given.
+    """
 
     column: Column
-    stability: psi.Stability
+    difference: Difference
+    verdict: str | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The drift of a batch as the mart keeps it: all rows beside those that evaluated its version, the worst first."""
+
+    batch: str
+    version: int
+    columns: tuple[ColumnShift, ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """The distance of one column in one batch."""
+
+    batch: str
+    distance: float
+    warn_from: float | None
 
 
 @dataclass(frozen=True)
@@ -57,19 +84,50 @@ def drift(
         and name in predict.columns
         and predict.columns[name].kind == column.kind
         and not column.json
-        and psi.comparable(arrow_type(column.kind))
+        and comparable(arrow_type(column.kind))
     ]
     before = sample(cursor, train, train_batch, shared)
     after = sample(cursor, predict, predict_batch, shared)
     if before is None or after is None or not before.rows or not after.rows:
         return None
     shifts = [
-        ColumnShift(column, psi.compare(before.columns[column.name], after.columns[column.name])) for column in shared
+        ColumnShift(column, compare(before.columns[column.name], after.columns[column.name])) for column in shared
     ]
-    return Drift(before, after, tuple(sorted(shifts, key=lambda shift: -shift.stability.index)))
+    return Drift(before, after, tuple(sorted(shifts, key=lambda shift: -shift.difference.distance)))
 
 
-def score_shifts(found: Sequence[Scores]) -> list[psi.Stability | None]:
-    """How far the scores of each batch are from those of the first one; ``None`` for the first one itself."""
-    first = found[0].values if found else None
-    return [None if place == 0 else psi.compare(first, each.values) for place, each in enumerate(found)]
+def kept(cursor: Cursor, mart: Mart, task: TaskSpec, batch: str) -> Kept | None:
+    """The drift of a batch; ``None`` where the mart does not have it: its version keeps no reference."""
+    query = SQL(
+        "SELECT role, column_name, distance, chance, row_count, reference_rows, bins, verdict, model_version"
+        " FROM {} WHERE batch = {} ORDER BY distance DESC, role, column_name"
+    )
+    cursor.execute(query.format(mart.sql, Literal(batch)))
+    rows = cursor.fetchall()
+    if not rows:
+        return None
+    shifts = []
+    for role, name, distance, chance, count, before, bins, verdict, _ in rows:
+        found = Difference(distance, chance, before, count, tuple(map(_bin, json.loads(bins))))
+        shifts.append(ColumnShift(_column(task, role, name), found, verdict))
+    return Kept(batch, rows[0][-1], tuple(shifts))
+
+
+def history(cursor: Cursor, mart: Mart, role: str, name: str) -> list[Point]:
+    """The distance of one column in every batch, in the order of batches."""
+    query = SQL("SELECT batch, distance, warn_from FROM {} WHERE role = {} AND column_name = {} ORDER BY batch")
+    cursor.execute(query.format(mart.sql, Literal(role), Literal(name)))
+    return [Point(*row) for row in cursor.fetchall()]
+
+
+def _column(task: TaskSpec, role: Role, name: str) -> Column:
+    if role == "feature":
+        feature = task.features.all.get(name)
+        said = "" if feature is None else f"{feature.description} ({feature.expression})".strip()
+        return Column(name, "", said, role, key=False)
+    return Column(name, "", plugins.kind(task.target.kind).score_descriptions.get(name, ""), role, key=False)
+
+
+def _bin(found: dict[str, Any]) -> Bin:
+    bounds = {name: found.get(name) for name in ("low", "high", "value")}
+    return Bin(found["kind"], found["reference"], found["batch"], **bounds)

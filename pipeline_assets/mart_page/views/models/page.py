@@ -12,9 +12,9 @@ from pipeline_assets.mart_page.language import Formats, Texts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
+from pipeline_assets.mart_page.views.models import champions, sections
 from pipeline_assets.mart_page.views.models import charts as pictures
 from pipeline_assets.mart_page.views.models import reproductions as made_again
-from pipeline_assets.mart_page.views.models import sections
 from pipeline_assets.mart_page.views.models.queries import reproduced
 from pipeline_assets.ml.selection import Candidate
 from pipeline_assets.stores.registry.training import Training
@@ -92,7 +92,10 @@ def models_server(input: Inputs, output: Outputs, session: Session, page: Page) 
 
     @render.ui
     async def history() -> TagChild:
-        return sections.history(page, await choices(), says, formats)
+        return TagList(
+            champions.history(page, await choices(), says, formats),
+            champions.latest_challenge(page, await choices(), says, formats),
+        )
 
     @reactive.calc
     async def learned() -> Mapping[str, Mapping[str, Sequence[float]]] | Problem:

@@ -11,6 +11,7 @@ from pipeline_assets.mart_page.choices import ChoiceMade, Record
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem
+from pipeline_assets.mart_page.views.models import champions
 from pipeline_assets.ml.selection import Candidate
 from pipeline_assets.stores.registry.training import Training
 from pipeline_assets.task import plugins
@@ -58,10 +59,21 @@ def versions(
     )
 
 
+def _intervals(version: Candidate, known: Record) -> dict[str, tuple[float, float]]:
+    """The interval of the task's metric, if the version's own training judged it by the rows that the metric is of."""
+    choice = known.of_run(version.dagster_run)
+    judged = None if choice is None else choice.candidate(version.version)
+    if choice is None or judged is None or judged.interval is None:
+        return {}
+    same = judged.same_rows is not None and judged.same_rows == version.metrics.get(choice.metric)
+    return {choice.metric: judged.interval} if same else {}
+
+
 def _version(page: Page, each: Candidate, names: Sequence[str], known: Record, says: ViewTexts) -> list[TagChild]:
     formats = page.formats
     batches = sum(made.model_version == each.version for made in known.batches)
-    metrics = [_metric(each.metrics.get(name), formats) for name in names]
+    intervals = _intervals(each, known)
+    metrics = [records_of.with_interval(each.metrics.get(name), intervals.get(name), formats) for name in names]
     mark = "" if each.ready else f" ({says('not_ready')})"
     champion = f" {says('champion')}" if each.champion else ""
     return [
@@ -126,26 +138,6 @@ def quality(task: TaskSpec, made_of: Training, says: ViewTexts, formats: Formats
     )
 
 
-def history(page: Page, known: Record, says: ViewTexts, formats: Formats) -> TagChild:
-    """Who was champion from when on, the latest first."""
-    changes = [each for each in known.trainings if each.model_version != each.previous_version]
-    if not changes:
-        return None
-    version = partial(page.route().at, view="models")
-    rows: list[list[TagChild]] = [
-        [
-            formats.moment(each.chosen_at),
-            page.link(str(each.model_version), version(version=each.model_version)),
-            "" if each.previous_version is None else str(each.previous_version),
-            each.batch,
-            reasons.reason(each, page.texts),
-        ]
-        for each in changes
-    ]
-    head = [says("since"), says("champion_version"), says("previous"), says("batch"), says("reason")]
-    return tags.details(tags.summary(says("history", n=len(changes))), parts.table(head, rows, says("champions")))
-
-
 def _named(name: str, ways: Mapping[str, bool]) -> str:
     return parts.metric(name, greater=ways[name]) if name in ways else name
 
@@ -168,13 +160,14 @@ def _choice(page: Page, choice: ChoiceMade, says: ViewTexts) -> TagChild:
     version = partial(route.at, view="models")
     facts: dict[str, TagChild] = {
         says("reason"): tags.strong(reasons.reason(choice, page.texts)),
-        says("chosen_at"): f"{formats.moment(choice.chosen_at)}. {says('by_training', batch=choice.batch)}",
+        says("chosen_at"): f"{formats.moment(choice.chosen_at)}. {champions.by_whom(choice, says)}",
         says("winner"): page.link(str(choice.model_version), version(version=choice.model_version)),
     }
     if choice.previous_version is not None:
         facts[says("previous")] = page.link(str(choice.previous_version), version(version=choice.previous_version))
     if choice.gain is not None:
-        facts[says("gain")] = f"{choice.metric} {formats.number(round(choice.gain, 4))}"
+        gain = records_of.with_interval(choice.gain, choice.gain_interval, formats)
+        facts[says("gain")] = f"{choice.metric} {gain}. {says('interval')}" if choice.gain_interval else gain
     facts[says("policy")] = tags.code(choice.policy)
     return TagList(parts.facts(facts), records_of.candidates(choice, page.texts, formats))
 

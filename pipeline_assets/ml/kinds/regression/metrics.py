@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline_assets.errors import DataError
 from pipeline_assets.ml.kinds.base import OfResamples, mean_of
+from pipeline_assets.ml.ranking import total
 
 GREATER_IS_BETTER: Mapping[str, bool] = {
     "rmse": False,
@@ -42,12 +43,12 @@ def of_resamples(label: NDArray[np.float64], predicted: NDArray[np.float64], met
     squares, distance = error**2, np.abs(error)
 
     def r2(times: NDArray[np.int64]) -> float:
-        around = float(times @ (label - times @ label / times.sum()) ** 2)
-        missed = float(times @ squares)
+        around = total(times, (label - total(times, label) / times.sum()) ** 2)
+        missed = total(times, squares)
         return 1 - missed / around if around else float(missed == 0)
 
     def rmse(times: NDArray[np.int64]) -> float:
-        return float(np.sqrt(times @ squares / times.sum()))
+        return float(np.sqrt(total(times, squares) / times.sum()))
 
     def median(times: NDArray[np.int64]) -> float:
         return float(np.median(np.repeat(distance, times)))

@@ -7,7 +7,7 @@ import pytest
 from pipeline_assets.mart_page.catalog import Column
 from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts
 from pipeline_assets.mart_page.views.drift import charts as drift
-from pipeline_assets.mart_page.views.drift.queries import ColumnShift
+from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Point
 from pipeline_assets.monitoring.drift import compare
 
 SCRIPT = "<script>alert(1)</script>"
@@ -18,8 +18,8 @@ def shift(name: str, before: Sequence[object], after: Sequence[object]) -> Colum
 
 
 SHIFTS = [
-    shift("moved", ["a"] * 4, ["b"] * 4),
-    shift(SCRIPT, [SCRIPT, "a"] * 10, [SCRIPT] * 14 + ["a"] * 6),
+    shift("moved", ["a"] * 40, ["b"] * 40),
+    shift(SCRIPT, [SCRIPT, "a"] * 1000, [SCRIPT] * 1400 + ["a"] * 600),
     shift("same", [1, 2], [1, 2]),
 ]
 
@@ -29,21 +29,31 @@ def test_every_bar_says_its_verdict_by_a_sign_too(language: str) -> None:
     picture = drift.indexes(SHIFTS, Texts(language)("drift"), Formats(language))
     (bars,) = picture.figure.data
     assert [text[0] for text in bars.text] == ["●", "◐", "○"]
-    assert list(bars.x) == [each.stability.index for each in SHIFTS]
+    assert list(bars.x) == [each.difference.distance for each in SHIFTS]
     assert list(bars.customdata) == ["moved", SCRIPT, "same"]  # goes to the server, which looks it up
     assert not any("<" in text for text in (*bars.hovertext, *picture.figure.layout.yaxis.ticktext))
     assert picture.says.count("●") == 1
 
 
 def test_bins_show_both_batches_and_tell_them_apart_by_pattern() -> None:
-    picture = drift.bins(SHIFTS[1], "<b>old</b>", "new", Texts("en")("drift"), Formats("en"))
+    picture = drift.bins(SHIFTS[1], "train <b>old</b>", "new", Texts("en")("drift"), Formats("en"))
     train, predict = picture.figure.data
     assert list(train.y) == [0.5, 0.5, 0, 0]
     assert list(predict.y) == [0.7, 0.3, 0, 0]
     assert train.marker.pattern.shape != predict.marker.pattern.shape
     assert train.name == "train &lt;b&gt;old&lt;/b&gt;"
     assert not any("<" in text for text in (*train.customdata, *picture.figure.layout.xaxis.ticktext))
-    assert "50% of the rows in train and " in picture.says
+    assert "50% of train <b>old</b> and " in picture.says
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_column_batch_by_batch_has_the_limits_that_the_task_had(language: str) -> None:
+    points = [Point("2026-01", 0.05, 0.2), Point(SCRIPT, 0.31, None)]
+    picture = drift.history(SCRIPT, points, Texts(language)("drift"), Formats(language))
+    distances, limits = picture.figure.data
+    assert (list(distances.y), list(limits.y)) == ([0.05, 0.31], [0.2, None])
+    assert not any("<" in text for text in (distances.name, *picture.figure.layout.xaxis.ticktext))
+    assert Formats(language).number(0.31) in picture.says
 
 
 def test_bins_are_named_in_the_readers_language() -> None:

@@ -1,4 +1,4 @@
-"""Drift in a browser, beside an index reckoned from the marts here."""
+"""Drift in a browser, beside distances that the mart has, or that are computed from the marts here."""
 
 import re
 
@@ -23,8 +23,8 @@ def words(reader: Page) -> tuple[ViewTexts, Formats]:
     return Texts(language)("drift"), Formats(language)
 
 
-def indexes(reader: Page) -> dict[str, float]:
-    """Every column's index, to its last digit, in the order of the table."""
+def distances(reader: Page) -> dict[str, float]:
+    """Every column's distance, to its last digit, in the order of the table."""
     rows = reader.locator("#drift-table table").last.locator("tbody tr").all()
     return {
         str(row.locator("th").text_content()).strip(): float(row.locator("data").get_attribute("value") or "")
@@ -40,11 +40,30 @@ def column(marts: MartStore, mart: str, batch: str, name: str) -> pa.Array:
     return marts.read(f"{TASK}_{mart}", {"batch": batch}, [name]).read_all()[name].combine_chunks()
 
 
-def test_columns_come_worst_first_by_an_index_that_the_marts_confirm(reader: Page, flights_site: FlightsSite) -> None:
+def test_a_batch_is_compared_whole_with_what_its_version_keeps(reader: Page, flights_site: FlightsSite) -> None:
     reader.goto(flights_site.at("drift"))
     expect(reader.locator("#drift-indexes .plot")).to_be_visible()
+    says, formats = words(reader)
+    shown = distances(reader)
+    rows = marts_of(flights_site).read(f"{TASK}_drift", {"batch": MONTHS[1]}).read_all().to_pylist()
+    assert shown == {row["column_name"]: row["distance"] for row in rows}
+    assert list(shown.values()) == sorted(shown.values(), reverse=True)
+    expect(reader.locator("#drift-sampled")).to_contain_text(formats.number(rows[0]["row_count"]))
+    expect(reader.locator("#drift-sampled")).to_contain_text(formats.number(rows[0]["reference_rows"]))
+    worst = next(iter(shown))
+    warned = reader.locator("#drift-table table").last.locator("tr", has=reader.locator("th", has_text=worst))
+    expect(warned.first).to_contain_text(says("verdict_warn"))
+    expect(reader.locator("#drift-history .plot")).to_be_visible()
+    reader.locator("#drift-column_head select").select_option("probability")
+    expect(reader.locator("#drift-column_head h3")).to_have_text(says("bins", column="probability"))
+    expect(reader.locator("#drift-history .plot")).to_have_attribute("aria-label", re.compile("probability"))
+
+
+def test_columns_come_worst_first_by_a_distance_that_the_marts_confirm(reader: Page, flights_site: FlightsSite) -> None:
+    reader.goto(flights_site.at("drift", columns="feature"))
+    expect(reader.locator("#drift-indexes .plot")).to_be_visible()
     says, _ = words(reader)
-    shown = indexes(reader)
+    shown = distances(reader)
     assert list(shown.values()) == sorted(shown.values(), reverse=True)
     assert all(name.startswith("feature_") for name in shown)
     marts = marts_of(flights_site)
@@ -52,10 +71,10 @@ def test_columns_come_worst_first_by_an_index_that_the_marts_confirm(reader: Pag
         before = column(marts, "train_input", TRAIN, name)
         after = column(marts, "predict_input", MONTHS[1], name)
         # The slice of the tests is small: train is sampled a little, predict is taken whole.
-        assert abs(shown[name] - compare(before, after).index) < 0.02
+        assert abs(shown[name] - compare(before, after).distance) < 0.04
     reader.locator("#drift-picker select[name=columns]").select_option("raw")
     expect(reader.locator("#drift-table").get_by_role("link", name="flight_date", exact=True)).to_be_visible()
-    assert next(iter(indexes(reader))) == "flight_date"
+    assert next(iter(distances(reader))) == "flight_date"
     expect(reader.locator("#drift-table table").last).to_contain_text(says("shift_much"))
 
 
@@ -63,7 +82,7 @@ def test_a_column_is_picked_by_a_click_by_a_link_and_by_the_keyboard(reader: Pag
     reader.goto(flights_site.at("drift", batch=MONTHS[0]))
     bars = reader.locator("#drift-indexes .bars .point path")
     expect(bars.first).to_be_visible()
-    names = list(indexes(reader))
+    names = list(distances(reader))
     says, _ = words(reader)
     bars.nth(1).click(force=True)
     head = reader.locator("#drift-column_head h3")
@@ -103,15 +122,15 @@ def test_a_batch_that_is_not_there_says_what_to_do(reader: Page, shop_site: Site
 
 
 def test_a_query_that_fails_is_told_once(reader: Page, shop_site: Site) -> None:
-    """Five outputs need it."""
+    """Six outputs need it."""
     settings = shop_site.place.settings
     marts = Marts(settings.state / "postgres", settings.schema)
     table, role = Identifier(settings.schema, "shop_train_input"), Identifier(reader_role(settings.schema))
     failed = reader.locator("main .shiny-output-error, main .picture-error").filter(has_text="permission denied")
     marts.query(SQL("REVOKE SELECT ON {} FROM {}").format(table, role))
     try:
-        reader.goto(shop_site.at("drift"))
-        expect(failed).to_have_count(5)
+        reader.goto(shop_site.at("drift", columns="feature"))
+        expect(failed).to_have_count(6)
         expect(failed.locator("visible=true")).to_have_count(1)
         expect(failed.first).to_be_visible()
     finally:

@@ -1,0 +1,1 @@
+"""The view ``quality``: page, queries, charts and texts."""
