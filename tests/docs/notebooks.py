@@ -14,6 +14,7 @@ from nbclient import NotebookClient
 DOCS = Path(__file__).parents[2] / "docs"
 RUSSIAN, ENGLISH = DOCS / "examples", DOCS / "en" / "examples"
 NOTEBOOKS = sorted(path.relative_to(RUSSIAN).as_posix() for path in RUSSIAN.rglob("*.ipynb"))
+_QUIET = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
 _SECONDS = 600  # for a cell; some run whole trainings
 
 
@@ -28,7 +29,7 @@ def check(name: str, environment: Mapping[str, str], folder: Path) -> None:
     kept = read(RUSSIAN, name)
     fresh = nbformat.from_dict(kept)
     client = NotebookClient(fresh, timeout=_SECONDS, resources={"metadata": {"path": str(folder)}}, record_timing=False)
-    client.execute(env={**os.environ, **environment})
+    client.execute(env={**os.environ, **_QUIET, **environment})
     if os.environ.get("RENEW_NOTEBOOKS") == "1":
         _renew(RUSSIAN / name, fresh)
         _renew(ENGLISH / name, fresh)
@@ -47,10 +48,15 @@ def outputs(notebook: Any) -> list[tuple[str, list[str]]]:
     A cell with the tag ``varies`` shows what another machine may compute otherwise, and its output is not compared.
     """
     return [
-        (cell.source, [_text(output) for output in cell.outputs])
+        (cell.source, [_text(output) for output in _said(cell.outputs)])
         for cell in notebook.cells
         if cell.cell_type == "code" and "varies" not in cell.metadata.get("tags", ())
     ]
+
+
+def _said(given: list[Any]) -> list[Any]:
+    """The outputs without what packages write to stderr: warnings with paths of the machine."""
+    return [output for output in given if output.get("name") != "stderr"]
 
 
 def _text(output: Any) -> str:
@@ -65,6 +71,6 @@ def _renew(path: Path, fresh: Any) -> None:
         for output in run.outputs:
             if "execution_count" in output:
                 output.execution_count = None
-        cell.outputs = run.outputs
+        cell.outputs = _said(run.outputs)
     nbformat.validate(kept)
     path.write_text(nbformat.writes(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
