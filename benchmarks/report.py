@@ -123,10 +123,8 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
                     "" if wanted is None else f"{wanted:.2f}x{' MISSED' if name in line['missed'] else ''}",
                 )
             )
-        rows += [
-            ("", what, "", seconds, "", "", "", *(one.replace("×", "x") for one in ours))
-            for what, seconds, *ours in _more(line)
-        ]
+        for what, seconds, times, most in _more(line):
+            rows.append(("", what, "", seconds, "", "", "", times.replace("×", "x"), most.replace("×", "x")))
         for count, seconds, peak in zip(*(line.get("growth", {}).get(key, []) for key in _SIZES), strict=True):
             rows.append(
                 ("", "ours", f"{count:,}", f"{seconds:.2f}", "", f"{count / seconds:,.0f}", f"{peak:,}", "", "")

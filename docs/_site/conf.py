@@ -16,6 +16,7 @@ copyright = "pipeline_assets"  # noqa: A001 - Sphinx's name
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click", "twins", "generated"]
 exclude_patterns = ["_site", "en", "decisions.md", "**/.ipynb_checkpoints"] if language == "ru" else []
+locale_dirs = [str(HERE / "locale")]
 templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["site.css"]

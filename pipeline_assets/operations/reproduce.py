@@ -26,7 +26,7 @@ def reproduce_job() -> dg.JobDefinition:
     """``reproduce``, with ``task`` and ``version`` in the run's config; it fails if the version was not made again."""
 
     @dg.op(
-        name=REPRODUCE,
+        name=f"{REPRODUCE}_version",  # Dagster wants other names for ops than for jobs
         config_schema={"task": str, "version": int},
         required_resource_keys={"files", "features", "marts", "registry", "scratch"},
     )
@@ -67,7 +67,7 @@ def reproduce_job() -> dg.JobDefinition:
         executor_def=dg.in_process_executor,
     )
     def job() -> None:
-        reproduce()
+        reproduce.alias(REPRODUCE)()
 
     return job
 

@@ -2,12 +2,14 @@
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from pipeline_assets.cli.main import main
 from pipeline_assets.settings import PACKAGED_TASKS, VARIABLES
@@ -87,3 +89,21 @@ def test_addresses_of_pages_are_those_of_this_machine_or_examples() -> None:
 def test_no_page_is_left_from_before() -> None:
     text = "".join(Path(page).read_text(encoding="utf-8") for page in [*PAGES, *pages.pages("ru")])
     assert re.findall(r"[\w/]*\.ru\.md", text.replace("README.ru.md", "")) == []
+
+
+def test_the_tutorial_drafts_the_task_that_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DOCS / "en" / "tutorial" / "own-data.md").read_text(encoding="utf-8")
+    (tmp_path / "tasks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIPELINE_TASKS", "tasks")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    exec(code, {})  # noqa: S102 - the page's own
+    (command,) = re.findall(r"^    pipeline-assets (task new .*)$", text, re.MULTILINE)
+    done = CliRunner().invoke(main, shlex.split(command))
+    said = textwrap.dedent(text[text.index("    tasks/diamonds/defs.yaml\n") : text.index("| option |")]).strip()
+    assert (done.exit_code, done.output.replace(f"{tmp_path}/", "").strip()) == (0, said)
+    drafted = (tmp_path / "tasks" / "diamonds" / "defs.yaml").read_text(encoding="utf-8")
+    shown = text[text.index("```yaml") : text.index("What is guessed")]
+    for line in ("kind: regression ", "carat: carat ", "depth: depth "):
+        (on_page,) = (each for each in shown.splitlines() if line in each)
+        assert on_page.strip() in [each.strip() for each in drafted.splitlines()]

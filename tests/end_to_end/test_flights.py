@@ -26,6 +26,7 @@ from pipeline_assets.demo.flights import TASK, TRAIN, write
 from pipeline_assets.demo.truth import demo_task, truth
 from pipeline_assets.resources import Resources, resources
 from pipeline_assets.settings import Settings
+from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.marts import embedded_postgres
 from pipeline_assets.task.batch import BatchRef, InputRef, TruthRef
 from pipeline_assets.task.monitoring_spec import Monitoring
@@ -222,11 +223,24 @@ def test_a_winter_month_warns_of_drift_and_fails_by_a_limit_of_the_task(flights:
     assert "fails from 0.5 on" in said
 
 
+def test_training_features_that_were_altered_are_told_when_a_month_is_predicted(flights: Flights) -> None:
+    store, table = flights.stores["features"], feature_table(demo_task(), "train")
+    rows = store.read(table, TRAIN).read_all()
+    place = rows.column_names.index("distance")
+    altered = rows.set_column(place, table.schema.field("distance"), pc.add(rows["distance"], 1e-9))
+    store.replace(table, TRAIN, altered.to_reader())
+    (said,) = failures(ran(flights, BatchRef(TASK, "predict", "2013-11")))
+    assert "check prepared_as_in_training of flight_delays/predictions" in said
+    assert "predict does not prepare rows as version 1 learned them: training row " in said
+    assert "feature distance: " in said
+    store.replace(table, TRAIN, rows.to_reader())
+    run(flights, BatchRef(TASK, "predict", "2013-11"))
+
+
 def test_training_again_gives_the_same_model(flights: Flights) -> None:
     run(flights, BatchRef(TASK, "train", TRAIN))
     first, second = (flights.stores["registry"].load(TASK, version) for version in (1, 2))
     from pipeline_assets.ml.dataset import scoring_frame
-    from pipeline_assets.stores.features.base import feature_table
 
     rows = flights.stores["features"].read(feature_table(demo_task(), "train"), TRAIN).read_all()
     frame = scoring_frame(rows, demo_task().features)
