@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -17,10 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from sklearn.metrics import roc_auc_score
 
 from pipeline_assets.assets.definitions import task_definitions
 from pipeline_assets.assets.graph import TaskGraph
+from pipeline_assets.cli.main import main
 from pipeline_assets.cli.run import failures, run_batch
 from pipeline_assets.demo.flights import TASK, TRAIN, write
 from pipeline_assets.demo.truth import demo_task, truth
@@ -309,6 +312,56 @@ def test_a_version_is_made_again_elsewhere_and_not_from_a_changed_file(flights: 
         assert place.made_again() == ["identical"]
     finally:
         embedded_postgres.stop(tmp_path / "state" / "postgres")
+
+
+def test_rejected_rows_are_played_again_after_the_rule_and_the_file_are_mended(
+    flights: Flights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**flights.variables, "PIPELINE_TASKS": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    month, packaged = "2013-11", ROOT / "pipeline_assets" / "defs" / TASK / "defs.yaml"
+    yaml_file, path = tmp_path / TASK / "defs.yaml", flights.root / "data" / TASK / "predict" / f"{month}.parquet"
+    yaml_file.parent.mkdir()
+    right = packaged.read_text(encoding="utf-8")
+    # A rule that knows no flight to Hawaii, and a file with a distance that is not one.
+    yaml_file.write_text(right.replace("check: distance > 0}", "check: distance between 1 and 4000}"), encoding="utf-8")
+    whole = pq.read_table(path)
+    distances = whole["distance"].to_pylist()
+    far = [row for row, distance in enumerate(distances) if distance > 4000]
+    bad = next(row for row in range(100, whole.num_rows) if row not in far)
+    assert 0 < len(far) < whole.num_rows / 100
+    place = whole.column_names.index("distance")
+    spoiled = pa.array([-1 if row == bad else distance for row, distance in enumerate(distances)], pa.int32())
+    pq.write_table(whole.set_column(place, whole.schema.field(place), spoiled), path)
+
+    assert CliRunner().invoke(main, ["run", TASK, "predict", month]).exit_code == 0
+    rejected = flights.file("rejected", "predict", month)
+    assert rejected["row_number"].to_pylist() == sorted([*far, bad])
+    assert {tuple(rules) for rules in rejected["rules"].to_pylist()} == {
+        ("distance: breaks distance between 1 and 4000",)
+    }
+    assert set(rejected["file"].to_pylist()) == {f"{month}.parquet"}
+
+    yaml_file.write_text(right, encoding="utf-8")
+    done = CliRunner().invoke(main, ["replay", TASK, "predict", month])
+    assert done.exit_code == 0, done.output
+    assert re.search(rf"Rows rejected by the check before on [0-9: -]+ UTC: {len(far) + 1}\n", done.stdout)
+    assert f"  {len(far):>9}  accepted now" in done.stdout
+    assert "          1  still rejected, by another rule" in done.stdout
+    # The rows were moved when the file was mended: the key finds the one.
+    pq.write_table(pa.concat_tables([whole.slice(bad), whole.slice(0, bad)]), path)
+    done = CliRunner().invoke(main, ["replay", TASK, "predict", month])
+    assert done.exit_code == 0, done.output
+    assert "          1  accepted now, 1 of them with other content" in done.stdout
+    (row,) = flights.file("replayed", "predict", month).to_pylist()
+    assert (row["row_number"], row["row_number_now"], row["found_by"]) == (bad, 0, "key")
+    assert row["changed_columns"] == ["distance"]
+    check(flights, month)
+    kept = flights.stores["marts"].read(f"{TASK}_rejections", {"batch": month}).read_all().to_pylist()
+    kept.sort(key=lambda each: each["checked_at"])
+    assert [(each["rows"], each["batch_rows"]) for each in kept] == [
+        (len(far) + 1, whole.num_rows), (1, whole.num_rows), (0, whole.num_rows),
+    ]  # fmt: skip
 
 
 def test_the_workspace_is_valid(flights: Flights) -> None:
