@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline_assets.demo.flights import TASK, TRAIN
+from pipeline_assets.stack import airflow as real
+from tests.docs.notebooks import check
 from tests.fixtures.airflow import AFTER_TRAIN, TOKEN, Pair, TaskRun, pair
 from tests.waiting import eventually
 
@@ -106,6 +108,16 @@ def test_an_unknown_batch_is_refused_unless_its_file_is_there(pair: Pair, predic
     assert "2013-12" in known
     assert "2013-13" not in known
     assert predicted.dagster_run().tags["dagster/partition"] == "2013-12"
+
+
+def test_the_notebook_on_airflow(pair: Pair, predicted: TaskRun, tmp_path: Path) -> None:
+    assert predicted.state == "success"
+    airflow = {
+        "AIRFLOW_URL": pair.airflow.url,
+        "AIRFLOW_LOGIN": real.LOGIN,
+        "AIRFLOW_PASSWORD": pair.airflow.password,
+    }
+    check("airflow/dags.ipynb", airflow, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ from pipeline_assets.task.types import arrow_type, contract_type_of
 from tests.examples import shop
 from tests.fixtures.postgres import Marts, drop
 
-DOCS = Path(__file__).parents[2] / "docs" / "reference"
-TEXTS = {"en": DOCS / "types.md", "ru": DOCS / "types.ru.md"}
+DOCS = Path(__file__).parents[2] / "docs"
+TEXTS = {"en": DOCS / "en" / "reference" / "types.md", "ru": DOCS / "reference" / "types.md"}
 WORDS = {
     "none": "",
     "нет": "",
