@@ -317,8 +317,10 @@ def test_a_version_is_made_again_elsewhere_and_not_from_a_changed_file(flights: 
 def test_rejected_rows_are_played_again_after_the_rule_and_the_file_are_mended(
     flights: Flights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {**flights.variables, "PIPELINE_TASKS": str(tmp_path)}.items():
+    for name, value in flights.variables.items():
         monkeypatch.setenv(name, value)
+    # The packaged task itself is edited, as in a checkout; of two tasks of one name the packaged one would be used.
+    monkeypatch.setattr("pipeline_assets.settings.PACKAGED_TASKS", tmp_path)
     month, packaged = "2013-11", ROOT / "pipeline_assets" / "defs" / TASK / "defs.yaml"
     yaml_file, path = tmp_path / TASK / "defs.yaml", flights.root / "data" / TASK / "predict" / f"{month}.parquet"
     yaml_file.parent.mkdir()
