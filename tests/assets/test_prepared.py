@@ -14,6 +14,7 @@ from pipeline_assets.stores.features.base import feature_table
 from pipeline_assets.stores.features.parquet import ParquetFeatureStore
 from pipeline_assets.stores.files.local import LocalFiles
 from pipeline_assets.stores.marts import loading
+from pipeline_assets.stores.marts.copy_binary import encoded
 from tests.examples import orders, shop, with_column
 from tests.workbench import Workbench
 
@@ -99,7 +100,7 @@ def test_a_mart_that_fails_leaves_the_features_whole_and_the_former_mart(
     place.put("train", BATCH, orders(200))
     place.succeed("train", BATCH)
     place.put("train", BATCH, orders(150))
-    monkeypatch.setattr(loading, "encoded", _refuse)
+    monkeypatch.setattr(loading, "encoded", _refuse_features)
     said = place.fail("train", BATCH)
     assert "the mart is full" in said
     assert "the mart is full" not in said.split("the mart is full", 1)[1]
@@ -136,3 +137,10 @@ def test_features_that_fail_leave_the_former_mart_and_no_thread(
 
 def _refuse(*_: object, **__: object) -> NoReturn:
     raise StoreError("the mart is full")
+
+
+def _refuse_features(batch: pa.RecordBatch, *rest: Any, **more: Any) -> Any:
+    """Of the marts only the input mart is full: the one of rejected rows is written before."""
+    if "feature_price" in batch.schema.names:
+        _refuse()
+    return encoded(batch, *rest, **more)
