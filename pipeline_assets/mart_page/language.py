@@ -22,6 +22,7 @@ FRAME = "frame"
 _DEFAULT = "en"
 _DIGITS = 5  # significant digits of a number that is not an integer
 _TINY, _HUGE = 1e-4, 1e15
+_GROUPED = 10_000  # a whole number of data below it may be a year, a time of day or a code: no thousands separator
 _PERCENT = {"en": "#,##0.#%", "ru": "#,##0.#\u00a0%"}
 
 
@@ -103,10 +104,20 @@ class Formats:
         """How long ago a moment was, in words."""
         return format_timedelta(value - now, add_direction=True, locale=self.language)
 
-    def value(self, value: object) -> str:
-        """Any value of a mart; text stays as it is."""
+    def value(self, value: object, *, code: bool = False) -> str:
+        """Any value of a mart; text stays as it is.
+
+        Args:
+            value: of a cell.
+            code: whether a whole number names something, as an id does, and is written without separators.
+
+        >>> Formats("en").value(2013), Formats("en").value(201300), Formats("en").value(201300, code=True)
+        ('2013', '201,300', '201300')
+        """
         if isinstance(value, bool):
             return Texts(self.language)("frame")("yes" if value else "no")
+        if isinstance(value, int) and (code or abs(value) < _GROUPED):
+            return str(value)
         if isinstance(value, int | float):
             return self.number(value)
         if isinstance(value, Decimal):

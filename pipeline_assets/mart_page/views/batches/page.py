@@ -19,7 +19,7 @@ from pipeline_assets.mart_page.render import Picture, output_picture, render_pic
 from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.scored import Scores, scores
 from pipeline_assets.mart_page.views.batches import charts as pictures
-from pipeline_assets.mart_page.views.batches import predictions, rejections
+from pipeline_assets.mart_page.views.batches import overview, predictions, rejections
 from pipeline_assets.mart_page.views.batches.queries import Truth, truth
 from pipeline_assets.mart_page.views.batches.rejected import RejectedOf, rejected_of
 from pipeline_assets.monitoring.batch_status import SHOWN, BatchRecord, MadeFrom, Outcome, State, batch_records
@@ -43,6 +43,7 @@ def batches_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every v
     return div(
         parts.heading(says("title"), says("lead")),
         ui.output_ui("summary"),
+        ui.output_ui("glance"),
         ui.output_ui("listed"),
         ui.output_ui("one"),
         output_picture("reasons", "14rem"),
@@ -128,6 +129,12 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
     @render.ui
     async def summary() -> TagChild:
         return _summary(await records(), datetime.now(UTC), says, formats)
+
+    @render.ui
+    async def glance() -> TagChild:
+        task, there = page.task(), await records()
+        known = await page.ask(overview.monitored, page.schema, task)
+        return overview.overview(overview.charts(there, known, task, formats), says)
 
     @render.ui
     async def listed() -> TagChild:
@@ -295,7 +302,7 @@ def _table(route: Route, task: TaskSpec, there: Sequence[BatchRecord], says: Vie
             span(span(_SIGNS[one.state], aria_hidden="true", class_="sign"), " ", says(f"state_{one.state}")),
             "" if found is None else number(found.rows),
             "" if found is None else _rejected(found.rejected, found.rows, formats),
-            number(outcome.version) if outcome else "",
+            str(outcome.version) if outcome else "",
             "" if value is None else number(value),
             formats.moment(outcome.finished) if outcome else "",
         ]
