@@ -17,7 +17,7 @@ from pipeline_assets.task.spec import TaskSpec
 
 SHOWN = 24  # batches of a chart, the latest by name: two years of months
 _WIDTH, _HEIGHT, _EDGE = 168.0, 44.0, 4.0  # of a drawing, in pixels
-_WIDEST = 14.0  # pixels of a bar and the gap after it, so that three batches do not look like three walls
+_WIDEST = 24.0  # pixels of a bar and the gap after it, so that three batches do not look like three walls
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def _drawing(chart: Chart, title: str) -> Tag:
 def _bars(chart: Chart) -> list[Tag]:
     step = min(_WIDTH / len(chart.values), _WIDEST)
     most = max(chart.values.values()) or 1.0
-    drawn = [svg.line(x1="0", x2=f"{_WIDTH:g}", y1=f"{_HEIGHT - 0.5:g}", y2=f"{_HEIGHT - 0.5:g}", class_="base")]
+    wide = step * len(chart.values)
+    drawn = [svg.line(x1="0", x2=f"{wide:g}", y1=f"{_HEIGHT - 0.5:g}", y2=f"{_HEIGHT - 0.5:g}", class_="base")]
     for place, (batch, value) in enumerate(chart.values.items()):
         high = value / most * (_HEIGHT - _EDGE)
         drawn.append(
@@ -176,7 +177,7 @@ def _bars(chart: Chart) -> list[Tag]:
 
 
 def _line(chart: Chart) -> list[Tag]:
-    step = min(_WIDTH / len(chart.values), _WIDEST * 2)
+    step = min((_WIDTH - 2 * _EDGE) / len(chart.values), _WIDEST)
     low, high = min(chart.values.values()), max(chart.values.values())
     span_of_values = high - low
     places = []
