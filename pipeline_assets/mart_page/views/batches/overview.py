@@ -67,7 +67,7 @@ def monitored(cursor: Cursor, schema: str, task: TaskSpec) -> Monitored:
         cursor.execute(query.format(Identifier(column), mart.sql))
         quality = {batch: float(value) for batch, value in cursor.fetchall()}
     drift: dict[str, float] = {}
-    drifted: list[str] = []
+    drifted: tuple[str, ...] = ()
     mart = catalog.mart(cursor, schema, task, "drift")
     if mart is not None:
         query = SQL(
@@ -77,7 +77,7 @@ def monitored(cursor: Cursor, schema: str, task: TaskSpec) -> Monitored:
         cursor.execute(query.format(mart.sql))
         rows = cursor.fetchall()
         drift = {batch: float(distance) for batch, distance, _ in rows}
-        drifted = [batch for batch, _, over in rows if over]
+        drifted = tuple(sorted(batch for batch, _, over in rows if over))
     return Monitored(quality, drift, drifted)
 
 

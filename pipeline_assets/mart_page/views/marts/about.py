@@ -41,7 +41,7 @@ def related(found: dict[str, float | None], says: ViewTexts, formats: Formats) -
         says(f"with_{name}"): says("no_correlation") if value is None else formats.number(round(value, 3))
         for name, value in found.items()
     }
-    return div(parts.facts(said), class_="about related")
+    return div(parts.facts(said), class_="related")
 
 
 def _mode(of: Statistics, filled: int, column: Column, says: ViewTexts, formats: Formats) -> dict[str, TagChild]:
