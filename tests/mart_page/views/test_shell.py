@@ -17,7 +17,7 @@ NAMES = {
         "Качество",
         "Дрейф",
         "Происхождение",
-    ),  # fmt: skip
+    ),
 }
 DOWN = re.compile("The server of the marts does not answer|Сервер витрин не отвечает")
 

@@ -38,13 +38,7 @@ def test_each_question_is_a_chart_that_leads_to_its_view() -> None:
         "drift": {"a": 0.1, "b": 0.4},
     }
     views = {name: each.href.split("view=")[1].split("&")[0] for name, each in found.items()}
-    assert views == {
-        "rows": "input",
-        "rejected": "batches",
-        "decided": "output",
-        "quality": "quality",
-        "drift": "drift",
-    }
+    assert list(views.values()) == ["input", "batches", "output", "quality", "drift"]
     html = str(overview(list(found.values()), SAYS))
     assert html.count("<svg") == 5
     assert html.count("▲") == 2, "rejected rows and a drift over its limit are marked by more than a colour"
@@ -55,7 +49,7 @@ def test_what_is_not_known_has_no_chart() -> None:
     assert set(drawn(of("a", written=None))) == {"rows", "rejected"}
     assert drawn() == {}
     assert overview([], SAYS) is None
-    assert drawn(of("<b>"))["rows"].href.endswith("batch=%3Cb%3E")
+    assert "batch=%3Cb%3E&" in drawn(of("<b>"))["rows"].href
 
 
 def test_quality_and_drift_are_read_from_their_marts(marts: Marts) -> None:
@@ -63,7 +57,7 @@ def test_quality_and_drift_are_read_from_their_marts(marts: Marts) -> None:
         assert monitored(cursor, marts.schema, TASK) == Monitored()
     put(marts)
     with cursor_of(marts) as cursor:
-        assert monitored(cursor, marts.schema, TASK) == Monitored({"a": 0.75}, {"a": 0.5}, ["a"])
+        assert monitored(cursor, marts.schema, TASK) == Monitored({"a": 0.75}, {"a": 0.5}, ("a",))
 
 
 def put(marts: Marts) -> None:
