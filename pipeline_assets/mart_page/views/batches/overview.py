@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from htmltools import Tag, div, h3, span, svg, tags
+from htmltools import Tag, TagChild, div, h3, span, svg, tags
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier
 
@@ -13,7 +14,7 @@ from pipeline_assets.mart_page.route import Route
 from pipeline_assets.monitoring.batch_status import BatchRecord
 from pipeline_assets.stores.marts.quality import metric_columns
 from pipeline_assets.task import plugins
-from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.spec import STAGES, TaskSpec
 
 SHOWN = 24  # batches of a chart, the latest by name: two years of months
 _WIDTH, _HEIGHT, _EDGE = 168.0, 44.0, 4.0  # of a drawing, in pixels
@@ -121,11 +122,48 @@ def charts(records: Sequence[BatchRecord], known: Monitored, task: TaskSpec, for
     return [each for each in shown if each.values]
 
 
+def summary(there: Sequence[BatchRecord], now: datetime, says: ViewTexts, formats: Formats) -> TagChild:
+    """What finished last in each stage, and which batches are to be run."""
+    if not there:
+        return None
+    cards = []
+    for stage in STAGES:
+        finished = [(one.outcome.finished, one.ref.batch) for one in there if one.ref.stage == stage and one.outcome]
+        latest, batch = max(finished, default=(None, ""))
+        cards.append(
+            div(
+                span(says(f"last_{stage}"), class_="hint"),
+                tags.strong(formats.ago(latest, now) if latest else says("never")),
+                span(batch),
+                class_="card-of-facts",
+            )
+        )
+    waiting = [one for one in there if one.state not in ("done", "gone", "unverified")]
+    cards.append(
+        div(
+            span(says("to_do"), class_="hint"),
+            tags.strong(says("nothing_waits") if not waiting else says("wait", n=len(waiting))),
+            span(", ".join(one.ref.batch for one in waiting[:3]) + (" …" if len(waiting) > 3 else "")),  # noqa: PLR2004
+            class_="card-of-facts",
+        )
+    )
+    return div(*cards, class_="cards")
+
+
 def overview(shown: Sequence[Chart], says: ViewTexts) -> Tag | None:
     """The charts side by side; nothing where there are none."""
     if not shown:
         return None
     return div(h3(says("glance")), div(*(_card(each, says) for each in shown), class_="multiples"))
+
+
+def judged(route: Route, task: TaskSpec, batch: str, known: Monitored, says: ViewTexts) -> Tag | None:
+    """The task's metric of a batch by the labels of files of truth, and the way to all that is known of it."""
+    if batch not in known.quality:
+        return None
+    value = Formats(says.language).number(round(known.quality[batch], 3))
+    said = says("judged", metric=task.training.metric, value=value)
+    return tags.p(said, " ", tags.a(says("judged_more"), href=route.at(view="quality", batch=batch, stage=None)))
 
 
 def _card(chart: Chart, says: ViewTexts) -> Tag:

@@ -128,13 +128,16 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
 
     @render.ui
     async def summary() -> TagChild:
-        return _summary(await records(), datetime.now(UTC), says, formats)
+        return overview.summary(await records(), datetime.now(UTC), says, formats)
+
+    @reactive.calc
+    async def watched() -> overview.Monitored:
+        return await page.ask(overview.monitored, page.schema, page.task())
 
     @render.ui
     async def glance() -> TagChild:
-        task, there = page.task(), await records()
-        known = await page.ask(overview.monitored, page.schema, task)
-        return overview.overview(overview.charts(there, known, task, formats), says)
+        shown = overview.charts(await records(), await watched(), page.task(), formats)
+        return overview.overview(shown, says)
 
     @render.ui
     async def listed() -> TagChild:
@@ -213,7 +216,8 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
                 raise
             return div(head, p(says("looking"), class_="says", role="status"))
         if found is None:
-            return div(head, p(says("no_truth")))
+            judged = overview.judged(page.route(), page.task(), one.ref.batch, await watched(), says)
+            return div(head, judged or p(says("no_truth")))
         trained = [each for each in await records() if each.ref.stage == "train"]
         learned = {each.ref.batch for each in trained if each.outcome and each.outcome.version == one.current.version}
         return div(
@@ -255,34 +259,6 @@ def outcomes_of(task: TaskSpec, known: Record, versions: Mapping[int, MadeFrom])
         ref = BatchRef(task.name, "predict", each.batch)
         found[ref] = Outcome(each.model_version, each.predicted_at, each.run_id)
     return found
-
-
-def _summary(there: Sequence[BatchRecord], now: datetime, says: ViewTexts, formats: Formats) -> TagChild:
-    """What finished last in each stage, and which batches are to be run."""
-    if not there:
-        return None
-    cards = []
-    for stage in STAGES:
-        finished = [(one.outcome.finished, one.ref.batch) for one in there if one.ref.stage == stage and one.outcome]
-        latest, batch = max(finished, default=(None, ""))
-        cards.append(
-            div(
-                span(says(f"last_{stage}"), class_="hint"),
-                tags.strong(formats.ago(latest, now) if latest else says("never")),
-                span(batch),
-                class_="card-of-facts",
-            )
-        )
-    waiting = [one for one in there if one.state not in ("done", "gone", "unverified")]
-    cards.append(
-        div(
-            span(says("to_do"), class_="hint"),
-            tags.strong(says("nothing_waits") if not waiting else says("wait", n=len(waiting))),
-            span(", ".join(one.ref.batch for one in waiting[:3]) + (" …" if len(waiting) > 3 else "")),  # noqa: PLR2004
-            class_="card-of-facts",
-        )
-    )
-    return div(*cards, class_="cards")
 
 
 def _table(route: Route, task: TaskSpec, there: Sequence[BatchRecord], says: ViewTexts, formats: Formats) -> Tag:

@@ -14,7 +14,7 @@ from pipeline_assets.task.spec import DECISION
 # The left and the right side of the frame of each kind of column: lines enter and leave there.
 _SIDES = {"raw": (-1.0, 0.05), "feature": (0.95, 2.0), "label": (0.95, 2.0), "score": (2.8, 3.6)}
 _LAST = (4.1, 4.8)  # the decision stands behind the score that it is made of
-_LEAST, _A_NAME = 320, 24  # pixels: height of the drawing, and of a name in it
+_AROUND, _A_NAME = 40, 24  # pixels: above and below the drawing, and height of a name in it
 _HALF = 0.38  # height of half a frame, where 1 is the height of a name
 _MANY = 60  # columns: above it the drawing of a picked column leaves out what is not on its path
 _INSIDE = 0.05  # between a frame's side and the mark before the name
@@ -46,10 +46,10 @@ def lineage(columns: Columns, picked: str | None, says: ViewTexts) -> Picture:
             *(_points(layer, places, path if picked else None, picked) for layer in layers if layer),
         ]
     )
-    figure.update_xaxes(visible=False, range=[-1.05, 4.85])
+    figure.update_xaxes(visible=False, range=[-1.05, max(_sides(columns.nodes[key])[1] for key in places) + 0.05])
     figure.update_yaxes(visible=False, range=[max(places.values()) + 0.8, -0.8])
     # Names of a long layer need their own height, or they lie upon one another.
-    height = max(_LEAST, _A_NAME * max(map(len, layers)))
+    height = _AROUND + _A_NAME * max(map(len, layers))
     boxes = [_box(columns.nodes[key], at, on_path=bool(picked) and key in path) for key, at in places.items()]
     bare(figure, hovermode="closest", hoverdistance=40, height=height, shapes=boxes)
     return Picture(figure, _words(columns, picked, says))
