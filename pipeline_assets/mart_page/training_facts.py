@@ -69,7 +69,7 @@ def with_interval(found: float | None, interval: tuple[float, float] | None, for
 
 
 def _ends(interval: tuple[float, float], formats: Formats) -> str:
-    return " … ".join(formats.number(round(end, 4)) for end in interval)
+    return "\N{NO-BREAK SPACE}…\N{NO-BREAK SPACE}".join(formats.number(round(end, 4)) for end in interval)
 
 
 def outdated(differences: Sequence[Difference], texts: Texts) -> Tag:
