@@ -41,7 +41,7 @@ def correlation(cursor: Cursor, asked: Asked, column: Column, against: Against) 
             _number(column, SQL("")), _number(against.column, SQL("")), source, where
         )
     else:
-        of_batch = SQL("")
+        of_batch = Composed([])
         if asked.batch is not None:  # so that the server reads one partition of the other mart
             of_batch = SQL(" AND o.{} = {}").format(against.mart.batch, Literal(asked.batch))
         rows = SQL(
