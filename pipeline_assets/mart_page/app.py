@@ -29,6 +29,7 @@ from pipeline_assets.mart_page.views.marts.page import input_server, input_ui, o
 from pipeline_assets.mart_page.views.models.page import models_server, models_ui
 from pipeline_assets.mart_page.views.passport.page import passport_server, passport_ui
 from pipeline_assets.mart_page.views.quality.page import quality_server, quality_ui
+from pipeline_assets.mart_page.warm_up import warm_up
 from pipeline_assets.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -65,7 +66,7 @@ def application(
     mlflow: str | None = None,
     names: Sequence[str] = (),
 ) -> ASGIApp:
-    """The page as an ASGI application; it connects to no server before the first request.
+    """The page as an ASGI application; it reads the registry ahead, other servers when asked.
 
     Args:
         settings: of the stores.
@@ -92,6 +93,7 @@ def application(
     app.on_shutdown(app_state.downloads.close)
     any_name = any(name in ("0.0.0.0", "::") for name in names)  # noqa: S104 - compared, not bound
     known = ["*"] if any_name else [*names, "127.0.0.1", "localhost"]
+    warm_up(app_state)
     return TrustedHostMiddleware(Guard(Downloads(app, app_state)), allowed_hosts=known)
 
 
@@ -167,10 +169,12 @@ def _task_picker(names: list[str], chosen: str | None, says: ViewTexts) -> TagCh
 
 def _language(code: str, name: str, current: str) -> Tag:
     return tags.button(
-        name,
+        code.upper(),  # a whole name for each language takes a second line from narrow screens
         type="button",
         data_language=code,
         lang=code,
+        title=name,
+        aria_label=name,
         class_="btn btn-sm",
         aria_pressed="true" if code == current else "false",
     )

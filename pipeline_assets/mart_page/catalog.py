@@ -3,6 +3,7 @@
 No other module of the page builds a table or column name: a name from an address or a form is looked up here first.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,6 +50,8 @@ _USUAL: Mapping[Which, Role] = {
 _OWN: tuple[Which, ...] = ("model_choices", "quality", "reproductions", "drift")
 # What the output mart says of a prediction beside its scores.
 _OF_PREDICTION = ("model_version", "run_id", "predicted_at")
+# Last words of names whose numbers are names.
+_CODES = {"id", "ids", "no", "nr", "number", "code", "year", "zip", "postcode", "phone", "inn", "version", "key"}
 _NUMBERS = ("smallint", "integer", "bigint", "real", "double precision", "numeric")
 
 
@@ -89,6 +92,11 @@ class Column:
     def sql(self) -> Identifier:
         """Its name in a statement."""
         return Identifier(self.name)
+
+    @property
+    def code(self) -> bool:
+        """Whether its whole numbers name something, as an order's id does: nobody counts with them."""
+        return self.key or is_code(self.name)
 
     @property
     def numeric(self) -> bool:
@@ -136,6 +144,15 @@ class Mart:
     def named(self, role: Role) -> tuple[str, ...]:
         """Names of the columns with a role, in order."""
         return tuple(name for name, column in self.columns.items() if column.role == role)
+
+
+def is_code(name: str) -> bool:
+    """Whether a column's name says that its numbers are names, such as ids, codes and years.
+
+    >>> is_code("order_id"), is_code("plane_year"), is_code("humid"), is_code("number_of_seats")
+    (True, True, False, False)
+    """
+    return re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())[-1] in _CODES
 
 
 def tasks(folders: Sequence[Path] = (PACKAGED_TASKS,)) -> Tasks:

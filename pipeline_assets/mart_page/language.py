@@ -22,6 +22,7 @@ FRAME = "frame"
 _DEFAULT = "en"
 _DIGITS = 5  # significant digits of a number that is not an integer
 _TINY, _HUGE = 1e-4, 1e15
+_GROUPED = 10_000  # a number of data below it may be a year, a time of day or a code: no thousands separator
 _PERCENT = {"en": "#,##0.#%", "ru": "#,##0.#\u00a0%"}
 
 
@@ -55,21 +56,25 @@ class Formats:
 
     language: str
 
-    def number(self, value: float) -> str:
+    def number(self, value: float, *, grouped: bool = True) -> str:
         """A number; one that is not an integer is rounded to five significant digits.
+
+        Args:
+            value: the number.
+            grouped: whether thousands are kept apart.
 
         >>> Formats("en").number(1234567), Formats("ru").number(0.25), Formats("en").number(0.00001234)
         ('1,234,567', '0,25', '1.234e-05')
         """
         if isinstance(value, int):
-            return format_decimal(value, locale=self.language)
+            return format_decimal(value, locale=self.language, group_separator=grouped)
         if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - only NaN differs from itself
             return str(value)
         if value and not _TINY <= abs(value) < _HUGE:
             return f"{value:.{_DIGITS - 1}g}"
         before = len(str(int(abs(value)))) if abs(value) >= 1 else 0
         rounded = round(value, max(_DIGITS - before, 0))
-        return format_decimal(rounded, format="#,##0.#####", locale=self.language)
+        return format_decimal(rounded, format="#,##0.#####", locale=self.language, group_separator=grouped)
 
     def share(self, value: float) -> str:
         """A share of one as a percentage.
@@ -103,12 +108,20 @@ class Formats:
         """How long ago a moment was, in words."""
         return format_timedelta(value - now, add_direction=True, locale=self.language)
 
-    def value(self, value: object) -> str:
-        """Any value of a mart; text stays as it is."""
+    def value(self, value: object, *, code: bool = False) -> str:
+        """Any value of a mart; text stays as it is.
+
+        Args:
+            value: of a cell.
+            code: whether a whole number names something, as an id does, and is written without separators.
+
+        >>> Formats("en").value(2013), Formats("en").value(201300), Formats("en").value(201300, code=True)
+        ('2013', '201,300', '201300')
+        """
         if isinstance(value, bool):
             return Texts(self.language)("frame")("yes" if value else "no")
         if isinstance(value, int | float):
-            return self.number(value)
+            return self.number(value, grouped=not code and abs(value) >= _GROUPED)
         if isinstance(value, Decimal):
             return format_decimal(value, locale=self.language, decimal_quantization=False)
         if isinstance(value, bytes | memoryview):

@@ -25,9 +25,16 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and isnan(value))
 
 
-def value(found: Any, missing: str, formats: Formats) -> TagChild:
-    """A value of a row; a missing one looks different from a text with the same words."""
-    return tags.em(missing, class_="null") if is_missing(found) else formats.value(found)
+def value(found: Any, missing: str, formats: Formats, *, code: bool = False) -> TagChild:
+    """A value of a row; a missing one looks different from a text with the same words.
+
+    Args:
+        found: the value.
+        missing: the word for none.
+        formats: of the language.
+        code: whether a whole number names something.
+    """
+    return tags.em(missing, class_="null") if is_missing(found) else formats.value(found, code=code)
 
 
 def candidates(choice: ChoiceMade, texts: Texts, formats: Formats) -> Tag:
@@ -62,7 +69,7 @@ def with_interval(found: float | None, interval: tuple[float, float] | None, for
 
 
 def _ends(interval: tuple[float, float], formats: Formats) -> str:
-    return " … ".join(formats.number(round(end, 4)) for end in interval)
+    return "\N{NO-BREAK SPACE}…\N{NO-BREAK SPACE}".join(formats.number(round(end, 4)) for end in interval)
 
 
 def outdated(differences: Sequence[Difference], texts: Texts) -> Tag:

@@ -22,8 +22,10 @@
       const there = new URLSearchParams({ view: one.dataset.view });
       for (const name of ["task", "batch"]) if (here.get(name)) there.set(name, here.get(name));
       one.setAttribute("href", `?${there}`);
-      if (one.dataset.view === view) one.setAttribute("aria-current", "page");
-      else one.removeAttribute("aria-current");
+      if (one.dataset.view !== view) { one.removeAttribute("aria-current"); continue; }
+      one.setAttribute("aria-current", "page");
+      const strip = one.parentElement;  // on a phone it scrolls sideways
+      strip.scrollLeft = one.offsetLeft - strip.offsetLeft - (strip.clientWidth - one.offsetWidth) / 2;
     }
     const picker = document.querySelector("form[data-go=task] select");
     if (picker && here.get("task")) picker.value = here.get("task");

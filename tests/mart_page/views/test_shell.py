@@ -7,8 +7,17 @@ from pipeline_assets.demo.flights import TASK
 from tests.mart_page.conftest import PASSWORD, FlightsSite
 
 NAMES = {
-    "en": ("Batches", "Input mart", "Output mart", "Row passport", "Models", "Drift", "Lineage"),
-    "ru": ("Партии", "Входная витрина", "Выходная витрина", "Паспорт строки", "Модели", "Дрейф", "Происхождение"),
+    "en": ("Batches", "Input mart", "Output mart", "Row passport", "Models", "Quality", "Drift", "Lineage"),
+    "ru": (
+        "Партии",
+        "Входная витрина",
+        "Выходная витрина",
+        "Паспорт строки",
+        "Модели",
+        "Качество",
+        "Дрейф",
+        "Происхождение",
+    ),
 }
 DOWN = re.compile("The server of the marts does not answer|Сервер витрин не отвечает")
 
@@ -74,7 +83,7 @@ def test_a_database_that_stops_is_told_and_comes_back_by_itself(flights_site: Fl
     expect(rows).to_have_count(50)
 
 
-@pytest.mark.parametrize("view", ["batches", "input", "output", "passport", "models", "drift", "lineage"])
+@pytest.mark.parametrize("view", ["batches", "input", "output", "passport", "models", "quality", "drift", "lineage"])
 def test_a_phone_shows_every_view_without_scrolling_sideways(
     flights_site: FlightsSite, browser: Browser, view: str
 ) -> None:

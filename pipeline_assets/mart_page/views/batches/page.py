@@ -19,7 +19,7 @@ from pipeline_assets.mart_page.render import Picture, output_picture, render_pic
 from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.scored import Scores, scores
 from pipeline_assets.mart_page.views.batches import charts as pictures
-from pipeline_assets.mart_page.views.batches import predictions, rejections
+from pipeline_assets.mart_page.views.batches import overview, predictions, rejections
 from pipeline_assets.mart_page.views.batches.queries import Truth, truth
 from pipeline_assets.mart_page.views.batches.rejected import RejectedOf, rejected_of
 from pipeline_assets.monitoring.batch_status import SHOWN, BatchRecord, MadeFrom, Outcome, State, batch_records
@@ -43,6 +43,7 @@ def batches_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every v
     return div(
         parts.heading(says("title"), says("lead")),
         ui.output_ui("summary"),
+        ui.output_ui("glance"),
         ui.output_ui("listed"),
         ui.output_ui("one"),
         output_picture("reasons", "14rem"),
@@ -127,7 +128,16 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
 
     @render.ui
     async def summary() -> TagChild:
-        return _summary(await records(), datetime.now(UTC), says, formats)
+        return overview.summary(await records(), datetime.now(UTC), says, formats)
+
+    @reactive.calc
+    async def watched() -> overview.Monitored:
+        return await page.ask(overview.monitored, page.schema, page.task())
+
+    @render.ui
+    async def glance() -> TagChild:
+        shown = overview.charts(await records(), await watched(), page.task(), formats)
+        return overview.overview(shown, says)
 
     @render.ui
     async def listed() -> TagChild:
@@ -206,7 +216,8 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
                 raise
             return div(head, p(says("looking"), class_="says", role="status"))
         if found is None:
-            return div(head, p(says("no_truth")))
+            judged = overview.judged(page.route(), page.task(), one.ref.batch, await watched(), says)
+            return div(head, judged or p(says("no_truth")))
         trained = [each for each in await records() if each.ref.stage == "train"]
         learned = {each.ref.batch for each in trained if each.outcome and each.outcome.version == one.current.version}
         return div(
@@ -250,34 +261,6 @@ def outcomes_of(task: TaskSpec, known: Record, versions: Mapping[int, MadeFrom])
     return found
 
 
-def _summary(there: Sequence[BatchRecord], now: datetime, says: ViewTexts, formats: Formats) -> TagChild:
-    """What finished last in each stage, and which batches are to be run."""
-    if not there:
-        return None
-    cards = []
-    for stage in STAGES:
-        finished = [(one.outcome.finished, one.ref.batch) for one in there if one.ref.stage == stage and one.outcome]
-        latest, batch = max(finished, default=(None, ""))
-        cards.append(
-            div(
-                span(says(f"last_{stage}"), class_="hint"),
-                tags.strong(formats.ago(latest, now) if latest else says("never")),
-                span(batch),
-                class_="card-of-facts",
-            )
-        )
-    waiting = [one for one in there if one.state not in ("done", "gone", "unverified")]
-    cards.append(
-        div(
-            span(says("to_do"), class_="hint"),
-            tags.strong(says("nothing_waits") if not waiting else says("wait", n=len(waiting))),
-            span(", ".join(one.ref.batch for one in waiting[:3]) + (" …" if len(waiting) > 3 else "")),  # noqa: PLR2004
-            class_="card-of-facts",
-        )
-    )
-    return div(*cards, class_="cards")
-
-
 def _table(route: Route, task: TaskSpec, there: Sequence[BatchRecord], says: ViewTexts, formats: Formats) -> Tag:
     stage = there[0].ref.stage
     ways = plugins.kind(task.target.kind).metrics
@@ -295,7 +278,7 @@ def _table(route: Route, task: TaskSpec, there: Sequence[BatchRecord], says: Vie
             span(span(_SIGNS[one.state], aria_hidden="true", class_="sign"), " ", says(f"state_{one.state}")),
             "" if found is None else number(found.rows),
             "" if found is None else _rejected(found.rejected, found.rows, formats),
-            number(outcome.version) if outcome else "",
+            str(outcome.version) if outcome else "",
             "" if value is None else number(value),
             formats.moment(outcome.finished) if outcome else "",
         ]

@@ -185,9 +185,9 @@ def _first(rows: Sequence[FormerRow], ref: BatchRef, task: TaskSpec, says: ViewT
             more += [rule(name, says) for name in found["rules_now"]]
         there: TagChild = ""
         if now is not None:
-            there = tags.a(formats.number(now), href=Route("passport", task.name, ref.batch, now, stage).query())
+            there = tags.a(str(now), href=Route("passport", task.name, ref.batch, now, stage).query())
         return [
-            formats.number(found["row_number"]),
+            str(found["row_number"]),
             "; ".join(rule(name, says) for name in found["rules"] or []),
             says(f"outcome_{found['outcome']}"),
             there,

@@ -37,7 +37,9 @@ def indexes(shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) ->
     )
     for limit in (SOME, MUCH):
         figure.add_vline(x=limit, line={"color": QUIET, "width": 1, "dash": "dash"})
-    figure.update_xaxes(title=says("distance"), rangemode="tozero")
+    worst = max((shift.difference.distance for shift in shown), default=0.0)
+    # Room for the number after the longest bar, also on a phone.
+    figure.update_xaxes(title=says("distance"), range=[0, max(worst, MUCH) * 1.25])
     figure.update_yaxes(
         tickvals=places,
         ticktext=[plain(shift.column.name) for shift in shown],

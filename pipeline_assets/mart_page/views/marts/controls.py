@@ -1,17 +1,16 @@
-"""What surrounds the table of a mart: pickers, filters, downloads, page links, and the description of a column."""
+"""What surrounds the table of a mart: pickers, filters, downloads and page links."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from htmltools import Tag, TagChild, TagList, div, span, tags
+from htmltools import Tag, TagList, div, span, tags
 
 from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page.catalog import Column
-from pipeline_assets.mart_page.language import Formats, ViewTexts
+from pipeline_assets.mart_page.language import ViewTexts
 from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.views.marts import filters
 from pipeline_assets.mart_page.views.marts import queries as marts
-from pipeline_assets.mart_page.views.marts.distribution import Distribution
 from pipeline_assets.mart_page.views.marts.filters import Filter
 from pipeline_assets.mart_page.views.marts.request import Request, Side
 from pipeline_assets.task.names import PREFIX
@@ -153,24 +152,4 @@ def turning(route: Route, number: int, says: ViewTexts, *, more: bool) -> TagLis
             class_="tools",
         ),
         div(says("last_page"), class_="hint") if more and last else None,
-    )
-
-
-def about(route: Route, column: Column, seen: Distribution, says: ViewTexts, formats: Formats) -> Tag:
-    """The description of a column and its values."""
-    rows = formats.number(seen.looked_at)
-    facts: dict[str, TagChild] = {
-        says("kind"): column.kind,
-        says("looked_at"): says("sampled", n=seen.looked_at) if seen.sampled else rows,
-        says("nulls"): f"{formats.number(seen.nulls)} ({formats.share(seen.nulls / max(seen.looked_at, 1))})",
-        says("different"): formats.number(seen.different),
-    }
-    if seen.lowest is not None:
-        facts |= {says("lowest"): formats.value(seen.lowest), says("highest"): formats.value(seen.highest)}
-    return div(
-        tags.h3(column.name),
-        tags.a(says("close"), href=route.at(about=None), class_="btn btn-sm btn-outline-secondary close"),
-        tags.p(column.description or says("no_description")),
-        parts.facts(facts),
-        class_="about",
     )

@@ -9,6 +9,7 @@ from psycopg2.sql import SQL, Composed
 
 from pipeline_assets.mart_page.catalog import Column
 from pipeline_assets.mart_page.views.marts.queries import Asked, about, count
+from pipeline_assets.mart_page.views.marts.statistics import Statistics, statistics
 from pipeline_assets.stores.marts.sql import Dialect
 
 _SAMPLED = 100_000
@@ -32,6 +33,7 @@ class Distribution:
         others: rows whose values are in no bin, such as infinities, or not among ``values``.
         lowest: number or date; ``None`` if there is none.
         highest: number or date; ``None`` if there is none.
+        statistics: of the values; ``None`` if there is none.
     """
 
     looked_at: int
@@ -44,11 +46,12 @@ class Distribution:
     others: int = 0
     lowest: Any = None
     highest: Any = None
+    statistics: Statistics | None = None
 
 
 def distribution(cursor: Cursor, asked: Asked, column: Column) -> Distribution:
     """A column's values among the rows asked for; of many rows, among a hundred thousand spread over the mart."""
-    sampled = _draws(cursor, asked)
+    sampled = draws(cursor, asked)
     cursor.execute(
         SQL("SELECT {}, count(*) FROM {} WHERE {} GROUP BY 1 ORDER BY 2 DESC, 1").format(
             SQL("{}" if column.numeric or column.kind in ("date", "boolean") else "{}::text").format(column.sql),
@@ -59,7 +62,7 @@ def distribution(cursor: Cursor, asked: Asked, column: Column) -> Distribution:
     found = cursor.fetchall()
     values = [(value, number) for value, number in found if value is not None]
     rows, filled = sum(number for _, number in found), sum(number for _, number in values)
-    seen = Distribution(rows, sampled is not None, rows - filled, len(values))
+    seen = Distribution(rows, sampled is not None, rows - filled, len(values), statistics=statistics(values))
     if not values:
         return seen
     if column.numeric or column.kind == "date":
@@ -91,14 +94,14 @@ def _binned(seen: Distribution, values: list[tuple[Any, int]], *, dates: bool) -
 
 
 @dataclass(frozen=True)
-class _Draw:
+class Draw:
     """How a part of a mart is sampled: what follows the table's name, and what is added to the condition."""
 
     clause: Composed
     condition: Composed
 
 
-def _draws(cursor: Cursor, asked: Asked) -> _Draw | None:
+def draws(cursor: Cursor, asked: Asked) -> Draw | None:
     """How to sample the rows asked for; ``None`` if they are few enough to read them all.
 
     PostgreSQL draws blocks, the same ones each time; Greenplum has no TABLESAMPLE and draws rows.
@@ -109,5 +112,5 @@ def _draws(cursor: Cursor, asked: Asked) -> _Draw | None:
     share = SQL(repr(100.0 * _SAMPLED / rows))
     nothing = Composed([])
     if asked.mart.dialect is Dialect.GREENPLUM:
-        return _Draw(nothing, SQL(" AND random() * 100 < {}").format(share))
-    return _Draw(SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (1)").format(share), nothing)
+        return Draw(nothing, SQL(" AND random() * 100 < {}").format(share))
+    return Draw(SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (1)").format(share), nothing)

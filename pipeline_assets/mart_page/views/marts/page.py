@@ -10,13 +10,16 @@ from shiny.types import SafeException
 from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page.catalog import Mart
 from pipeline_assets.mart_page.language import Formats, Texts
+from pipeline_assets.mart_page.later import Later
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
 from pipeline_assets.mart_page.route import Route
+from pipeline_assets.mart_page.scored import main_column
+from pipeline_assets.mart_page.views.marts import about, controls, correlation
 from pipeline_assets.mart_page.views.marts import charts as drawn
-from pipeline_assets.mart_page.views.marts import controls
 from pipeline_assets.mart_page.views.marts import distribution as distributions
 from pipeline_assets.mart_page.views.marts import queries as marts
+from pipeline_assets.mart_page.views.marts.correlation import Against
 from pipeline_assets.mart_page.views.marts.distribution import Distribution
 from pipeline_assets.mart_page.views.marts.queries import Beside, Rows
 from pipeline_assets.mart_page.views.marts.request import Request, Side, asked_of, columns_of, stage_of, which_mart
@@ -34,6 +37,7 @@ def _ui(texts: Texts, formats: Formats, *, side: Side) -> Tag:  # noqa: ARG001 -
         ui.output_ui("in_use"),
         ui.output_ui("filtering"),
         ui.output_ui("column"),
+        ui.output_ui("related"),
         output_picture("distribution", "16rem"),
         ui.output_ui("counted"),
         ui.output_ui("rows"),
@@ -44,6 +48,7 @@ def _ui(texts: Texts, formats: Formats, *, side: Side) -> Tag:  # noqa: ARG001 -
 @module.server
 def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, side: Side) -> None:  # noqa: A002, ARG001, C901, PLR0915
     says, formats = page.texts("marts"), page.formats
+    correlated = Later(page, correlation.correlation)  # it may join two marts: the values are shown before
     offered: reactive.Value[tuple[str, ...]] = reactive.value(())  # columns of the form for a filter
 
     @reactive.calc
@@ -177,7 +182,34 @@ def _server(input: Inputs, output: Outputs, session: Session, page: Page, *, sid
         if seen is None or seen.about is None or values is None:
             return None
         described = replace(seen.about, description=controls.describe(seen.about, page.task(), says))
-        return controls.about(route(), described, values, says, formats)
+        return about.about(route(), described, values, says, formats)
+
+    @reactive.calc
+    async def against() -> dict[str, Against]:
+        """What the column can be correlated with."""
+        seen, task = await request(), page.task()
+        if seen is None or seen.about is None or not correlation.measurable(seen.about) or seen.about.code:
+            return {}
+        own = seen.asked.mart
+        if stage_of(side, route()) == "train":
+            found = {"label": Against(own, own.columns[own.label])} if own.label in own.columns else {}
+        else:
+            outputs = own if side == "output" else await page.mart(task, "predict_output")
+            main = None if outputs is None else main_column(task, outputs)
+            found = {} if outputs is None or main is None else {"score": Against(outputs, main)}
+        return {
+            name: other
+            for name, other in found.items()
+            if correlation.measurable(other.column) and other != Against(own, seen.about)
+        }
+
+    @render.ui
+    async def related() -> TagChild:
+        seen, others = await request(), await against()
+        if seen is None or seen.about is None or not others:
+            return None
+        ((name, other),) = others.items()
+        return about.related({name: await correlated.ask(seen.asked, seen.about, other)}, says, formats)
 
     @render_picture
     async def distribution() -> Picture | None:

@@ -90,7 +90,7 @@ class MartTable:
         batch, number = (row[self.found.columns.index(name)] for name in self.seen.asked.mart.address)
         stage = {"stage": "train"} if self.stage == "train" else {}
         passport = Route("passport", self.task.name, batch, number, stage).query()
-        label = self.says("open", row=self.formats.number(number), batch=batch)
+        label = self.says("open", row=number, batch=batch)
         link = tags.a("→", href=passport, aria_label=label, title=label)
         return tags.tr(
             tags.th(link, scope="row"),
@@ -102,9 +102,7 @@ class MartTable:
         if value is None:
             return tags.td("∅", class_="null", title=self.says("empty"))
         column = self._column(place)
-        text = self.formats.value(value)
-        if column.key and isinstance(value, int) and not isinstance(value, bool):
-            text = str(value)  # it names a row: nobody counts with it
+        text = self.formats.value(value, code=column.code or column.role == "technical")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         kind = " ".join(name for name, there in (("number", number), ("beside", place >= self._own)) if there)
         if column.role == "score" and column.json and isinstance(value, str):

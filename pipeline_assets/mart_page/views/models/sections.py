@@ -79,7 +79,7 @@ def _version(page: Page, each: Candidate, names: Sequence[str], known: Record, s
     return [
         TagList(page.link(str(each.version), page.route().at(version=each.version)), champion, mark),
         each.package or says("unknown"),
-        formats.moment(each.created),
+        tags.span(formats.moment(each.created), class_="moment"),
         *metrics,
         says("batches", n=batches),
     ]

@@ -11,10 +11,10 @@ from pipeline_assets.mart_page.loaded_models import Inexplicable
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem, attempt
 from pipeline_assets.mart_page.render import Picture, output_picture, render_picture
+from pipeline_assets.mart_page.views.passport import answer, sections
 from pipeline_assets.mart_page.views.passport import charts as pictures
 from pipeline_assets.mart_page.views.passport import explained as explained_as
-from pipeline_assets.mart_page.views.passport import sections
-from pipeline_assets.mart_page.views.passport.raw_row import NoRow, NotChecked
+from pipeline_assets.mart_page.views.passport.raw_row import NoRow, NotChecked, RawRow
 from pipeline_assets.mart_page.views.passport.row_facts import Row, row_facts, stage_of
 from pipeline_assets.ml.explanation import Explanation
 from pipeline_assets.stores.features.base import feature_table
@@ -30,6 +30,8 @@ def passport_ui(texts: Texts, formats: Formats) -> Tag:  # noqa: ARG001 - every 
     return div(
         parts.heading(says("title"), says("lead")),
         ui.output_ui("finder"),
+        ui.output_ui("answered"),
+        ui.output_ui("because"),
         ui.output_ui("came"),
         ui.output_ui("prepared"),
         ui.output_ui("chosen"),
@@ -66,14 +68,30 @@ def passport_server(input: Inputs, output: Outputs, session: Session, page: Page
         if isinstance(found, NotChecked):
             return _not_checked(page, says, at, found)
         if isinstance(found, NoRow):
-            missing = says("no_row", batch=at.ref.batch, row=formats.number(at.row))
-            last = formats.number(found.rows - 1)
-            return parts.empty(missing, says("no_row_do", rows=formats.number(found.rows), last=last))
+            missing = says("no_row", batch=at.ref.batch, row=at.row)
+            return parts.empty(missing, says("no_row_do", rows=formats.number(found.rows), last=found.rows - 1))
         if found is None:
             return None
         return TagList(
             sections.steps(page, says, found, at), sections.came(says, formats, found), sections.verdict(says, found)
         )
+
+    @render.ui
+    async def answered() -> TagChild:
+        at, found = row.row(), await row.raw()
+        if at is None or not isinstance(found, RawRow):
+            return None
+        return answer.answer(page, at, found, await row.marts_or_nothing())
+
+    @render.ui
+    async def because() -> TagChild:
+        marts = await row.marts_or_nothing()
+        if marts.prediction is None:
+            return None
+        if row.explaining():
+            return p(says("loading"), class_="says", role="status")
+        found = await row.explanation()
+        return answer.because(says, formats, found) if isinstance(found, Explanation) else None
 
     @render.ui
     async def prepared() -> TagChild:

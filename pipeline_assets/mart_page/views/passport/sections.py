@@ -7,6 +7,7 @@ from htmltools import Tag, TagChild, TagList, h3, p, tags
 
 from pipeline_assets.mart_page import parts, reasons
 from pipeline_assets.mart_page import training_facts as records
+from pipeline_assets.mart_page.catalog import is_code
 from pipeline_assets.mart_page.choices import ChoiceMade
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
@@ -24,10 +25,10 @@ from pipeline_assets.task.spec import LABEL, TaskSpec
 
 def steps(page: Page, says: ViewTexts, found: RawRow, at: Row) -> Tag:
     """Links to the rows before and after, and to the batch's marts."""
-    route, formats = page.route(), page.formats
+    route = page.route()
     around = [(key, number) for key, number in (("previous", at.row - 1), ("next", at.row + 1))]
     links = [
-        page.link(says(key, row=formats.number(number)), route.at(row=number))
+        page.link(says(key, row=number), route.at(row=number))
         for key, number in around
         if 0 <= number < found.manifest.rows
     ]
@@ -53,7 +54,7 @@ def came(says: ViewTexts, formats: Formats, found: RawRow) -> TagChild:
         parts.facts(
             {
                 says("file"): tags.code(found.file),
-                says("place"): says(place, row=formats.number(found.row_in_file)),
+                says("place"): says(place, row=found.row_in_file),
                 says("rows_of_batch"): counts,
                 says("sha256"): tags.code(manifest.sha256),
             }
@@ -69,7 +70,7 @@ def came(says: ViewTexts, formats: Formats, found: RawRow) -> TagChild:
 
 
 def _raw_value(says: ViewTexts, formats: Formats, each: RawValue) -> list[TagChild]:
-    value = records.value(each.value, says("missing"), formats)
+    value = records.value(each.value, says("missing"), formats, code=is_code(each.column))
     if each.expected is None:
         kind = says("unexpected", found=each.kind)
     elif each.expected == each.kind:

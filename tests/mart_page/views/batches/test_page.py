@@ -37,7 +37,7 @@ def test_a_batch_leads_to_its_rows(flights_site: FlightsSite, reader: Page) -> N
 def test_why_rows_were_rejected_and_that_the_truth_is_unknown(shop_site: Site, reader: Page) -> None:
     reader.goto(shop_site.at("batches", batch=PREDICT, stage="predict"))
     section = reader.locator("main > section:visible")
-    expect(section.locator(".mart-picture")).to_contain_text("price > 0")
+    expect(section.locator("#batches-reasons")).to_contain_text("price > 0")
     expect(section.locator(".one-batch")).to_contain_text("1 (")
     expect(section.locator("tbody tr", has_text=SHOP_TRAIN)).to_contain_text("✓")
     assert REJECTED == 7

@@ -19,7 +19,7 @@ def test_every_column_that_goes_anywhere_is_a_point_that_can_be_clicked() -> Non
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_path_of_a_column_stands_out_by_width_weight_and_words(language: str) -> None:
     picture = lineage(columns(shop()), "feature:weekday", Texts(language)("lineage"))
-    others, path, _ports, *layers = picture.figure.data
+    others, path, *layers = picture.figure.data
     assert path.line.width > others.line.width
     assert sum(x is None for x in path.x) == 3
     names = [name for layer in layers for name in layer.text]
@@ -60,3 +60,17 @@ def test_a_hundred_columns_have_room_for_their_names() -> None:
     texts = [text for trace in picture.figure.data for text in trace.text or ()]
     assert max(map(len, texts)) <= 30
     assert "(probability)" in picture.says
+    name = f"{names[7]}"
+    path = lineage(columns(task), f"feature:{name}", Texts("en")("lineage")).figure
+    keys = [key for trace in path.data for key in trace.customdata or ()]
+    assert keys == [f"raw:{name}", f"feature:{name}", "score:probability", "score:decision"]
+    assert path.layout.height < 800
+    assert len(path.layout.shapes) == len(keys)
+
+
+def test_lines_end_at_the_frames_of_names() -> None:
+    figure = lineage(columns(shop()), None, Texts("en")("lineage")).figure
+    sides = {side for box in figure.layout.shapes for side in (box.x0, box.x1)}
+    x = figure.data[0].x
+    ends = {x[0], *(x[place - 1] for place, each in enumerate(x) if each is None)}
+    assert {round(end, 6) for end in ends} <= {round(side, 6) for side in sides}

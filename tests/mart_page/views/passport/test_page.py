@@ -178,9 +178,13 @@ def test_the_version_and_the_reasons_for_it_are_those_of_the_record(reader: Page
     expect(chosen).to_contain_text(said("reason_champion", winner=1))
     expect(chosen).to_contain_text(said("reason_first_champion", winner=1))
     (scored,) = shop_site.place.mart("predict_output", batch=PREDICT, row_number=1)
+    answer = reader.locator("#passport-answered")
+    expect(answer).to_contain_text(says("answer_yes" if scored["decision"] else "answer_no"))
+    expect(answer).to_contain_text(Formats(says.language).share(scored["probability"]))
+    expect(reader.locator("#passport-because li").first).to_contain_text("country")  # it decides in these orders
     link = reader.get_by_role("link", name=scored["run_id"])
     expect(link).to_have_attribute("href", f"http://127.0.0.1:3000/runs/{scored['run_id']}")
-    reader.get_by_role("link", name=says("version_number", version=1)).click()
+    chosen.get_by_role("link", name=says("version_number", version=1)).click()
     expect(reader.locator("#models-of_version h3").first).to_be_visible()
 
 
