@@ -56,6 +56,7 @@ def test_a_batch_goes_from_file_to_mart(place: Workbench) -> None:
         ["shop/predict_features", "60", "rows"],
         ["shop/predict_input_mart", "60", "rows"],
         ["shop/predictions", str(output.num_rows), "rows"],
+        ["shop/drift", "6", "rows"],
         ["shop/predict_output_mart", "60", "rows"],
     ]
     assert str(place.root / "data/shop/predictions/2026-02.parquet") == said[3][3]
