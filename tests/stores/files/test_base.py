@@ -155,7 +155,8 @@ def test_odd_names_work_everywhere(files_place: FilesPlace, name: str) -> None:
         write(store, 1, area=area, ref=ref)
         assert values_in(store, area, ref) == [1]
     assert files_place.keys() == {
-        f"shop/{folder}/{name}.parquet" for folder in ("predict", "predictions", "rejected/predict", "scores")
+        f"shop/{folder}/{name}.parquet"
+        for folder in ("predict", "predictions", "rejected/predict", "replayed/predict", "scores")
     }
 
 
