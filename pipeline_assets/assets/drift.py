@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from pipeline_assets.assets import describe
 from pipeline_assets.assets.graph import TaskGraph
-from pipeline_assets.errors import DataError
+from pipeline_assets.errors import DataError, located
 from pipeline_assets.io_managers.errors import translate_errors
-from pipeline_assets.io_managers.predictions import FINGERPRINT, check_still_those_of, read_scores
+from pipeline_assets.io_managers.predictions import check_scored_under, check_still_those_of, read_scores
 from pipeline_assets.monitoring.batch_drift import DRIFT_REFERENCE, ColumnDrift, DriftReference, compared
 from pipeline_assets.monitoring.drift import Bin, count_rows
 from pipeline_assets.stores.files.base import FileStore
@@ -77,15 +77,9 @@ def _version(files: FileStore, task: TaskSpec, ref: BatchRef) -> int:
         DataError: it predicted features that the task does not have any more.
     """
     provenance = read_scores(files, ref).provenance
-    found, expected = provenance.get(f"{FINGERPRINT}features"), task.fingerprint("features")
-    if found != expected:
-        raise DataError(
-            "the batch was scored with other features than the task has now",
-            **ref.facts(),
-            found=f"fingerprint of features: {found or 'none, the scores are of an earlier version of the pipeline'}",
-            expected=expected,
-            do=f"materialise {ref.task}/predictions for this batch again",
-        )
+    with located(ref.facts()):
+        what = "the batch was scored with other features than the task has now"
+        check_scored_under(task, ref, provenance, "features", what)
     return int(provenance["model_version"])
 
 

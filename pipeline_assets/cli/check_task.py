@@ -7,7 +7,7 @@ from pipeline_assets.errors import ContractError
 from pipeline_assets.resources import file_at
 from pipeline_assets.settings import Settings
 from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.loading import find_folder, tasks_of
+from pipeline_assets.task.loading import find_folder, task_named
 from pipeline_assets.task.spec import STAGES, TaskSpec
 
 _SHOWN = 50  # features with nulls that are listed
@@ -28,7 +28,7 @@ def check_task(name: str, file: str | None, stage: str | None) -> tuple[bool, li
         PipelineError: there is no such task or file, or the task is broken.
     """
     settings = Settings.from_env()
-    task = next(each for each in tasks_of(find_folder(settings.tasks, name)) if each.name == name)
+    task = task_named(find_folder(settings.tasks, name), name)
     if file is None:
         return True, _of_task(task)
     source, spill = file_at(file, settings), settings.state / "scratch"

@@ -16,7 +16,7 @@ from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.marts.rejections import no_rejections, rejections_mart
 from pipeline_assets.stores.marts.tables import input_mart, output_mart
 from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.loading import find_folder, tasks_of
+from pipeline_assets.task.loading import find_folder, task_named
 from pipeline_assets.task.spec import Stage, TaskSpec
 
 # What each stage has beside its marts and features.
@@ -54,7 +54,7 @@ def kept_of(name: str, stage: Stage, batch: str) -> list[Kept]:
         ContractError: nothing is kept of such a batch.
     """
     settings = Settings.from_env()
-    task = next(each for each in tasks_of(find_folder(settings.tasks, name)) if each.name == name)
+    task = task_named(find_folder(settings.tasks, name), name)
     ref = BatchRef(name, stage, batch)
     check_name(ref)
     stores = resources(settings)

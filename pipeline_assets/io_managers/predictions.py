@@ -1,6 +1,6 @@
 """Predictions: writes the output file and, beside it, the scores of all rows; reads those scores."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -94,7 +94,8 @@ class PredictionsIOManager(dg.IOManager):
         ref = ref_of(context)
         with translate_errors(context.step_context.previous_attempt_count), located(ref.facts()):
             scores = read_scores(self._files, ref)
-            check_output(self._task, ref, scores.provenance)
+            what = "the batch was scored under another output than the task has now"
+            check_scored_under(self._task, ref, scores.provenance, "output", what)
 
         def rows() -> Iterator[pa.RecordBatch]:
             yield from scores.rows
@@ -119,17 +120,21 @@ def read_scores(files: FileStore, ref: BatchRef, columns: Sequence[str] | None =
     return StoredScores(stored.batches(columns), provenance)
 
 
-def check_output(task: TaskSpec, ref: BatchRef, provenance: dict[str, str]) -> None:
-    """Refuses scores whose decision and columns are not those of the task as it is now.
+def check_scored_under(task: TaskSpec, ref: BatchRef, provenance: Mapping[str, str], which: Slice, what: str) -> None:
+    """Refuses scores that were made under another description than the task has now.
+
+    Args:
+        which: the slice whose fingerprint is compared.
+        what: the sentence of the error.
 
     Raises:
         DataError: names the fingerprint that was found and the one expected.
     """
-    found, expected = provenance.get(f"{FINGERPRINT}output"), task.fingerprint("output")
+    found, expected = provenance.get(f"{FINGERPRINT}{which}"), task.fingerprint(which)
     if found != expected:
         raise DataError(
-            "the batch was scored under another output than the task has now",
-            found=f"fingerprint of output: {found or 'none, the scores are of an earlier version of the pipeline'}",
+            what,
+            found=f"fingerprint of {which}: {found or 'none, the scores are of an earlier version of the pipeline'}",
             expected=expected,
             do=f"materialise {ref.task}/predictions for this batch again",
         )

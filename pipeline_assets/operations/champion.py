@@ -15,7 +15,7 @@ from pipeline_assets.ml.selection import Choice, Order, Person
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.marts.greenplum import MartStore
 from pipeline_assets.stores.registry.registry import Registry
-from pipeline_assets.task.loading import find_folder, tasks_of
+from pipeline_assets.task.loading import find_folder, task_named
 from pipeline_assets.task.spec import TaskSpec
 
 _WHAT: dict[Order, str] = {
@@ -49,11 +49,7 @@ def _job(order: Order) -> dg.JobDefinition:
         registry: dg.ResourceParam[Registry],
     ) -> str:
         with translate_errors(context.retry_number):
-            task = next(
-                each
-                for each in tasks_of(find_folder(Settings.from_env().tasks, config.task))
-                if each.name == config.task
-            )
+            task = task_named(find_folder(Settings.from_env().tasks, config.task), config.task)
             choice = order_champion(registry, marts, task, order, config, run_id=context.run_id)
         context.log.info(choice.reason)
         context.log_event(dg.AssetObservation(dg.AssetKey([task.name, "model"]), metadata=_metadata(registry, choice)))

@@ -16,7 +16,7 @@ from pipeline_assets.io_managers.raw import describe_replay
 from pipeline_assets.settings import Settings
 from pipeline_assets.stores.files.base import FileStore
 from pipeline_assets.task.batch import BatchRef
-from pipeline_assets.task.loading import find_folder, tasks_of
+from pipeline_assets.task.loading import find_folder, task_named
 from pipeline_assets.task.spec import STAGES
 
 _STORES = {"files", "features", "marts", "registry", "scratch"}
@@ -67,7 +67,7 @@ def _job_of(config: ReplayConfig, stores: Mapping[str, Any]) -> tuple[BatchRef, 
     if config.stage not in STAGES:
         raise PipelineError("there is no such stage", found=config.stage, available=STAGES)
     folder = find_folder(Settings.from_env().tasks, config.task)
-    task = next(each for each in tasks_of(folder) if each.name == config.task)
+    task = task_named(folder, config.task)
     shared = dg.Definitions(resources=dict(stores), executor=dg.in_process_executor)
     graph = TaskGraph(task, folder.yaml)
     job = dg.Definitions.merge(shared, task_definitions(graph)).resolve_job_def(graph.job_name(config.stage))

@@ -146,6 +146,15 @@ def parsed(folder: Path, text: str) -> TaskFolder:
     return TaskFolder(folder, text, tuple(one for one in documents if one.value is not None))
 
 
+def task_named(found: TaskFolder, name: str) -> TaskSpec:
+    """The task of this name in a folder that has it, as one from :func:`find_folder`.
+
+    Raises:
+        TaskError: as :func:`tasks_of`.
+    """
+    return next(each for each in tasks_of(found) if each.name == name)
+
+
 def tasks_of(found: TaskFolder) -> list[TaskSpec]:
     """The tasks of a folder that was read, checked.
 
