@@ -150,6 +150,8 @@ def test_dagster_killed_while_the_task_waits(pair: Pair, trained: TaskRun) -> No
     trained.until("success")
     task = pair.predict(AFTER_TRAIN)
     task.until("deferred")
+    # A trigger that has not yet launched its run would launch it later and never notice.
+    task.until_dagster(STATUS.STARTED)
     os.kill(pair.dagster.pid("dagster"), signal.SIGKILL)  # its supervisor starts it again
     task.until("up_for_retry")
     task.until("success")
