@@ -37,6 +37,7 @@ class Line:
         peers: contenders of :mod:`benchmarks.peers`, by name: the module of each.
         aside: a contender that does only what all others do too; the report also compares what the others do beside it.
         memory: ours has at most so many times the peak of a contender.
+        outside: whether the work is done by another program; the peak of the process that waits for it says nothing.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Line:
     peers: Mapping[str, str] = field(default_factory=dict)
     aside: str | None = None
     memory: Mapping[str, float] = field(default_factory=dict)
+    outside: bool = False
 
     @property
     def names(self) -> list[str]:

@@ -20,13 +20,13 @@ _SIZES = ("rows", "seconds", "peak_mb")
 
 def summary(line: Line, measured: Mapping[str, Sequence[Measured]], on: Mapping[str, Any]) -> dict[str, Any]:
     """One line's numbers; ``on`` is what :func:`machine` said."""
-    contenders = {
+    contenders: dict[str, dict[str, Any]] = {
         name: {
             "rows": rounds[0].rows,
             "median_seconds": round(statistics.median(one.seconds for one in rounds), 3),
             "best_seconds": round(min(one.seconds for one in rounds), 3),
             "median_rows_per_second": round(statistics.median(one.speed for one in rounds)),
-            "peak_mb": round(max(one.peak for one in rounds) / 2**20),
+            "peak_mb": None if line.outside else round(max(one.peak for one in rounds) / 2**20),
         }
         for name, rounds in measured.items()
     }
@@ -118,7 +118,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
                     f"{one['median_seconds']:.2f}",
                     f"{one['best_seconds']:.2f}",
                     f"{one['median_rows_per_second']:,}",
-                    f"{one['peak_mb']:,}",
+                    _megabytes(one["peak_mb"]),
                     "" if times is None else f"{times:.2f}x",
                     "" if wanted is None else f"{wanted:.2f}x{' MISSED' if name in line['missed'] else ''}",
                 )
@@ -196,7 +196,7 @@ def _markdown_rows(line: Mapping[str, Any], language: str) -> Iterator[tuple[str
             f"{one['rows']:,}",
             f"{one['median_seconds']:.2f}",
             f"{one['median_rows_per_second']:,}",
-            f"{one['peak_mb']:,}",
+            _megabytes(one["peak_mb"]),
             _times(line["ours_times_as_fast"].get(name)),
             _times(line["wanted"].get(name)) + (" ✗" if name in line["missed"] else ""),
         )
@@ -218,6 +218,10 @@ def _more(line: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
 def _number(text: str, language: str) -> str:
     """A number as the language writes it."""
     return text.translate({ord(","): "\u00a0", ord("."): ","}) if language == "ru" else text
+
+
+def _megabytes(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
 
 
 def _times(value: float | None) -> str:
