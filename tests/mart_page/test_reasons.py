@@ -95,7 +95,7 @@ def test_a_code_and_its_values_are_the_sentence() -> None:
     inner = {"code": "other_fingerprint", "values": {"slice": "features", "found": "a", "expected": "b", "task": "t"}}
     coded = Because("champion_unfit", {"winner": 3, "previous": 1, "why_not": inner})
     assert reason(replace(CHOICES["better"], because=coded), Texts("ru")) == (
-        "Версия 3 стала чемпионом: прежний чемпион, версия 1, прогнозировать не может (она сделана по другому описанию"
+        "Версия 3 стала чемпионом: прежний чемпион, версия 1, предсказывать не может (она сделана по другому описанию"
         " (признаки): его отпечаток a, а у задачи b; запустите t_train)."
     )
     on = replace(

@@ -71,7 +71,7 @@ def test_rejected_rows_by_rule_and_what_became_of_those_of_the_check_before(shop
     for row, text in zip((REJECTED, MENDED), words[language], strict=True):
         line = section.locator("tr", has=reader.get_by_role("rowheader", name=str(row), exact=True))
         expect(line).to_contain_text(text)
-    head = {"en": "by rule, batch by batch: predict", "ru": "партия за партией: прогноз"}
+    head = {"en": "by rule, batch by batch: predict", "ru": "партия за партией: предсказание"}
     table = section.get_by_text(head[language]).locator("xpath=following-sibling::div").locator("tbody tr")
     expect(table).to_have_count(1)
     expect(table).to_contain_text({"en": "1 (1.7%)", "ru": "1 (1,7"}[language])
