@@ -3,20 +3,18 @@
 Both fit a tenth of the demo's iterations: what surrounds the fits does not depend on how long they are.
 """
 
-import gc
 import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from benchmarks.clock import forget_peak
 from benchmarks.measure import LIMIT, OURS, Line, Work
 from benchmarks.workspace import BATCH, Workspace
 from pipeline_assets.task.spec import TaskSpec
 from pipeline_assets.task.validation import CheckedTask
 
-_MALLOC = "libc.so.6"
 _ITERATIONS = 100
 
 
@@ -95,7 +93,7 @@ def bare_fits(workspace: Workspace) -> Work:
         for part in (*(rows.take(each) for each in places), rows)
     )
     del rows
-    _forget_peak()
+    forget_peak()
     parameters = native_parameters(task)
 
     def work() -> int:
@@ -118,15 +116,6 @@ def native_parameters(task: TaskSpec) -> dict[str, Any]:
         "allow_writing_files": False,
         "verbose": False,
     }
-
-
-def _forget_peak() -> None:
-    """Gives freed memory back, and has Linux count the peak from here on."""
-    import ctypes
-
-    gc.collect()
-    ctypes.CDLL(_MALLOC).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 LINE = Line(

@@ -10,7 +10,8 @@ from psycopg2.sql import SQL, Identifier
 from pipeline_assets.mart_page import catalog
 from pipeline_assets.task.spec import TaskSpec
 
-_COLUMNS = ("run_id", "model_version", "verdict", "because", "environment", "reproduced_at")
+_DIFFERENCE = ("step", "column_name", "row_number", "found", "expected")
+_COLUMNS = ("run_id", "model_version", "verdict", "because", *_DIFFERENCE, "environment", "reproduced_at")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Reproduced:
         model_version: the version.
         verdict: ``identical``, ``equal within tolerance``, ``different`` or ``cannot be asked here``.
         because: why, in one English sentence.
+        step: of the first difference; ``None`` if there is none.
+        column_name: of the first difference.
+        row_number: of the first difference, or the trial of the search, where it is known.
+        found: the value there, now.
+        expected: the value there, at training.
         environment: what was other than at training, as JSON.
         reproduced_at: when.
     """
@@ -30,6 +36,11 @@ class Reproduced:
     model_version: int
     verdict: str
     because: str
+    step: str | None
+    column_name: str | None
+    row_number: int | None
+    found: str | None
+    expected: str | None
     environment: str
     reproduced_at: datetime
 

@@ -38,7 +38,7 @@ def section(page: Page, version: int, known: Mapping[int, Sequence[Reproduced]],
     rows: list[list[TagChild]] = [
         [
             badge([each], says),
-            TagList(each.because, tags.ul(*map(tags.li, _elsewhere(each)))) if _elsewhere(each) else each.because,
+            TagList(why(each, says), tags.ul(*map(tags.li, elsewhere)) if (elsewhere := _elsewhere(each)) else None),
             page.formats.moment(each.reproduced_at),
             records_of.dagster_run(page, each.run_id),
         ]
@@ -53,7 +53,23 @@ def _verdict(made: Reproduced, says: ViewTexts) -> str:
     return says(key) if key in says else made.verdict
 
 
+def why(made: Reproduced, says: ViewTexts) -> str:
+    """Why the verdict is as it is; in English, as the mart has it, where the version could not be made again at all."""
+    key = f"why_{made.verdict.replace(' ', '_')}"
+    if key not in says or (made.step is None and "{place}" in says(key)):
+        return made.because
+    return says(key, place="" if made.step is None else _place(made, says))
+
+
+def _place(made: Reproduced, says: ViewTexts) -> str:
+    """Where the first difference is, and both values."""
+    step = says(f"step_{made.step}") if f"step_{made.step}" in says else made.step
+    numbered = says("place_trial" if made.step == "search" else "place_row", number=made.row_number)
+    row = "" if made.row_number is None else f", {numbered}"
+    values = {"found": made.found, "expected": made.expected}
+    return says("place", step=step, column=made.column_name, row=row, **values)
+
+
 def _elsewhere(made: Reproduced) -> list[str]:
-    """What was other than at training, where the sentence does not say it already."""
-    texts = (json.loads(made.environment) or {}).values()
-    return [text for text in texts if text not in made.because]
+    """What was other than at training, in English, as the mart has it."""
+    return [*(json.loads(made.environment) or {}).values()]

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline_assets.mart_page.language import LANGUAGES, Texts
 from pipeline_assets.mart_page.views.models.queries import reproduced
-from pipeline_assets.mart_page.views.models.reproductions import badge, badges
+from pipeline_assets.mart_page.views.models.reproductions import badge, badges, why
 from pipeline_assets.stores.marts.reproductions import reproduction_row, reproductions
 from tests.examples import shop
 from tests.fixtures.postgres import Marts
@@ -19,8 +19,8 @@ ROW: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _put(marts: Marts, run: str, version: int, verdict: str, day: int) -> None:
-    row = {**ROW, "run_id": run, "model_version": version, "verdict": verdict}
+def _put(marts: Marts, run: str, version: int, verdict: str, day: int, **more: object) -> None:
+    row = {**ROW, "run_id": run, "model_version": version, "verdict": verdict, **more}
     row["reproduced_at"] = datetime(2026, 1, day, tzinfo=UTC)
     marts.store.replace(reproductions("shop"), {"run_id": run}, reproduction_row("shop", row))
 
@@ -46,3 +46,23 @@ def test_the_latest_verdict_of_each_version_is_its_badge(marts: Marts) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_without_one_there_is_no_badge(language: str) -> None:
     assert badge((), Texts(language)("models")) is None
+
+
+def test_why_is_said_in_the_readers_language(marts: Marts) -> None:
+    at = {"step": "features", "column_name": "price", "row_number": 7, "found": "2.5", "expected": "2.0"}
+    _put(marts, "one", 1, "different", day=4, **at)
+    _put(marts, "two", 1, "cannot be asked here", day=3, **at)
+    _put(marts, "three", 1, "cannot be asked here", day=2, because="the input is gone")
+    _put(marts, "four", 1, "identical", day=1)
+    with cursor_of(marts) as cursor:
+        made = reproduced(cursor, marts.schema, shop())[1]
+
+    first = "Первое отличие: признаки, price, строка 7; здесь 2.5, при обучении 2.0."
+    assert [why(each, Texts("ru")("models")) for each in made] == [
+        first,
+        f"Отличие может объясняться не записью, а чем-то ещё. {first}",
+        "the input is gone",
+        "Признаки, предсказания и метрики совпадают бит в бит.",
+    ]
+    english = why(made[0], Texts("en")("models"))
+    assert english == "The first difference: features, price, row 7; here 2.5, at training 2.0."
