@@ -66,8 +66,7 @@ def _place(made: Reproduced, says: ViewTexts) -> str:
     step = says(f"step_{made.step}") if f"step_{made.step}" in says else made.step
     numbered = says("place_trial" if made.step == "search" else "place_row", number=made.row_number)
     row = "" if made.row_number is None else f", {numbered}"
-    values = {"found": made.found, "expected": made.expected}
-    return says("place", step=step, column=made.column_name, row=row, **values)
+    return says("place", step=step, column=made.column_name, row=row, found=made.found, expected=made.expected)
 
 
 def _elsewhere(made: Reproduced) -> list[str]:
