@@ -4,6 +4,7 @@ A warning of Sphinx ends the build with exit code 1.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ def built(into: Path, builder: str = "html") -> int:
         options = ["-b", builder, "-q", "-E", "-a", "-W", "--keep-going", "-t", language, "-c", str(HERE)]
         command = [sys.executable, "-m", "sphinx", *options, "-d", str(into / ".cache" / language)]
         codes.append(subprocess.run([*command, str(source), str(into / language)], check=False).returncode)
+    if (working := into / "jupyter_execute").exists():  # of myst_nb, which is told no other place; no page asks for it
+        shutil.rmtree(working)
     (into / "index.html").write_text((HERE / "index.html").read_text(encoding="utf-8"), encoding="utf-8")
     return max(codes)
 

@@ -65,6 +65,17 @@ def test_links_inside_the_sites_lead_to_a_page_and_its_anchor(site: Path) -> Non
     assert broken == []
 
 
+def test_no_link_is_left_as_text(site: Path) -> None:
+    # A target in <> that goes on in the next line is no link; in code, text is as it was written.
+    code = re.compile(r"<(code|pre)\b.*?</\1>", re.DOTALL)
+    texts = {page: code.sub("", page.read_text(encoding="utf-8")) for page in site.rglob("*.html")}
+    assert [str(page.relative_to(site)) for page, text in texts.items() if re.search(r"\]\((?:&lt;|<)", text)] == []
+
+
+def test_the_folder_holds_the_two_sites_and_what_leads_to_them(site: Path) -> None:
+    assert {path.name for path in site.iterdir() if not path.name.startswith(".")} == {"en", "ru", "index.html"}
+
+
 def test_a_browser_asks_no_other_server(site: Path) -> None:
     for page in site.rglob("*.html"):
         outside = [address for address in Loaded(page).loads if re.match(r"(?:[a-z]+:)?//", address)]
