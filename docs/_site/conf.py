@@ -43,6 +43,7 @@ myst_heading_anchors = 4
 # Links into the other site, which twins.py makes of links into the other tree.
 myst_url_schemes = {"http": None, "https": None, "mailto": None, "site": "{{path}}#{{fragment}}"}
 nb_execution_mode = "off"  # notebooks are run by the tests
+linkcheck_ignore = [r"https?://([\w-]+\.)*example\b"]  # hosts of examples
 smartquotes = False  # --all stays --all
 highlight_language = "none"  # indented code is mostly a terminal's
 
@@ -52,4 +53,4 @@ nitpick_ignore_regex = [("py:.*", ".*")]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"exclude-members": "__init__, __new__"}
-autodoc_class_signature = "separated"  # and left away: a model's is as long as its fields, which stand below
+autodoc_class_signature = "separated"  # and left out: a model's is as long as its fields, which stand below
