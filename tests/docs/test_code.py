@@ -96,7 +96,7 @@ def test_the_tutorial_drafts_the_task_that_it_shows(tmp_path: Path, monkeypatch:
     (tmp_path / "tasks").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIPELINE_TASKS", "tasks")
-    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    code, mistakes = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     exec(code, {})  # noqa: S102 - the page's own
     (command,) = re.findall(r"^    pipeline-assets (task new .*)$", text, re.MULTILINE)
     done = CliRunner().invoke(main, shlex.split(command))
@@ -107,3 +107,8 @@ def test_the_tutorial_drafts_the_task_that_it_shows(tmp_path: Path, monkeypatch:
     for line in ("kind: regression ", "carat: carat ", "depth: depth "):
         (on_page,) = (each for each in shown.splitlines() if line in each)
         assert on_page.strip() in [each.strip() for each in drafted.splitlines()]
+    exec(mistakes, {})  # noqa: S102 - the page's own
+    (command,) = re.findall(r"^    pipeline-assets (task check .*)$", text, re.MULTILINE)
+    done = CliRunner().invoke(main, shlex.split(command))
+    said = textwrap.dedent(text[text.index("    july.parquet as a") : text.index("Nothing is stored.")]).strip()
+    assert (done.exit_code, done.output.strip()) == (0, said)
