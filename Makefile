@@ -100,7 +100,7 @@ stack-demo: $(READY) ## The demo on those servers
 stack-down: ## Stop them, and Airflow; what they hold stays
 	@test ! -d .pipeline/stack || $(PIPELINE) stack down
 
-check: $(READY) ## Two minutes for who edits: lint, the types of what changed, the tests that need no server
+check: $(READY) ## Two minutes, for those who edit: lint, the types of what changed, the tests that need no server
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(CHANGED) | xargs -r $(BIN)/mypy
