@@ -336,6 +336,7 @@ def test_rejected_rows_are_played_again_after_the_rule_and_the_file_are_mended(
     spoiled = pa.array([-1 if row == bad else distance for row, distance in enumerate(distances)], pa.int32())
     pq.write_table(whole.set_column(place, whole.schema.field(place), spoiled), path)
 
+    checked_before = flights.stores["marts"].count(f"{TASK}_rejections", {"batch": month})
     assert CliRunner().invoke(main, ["run", TASK, "predict", month]).exit_code == 0
     rejected = flights.file("rejected", "predict", month)
     assert rejected["row_number"].to_pylist() == sorted([*far, bad])
@@ -361,7 +362,7 @@ def test_rejected_rows_are_played_again_after_the_rule_and_the_file_are_mended(
     check(flights, month)
     kept = flights.stores["marts"].read(f"{TASK}_rejections", {"batch": month}).read_all().to_pylist()
     kept.sort(key=lambda each: each["checked_at"])
-    assert [(each["rows"], each["batch_rows"]) for each in kept] == [
+    assert [(each["rows"], each["batch_rows"]) for each in kept[checked_before:]] == [
         (len(far) + 1, whole.num_rows), (1, whole.num_rows), (0, whole.num_rows),
     ]  # fmt: skip
 
