@@ -21,6 +21,7 @@ from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.spec import DECISION, Stage, TaskSpec
 
 Check = dg.AssetChecksDefinition
+REJECTED_SHARE = "rejected_share"  # a check of a raw batch
 
 # How many of the broken rules an error names.
 _TOP_RULES = 3
@@ -87,7 +88,7 @@ def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
             blocking=True,
         ),
         dg.AssetCheckSpec(
-            "rejected_share",
+            REJECTED_SHARE,
             asset=key,
             description=f"At most {task.limits.rejected_share:.1%} of the rows break the contract",
             blocking=True,
@@ -110,14 +111,14 @@ def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
             share = rejected_share(record, task)
         found = {
             "rows_add_up": _rows_of(record),
-            "rejected_share": share,
+            REJECTED_SHARE: share,
             "columns_expected": _columns_expected(record.manifest),
             "key_unique": _key_unique(record.manifest, task),
         }
         asked = [spec.name for spec in specs if spec.key in context.selected_asset_check_keys]
         for name in asked:
             yield found[name]._replace(asset_key=key, check_name=name)
-        if "rejected_share" in asked and not share.passed:
+        if REJECTED_SHARE in asked and not share.passed:
             # Instead of Dagster's own error, which says that a check failed but not what is wrong.
             raise dg.Failure(description=share.description, allow_retries=False)
 
