@@ -10,6 +10,7 @@ from pipeline_assets.assets import describe
 from pipeline_assets.assets.champion import made_by
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.record import CheckRecord, current_record, examples_of, key_rule
+from pipeline_assets.errors import in_line
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.kinds.base import kind_of, reaches
 from pipeline_assets.stores.features.base import FeatureStore, feature_table
@@ -158,7 +159,7 @@ def _columns_expected(found: Manifest) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not found.unexpected,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"unexpected: {', '.join(found.unexpected) or 'none'}",
+        description=f"unexpected: {in_line(found.unexpected) or 'none'}",
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline_assets.engine.duckdb.draft import Source, Wish, draft_task
-from pipeline_assets.errors import TaskError
+from pipeline_assets.errors import TaskError, in_line
 from pipeline_assets.resources import file_at
 from pipeline_assets.settings import PACKAGED_TASKS, Settings
 from pipeline_assets.task.loading import FILE, load_tasks
@@ -98,9 +98,9 @@ def _summary(task: TaskSpec, folder: Path, left_out: tuple[str, ...]) -> list[st
     return [
         f"{folder / FILE}",
         f"  target    {task.target.expression}, {task.target.kind}",
-        f"  key       {', '.join(task.key) or 'none'}",
+        f"  key       {in_line(task.key) or 'none'}",
         f"  features  {counts}, from {len(task.columns):,} columns",
-        f"  left out  {', '.join(left_out[:_SHOWN]) or 'none'}{more}",
+        f"  left out  {in_line(left_out[:_SHOWN]) or 'none'}{more}",
         f"  split     {split.split}{f' by {split.column}' if split.column else ''}",
     ]
 

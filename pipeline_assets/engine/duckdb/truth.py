@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline_assets.engine.duckdb.failures import computable, values_are_values
 from pipeline_assets.engine.duckdb.scan import ROWS_PER_BATCH, Scan, scan
-from pipeline_assets.errors import ContractError
+from pipeline_assets.errors import ContractError, in_line
 from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.casts import Cast, cast
 from pipeline_assets.task.contract import ROW, raw
@@ -237,14 +237,14 @@ class _LabelSource:
             good = "coalesce({label} in (0, 1), true)" if kind.objective == "binary" else "true"
         missing = [name for name in needed if name not in view.columns]
         if missing:
-            keys = ", ".join(key_of(task))
+            keys = in_line(key_of(task))
             raise ContractError(
                 "the file of truth lacks columns that it needs",
                 task=task.name,
                 file=file,
-                column=", ".join(missing),
+                column=in_line(missing),
                 found=listed(view.columns),
-                expected=f"{keys}, and either {', '.join(used)} of the target, or {LABEL}",
+                expected=f"{keys}, and either {in_line(used)} of the target, or {LABEL}",
                 available=list(view.columns),
             )
         return cls(task, {name: cast(name, column, view.columns[name]) for name, column in needed.items()}, label, good)
