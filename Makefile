@@ -72,6 +72,7 @@ demo: $(HOME_READY) ## Train and predict on real flights; says what came out and
 	$(PIPELINE) demo
 
 ui: $(HOME_READY) ## Dagster on 127.0.0.1:3000 and the mart page on 127.0.0.1:8000, over the same data; Ctrl-C ends both
+	@echo "In half a minute Dagster is on http://127.0.0.1:3000 and the mart page on http://127.0.0.1:8000."
 	@$(PIPELINE) page & page=$$!; \
 	trap 'kill $$page 2>/dev/null; wait $$page' EXIT; trap 'exit 130' INT TERM; \
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
@@ -153,6 +154,7 @@ lock: $(READY) ## Resolve the lock files anew from pyproject.toml
 	$(UV) pip compile --group airflow2 --quiet --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements-airflow2.lock
 
-clean: stack-down ## Remove what the pipeline made: data/ and .pipeline/ (its servers are stopped first)
+clean: stack-down ## Remove .pipeline/ (marts, models, servers) and the demo's data/flight_delays/; data of your own tasks stays
 	@test ! -x $(BIN)/python || $(BIN)/python -m pipeline_assets.stores.marts.embedded_postgres stop $(CURDIR)/.pipeline/postgres
-	rm -rf data .pipeline .env.stack
+	rm -rf data/flight_delays .pipeline .env.stack
+	@rmdir data 2>/dev/null || true

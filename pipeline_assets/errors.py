@@ -37,7 +37,7 @@ class PipelineError(Exception):
     def _text(self) -> str:
         lines = [self.what]
         for name, value in self.facts.items():
-            shown = ", ".join(_names(value)) or "nothing" if name == "available" else str(value)
+            shown = in_line(_names(value)) or "nothing" if name == "available" else str(value)
             lines.append(f"  {name + ':':<10} {shown}")
         wanted = self.facts.get("column", self.facts.get("found"))
         if "available" in self.facts and isinstance(wanted, str):
@@ -97,6 +97,15 @@ def needs_extra(extra: str, what: str) -> Iterator[None]:
             found=f"no module {missing.name}",
             do=f"pip install 'pipeline-assets[{extra}]'",
         ) from missing
+
+
+def in_line(names: Iterable[str]) -> str:
+    """Names in a line; one that holds a comma stands in quotes, or it would read as two.
+
+    >>> print(in_line(["age", "income, €"]))
+    age, "income, €"
+    """
+    return ", ".join(f'"{name}"' if "," in name else name for name in names)
 
 
 def _names(value: object) -> list[str]:

@@ -10,6 +10,7 @@ from pipeline_assets.assets import describe
 from pipeline_assets.assets.champion import made_by
 from pipeline_assets.assets.graph import TaskGraph
 from pipeline_assets.engine.record import CheckRecord, current_record, examples_of, key_rule
+from pipeline_assets.errors import in_line
 from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.ml.kinds.base import kind_of, reaches
 from pipeline_assets.stores.features.base import FeatureStore, feature_table
@@ -21,6 +22,7 @@ from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.spec import DECISION, Stage, TaskSpec
 
 Check = dg.AssetChecksDefinition
+REJECTED_SHARE = "rejected_share"  # a check of a raw batch
 
 # How many of the broken rules an error names.
 _TOP_RULES = 3
@@ -87,7 +89,7 @@ def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
             blocking=True,
         ),
         dg.AssetCheckSpec(
-            "rejected_share",
+            REJECTED_SHARE,
             asset=key,
             description=f"At most {task.limits.rejected_share:.1%} of the rows break the contract",
             blocking=True,
@@ -110,14 +112,14 @@ def _raw_checks(graph: TaskGraph, stage: Stage) -> list[Check]:
             share = rejected_share(record, task)
         found = {
             "rows_add_up": _rows_of(record),
-            "rejected_share": share,
+            REJECTED_SHARE: share,
             "columns_expected": _columns_expected(record.manifest),
             "key_unique": _key_unique(record.manifest, task),
         }
         asked = [spec.name for spec in specs if spec.key in context.selected_asset_check_keys]
         for name in asked:
             yield found[name]._replace(asset_key=key, check_name=name)
-        if "rejected_share" in asked and not share.passed:
+        if REJECTED_SHARE in asked and not share.passed:
             # Instead of Dagster's own error, which says that a check failed but not what is wrong.
             raise dg.Failure(description=share.description, allow_retries=False)
 
@@ -157,7 +159,7 @@ def _columns_expected(found: Manifest) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not found.unexpected,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"unexpected: {', '.join(found.unexpected) or 'none'}",
+        description=f"unexpected: {in_line(found.unexpected) or 'none'}",
     )
 
 

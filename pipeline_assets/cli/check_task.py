@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline_assets.engine.duckdb.trial import Trial, likely_stage, try_file
-from pipeline_assets.errors import ContractError
+from pipeline_assets.errors import ContractError, in_line
 from pipeline_assets.resources import file_at
 from pipeline_assets.settings import Settings
 from pipeline_assets.task.batch import BatchRef
@@ -48,7 +48,7 @@ def _of_task(task: TaskSpec) -> list[str]:
     return [
         f"{task.name}: the YAML holds",
         f"  target    {task.target.expression}, {task.target.kind}",
-        f"  key       {', '.join(task.key) or 'none'}",
+        f"  key       {in_line(task.key) or 'none'}",
         f"  columns   {stages['train']:,} in train files, {stages['predict']:,} in predict files",
         f"  rules     {rules:,} of columns, {len(task.checks):,} of rows",
         f"  features  {len(task.features.numeric):,} numeric, {len(task.features.categorical):,} categorical",
@@ -75,7 +75,7 @@ def _verdict(task: TaskSpec, trial: Trial, head: str) -> tuple[bool, list[str]]:
     lines += _rules(trial)
     if manifest.unexpected:
         does = "they pass to the output"
-        lines += ["columns that the contract does not have; " + does, *_indented(", ".join(manifest.unexpected))]
+        lines += ["columns that the contract does not have; " + does, *_indented(in_line(manifest.unexpected))]
     lines += _nulls(trial.nulls, manifest.accepted)
     if task.preparation is not None:
         lines.append(f"features are not tried here: the task's own function makes columns, {task.preparation.function}")

@@ -90,7 +90,8 @@ def run(ctx: click.Context, *, task: str, stage: str, batches: tuple[str, ...], 
 @click.argument("stage", type=click.Choice(STAGES))
 @click.argument("batch", shell_complete=batch_names)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def forget(*, task: str, stage: str, batch: str, yes: bool) -> None:
+@click.pass_context
+def forget(ctx: click.Context, *, task: str, stage: str, batch: str, yes: bool) -> None:
     """Remove all that is kept of a BATCH of a TASK but its file.
 
     Its rows go from the marts and the feature store, its scores, predictions and rejected rows from the data folder,
@@ -109,8 +110,9 @@ def forget(*, task: str, stage: str, batch: str, yes: bool) -> None:
 
         kept = forgetting.kept_of(task, "train" if stage == "train" else "predict", batch)
         said = "\n".join(each.what for each in kept)
-        if not yes:
-            click.confirm(f"{said}\nRemove all of this?", abort=True, err=True)
+        if not yes and not click.confirm(f"{said}\nRemove all of this?", err=True):
+            click.echo("Nothing was removed.", err=True)
+            ctx.exit(FAILED)
         forgetting.forget(kept)
     click.echo(f"removed:\n{said}")
 

@@ -1,14 +1,16 @@
 """Drafts a task and writes its folder."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline_assets.engine.duckdb.draft import Source, Wish, draft_task
-from pipeline_assets.errors import TaskError
+from pipeline_assets.errors import TaskError, in_line
 from pipeline_assets.resources import file_at
 from pipeline_assets.settings import PACKAGED_TASKS, Settings
 from pipeline_assets.task.loading import FILE, load_tasks
-from pipeline_assets.task.spec import TaskSpec
+from pipeline_assets.task.spec import Stage, TaskSpec
 
 _SHOWN = 10  # columns that are left out
 
@@ -36,7 +38,7 @@ def write_task(request: Request) -> list[str]:
     Raises:
         PipelineError: nothing was written; the error says why.
     """
-    settings = Settings.from_env()
+    settings = _settings()
     folder = _folder(request, settings)
     _refuse_taken(request, settings, folder)
     source = file_at(request.file, settings)
@@ -50,7 +52,21 @@ def write_task(request: Request) -> list[str]:
     task = drafted.task()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(drafted.text, encoding="utf-8")
-    return [*_summary(task, folder, drafted.left_out), *_next(task, folder, settings, source.batch)]
+    files: list[tuple[Stage, str, str]] = [("train", request.file, source.batch)]
+    if request.predict is not None and other is not None:
+        files.append(("predict", request.predict, other.batch))
+    return [*_summary(task, folder, drafted.left_out), *_next(task, folder, settings, files)]
+
+
+def _settings() -> Settings:
+    """The settings; the last folder of ``PIPELINE_TASKS`` may be missing, as the new task's is made in it."""
+    given = os.environ.get("PIPELINE_TASKS", "")
+    *others, last = given.split(":")
+    folder = Path(last).expanduser()
+    if not last or folder.exists():
+        return Settings.from_env()
+    settings = Settings.from_env({**os.environ, "PIPELINE_TASKS": ":".join(others)})
+    return replace(settings, tasks=(*settings.tasks, folder.resolve()))
 
 
 def _folder(request: Request, settings: Settings) -> Path:
@@ -82,19 +98,19 @@ def _summary(task: TaskSpec, folder: Path, left_out: tuple[str, ...]) -> list[st
     return [
         f"{folder / FILE}",
         f"  target    {task.target.expression}, {task.target.kind}",
-        f"  key       {', '.join(task.key) or 'none'}",
+        f"  key       {in_line(task.key) or 'none'}",
         f"  features  {counts}, from {len(task.columns):,} columns",
-        f"  left out  {', '.join(left_out[:_SHOWN]) or 'none'}{more}",
+        f"  left out  {in_line(left_out[:_SHOWN]) or 'none'}{more}",
         f"  split     {split.split}{f' by {split.column}' if split.column else ''}",
     ]
 
 
-def _next(task: TaskSpec, folder: Path, settings: Settings, batch: str) -> list[str]:
+def _next(task: TaskSpec, folder: Path, settings: Settings, files: Sequence[tuple[Stage, str, str]]) -> list[str]:
     known = [root.resolve() for root in settings.tasks]
     export = [] if folder.resolve().parent in known else [f"  export PIPELINE_TASKS={folder.parent}"]
     return [
         "Read it, then:",
         *export,
-        f"  put the file to {settings.data_uri}/{task.name}/train/{batch}.parquet",
-        f"  pipeline-assets run {task.name} train {batch}",
+        *(f"  put {file} to {settings.data_uri}/{task.name}/{stage}/{batch}.parquet" for stage, file, batch in files),
+        *(f"  pipeline-assets run {task.name} {stage} {batch}" for stage, _, batch in files),
     ]

@@ -1,14 +1,17 @@
 """Runs batches: registers the partition, executes the job of the stage, and says how it ended."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
+from urllib.parse import unquote
 
 import click
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
+from pipeline_assets.assets.checks import REJECTED_SHARE
 from pipeline_assets.cli.progress import SHOWN, shown
 from pipeline_assets.errors import ContractError, PipelineError
 from pipeline_assets.io_managers.errors import causes, failed_by_check, text_for_people
@@ -94,6 +97,8 @@ def _run(location: dg.Definitions, instance: dg.DagsterInstance, ref: InputRef, 
         return [str(error)]
     for line in outcome(result):
         click.echo(line)
+    for line in remarks(result):
+        click.echo(f"  {line}", err=True)
     return problems
 
 
@@ -161,9 +166,34 @@ def outcome(result: dg.ExecuteInProcessResult) -> list[str]:
             made = event.step_materialization_data.materialization
             rows, uri = made.metadata.get("dagster/row_count"), made.metadata.get("uri")
             count = "" if rows is None else f"{rows.value:,} rows"
-            told = _quality(made.metadata) if uri is None else str(uri.value)
+            told = _quality(made.metadata) if uri is None else readable(str(uri.value))
             lines.append(f"{made.asset_key.to_user_string():<40}{count:>16}  {told}".rstrip())
     return lines
+
+
+def remarks(result: dg.ExecuteInProcessResult) -> list[str]:
+    """What a user must know of a run that succeeds: how many rows were rejected, and each check that only warns."""
+    rows = {
+        event.asset_key: event.step_materialization_data.materialization.metadata.get("dagster/row_count")
+        for event in result.get_asset_materialization_events()
+    }
+    lines = []
+    for found in result.get_asset_check_evaluations():
+        if found.check_name == REJECTED_SHARE and found.passed and found.metadata["rejected_rows"].value:
+            count, uri = (found.metadata[name].value for name in ("rejected_rows", "rejected_rows_uri"))
+            of = f" of {whole.value:,}" if (whole := rows.get(found.asset_key)) is not None else ""
+            lines.append(f"{count:,}{of} rows are rejected: {readable(str(uri))}")
+    for found in result.get_asset_check_evaluations():
+        if not found.passed and found.severity == dg.AssetCheckSeverity.WARN:
+            said = " ".join(str(found.description).split())
+            lines.append(f"warning: {found.asset_key.to_user_string()} {found.check_name}: {said}")
+    return lines
+
+
+def readable(uri: str) -> str:
+    """An address with its letters of other alphabets as they are; what has a meaning in addresses stays encoded."""
+    # Bytes above 7F: in UTF-8 only they are part of such a letter.
+    return re.sub(r"(?:%[89A-F][0-9A-F])+", lambda found: unquote(found[0]), uri)
 
 
 def _quality(metadata: Mapping[str, dg.MetadataValue[Any]]) -> str:

@@ -35,8 +35,8 @@ def new(
     """Draft the task NAME from a labelled file and write its defs.yaml.
 
     Each guess in it has its reason and its alternative as a comment. Files may be on S3 (s3://bucket/key); the
-    environment names the endpoint. The task goes into the last folder of PIPELINE_TASKS, or else into the packaged
-    ones of this checkout, or into ./tasks.
+    environment names the endpoint. The task goes into the last folder of PIPELINE_TASKS, which is made if it is
+    missing, or else into the packaged ones of this checkout, or into ./tasks.
 
     \b
     Examples:

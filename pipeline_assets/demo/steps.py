@@ -139,16 +139,34 @@ def _places(console: Console, stores: Any) -> None:
         ("output files", f"{stores['files'].uri}/{TASK}/predictions/"),
         ("rejected rows", f"{stores['files'].uri}/{TASK}/rejected/"),
         *(("mart", stores["marts"].uri(name).rpartition("/")[2]) for name in marts),
-        ("the marts", "make sql, then select * from marts.flight_delays_lineage limit 10;"),
-        ("models", settings.mlflow_ui or "make mlflow-ui, then http://127.0.0.1:5000"),
-        # Beside servers of the user's own a Dagster of theirs shows it.
-        *(
-            ()
-            if settings.mlflow
-            else (
-                ("the whole graph", "make ui, then http://127.0.0.1:3000"),
-                ("the mart page", "make ui, then http://127.0.0.1:8000"),
-            )
-        ),
+        *views(settings, home()),
     ):
         console.print(f"   {what:<16}{where}", soft_wrap=True)
+
+
+def views(settings: Settings, dagster_home: Path) -> list[tuple[str, str]]:
+    """What shows the marts, the models and the graph, and how to open it: embedded, on the stack, or elsewhere.
+
+    Args:
+        settings: of the demo's stores.
+        dagster_home: of its runs; that of the stack lies in the folder of its servers.
+    """
+    select = "select * from marts.flight_delays_lineage limit 10;"
+    if (dagster_home.parent / "plan.json").exists():
+        from pipeline_assets.stack.plan import Plan  # only who has started it has the libraries that it needs
+
+        stack = Plan.of(dagster_home.parent)
+        if stack.postgres == settings.greenplum:
+            return [
+                ("the marts", f"pipeline-assets stack run pipeline-assets sql, then {select}"),
+                ("models", stack.url("mlflow")),
+                ("the whole graph", stack.url("dagster")),
+                ("the mart page", stack.url("mart_page")),
+            ]
+    # Beside servers of the user's own a Dagster of theirs shows the graph.
+    ui = [] if settings.mlflow else [("the whole graph", "3000"), ("the mart page", "8000")]
+    return [
+        ("the marts", f"make sql, then {select}"),
+        ("models", settings.mlflow_ui or "make mlflow-ui, then http://127.0.0.1:5000"),
+        *((what, f"make ui, then http://127.0.0.1:{port}") for what, port in ui),
+    ]

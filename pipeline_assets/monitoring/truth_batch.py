@@ -97,15 +97,7 @@ def judge_batch(task: TaskSpec, ref: TruthRef, stores: Stores) -> JudgedBatch:
     predictions = _predictions(task, ref, stores.marts, version.number, features)
     met, truth_from = _met(task, ref, stores, predictions, version.learned)
     if not met.matching.judged:
-        counts = ", ".join(f"{name} {count}" for name, count in asdict(met.matching).items() if count)
-        raise DataError(
-            "no prediction of the batch gets a label",
-            **ref.facts(),
-            file=truth_from,
-            found=counts,
-            expected=f"labels by {', '.join(key_of(task))} of predicted rows",
-            do="see whether the file is of this batch, and its key is written as in the predict file",
-        )
+        raise _nothing_judged(task, ref, met, truth_from)
     columns = {name: met.rows[f"{_SEGMENT}{at}"] for at, name in enumerate(features)}
     values = {name: len(column.combine_chunks().dictionary) for name, column in columns.items()}
     chosen = segments(task, version.importance, values)
@@ -118,6 +110,30 @@ def judge_batch(task: TaskSpec, ref: TruthRef, stores: Stores) -> JudgedBatch:
         minimum_rows=task.monitoring.truth.minimum_rows,
     )
     return JudgedBatch(ref, version.number, version.predicted_at, truth_from, met.matching, tuple(judged))
+
+
+def _nothing_judged(task: TaskSpec, ref: TruthRef, met: Met, truth_from: str) -> DataError:
+    counts = ", ".join(f"{name} {count}" for name, count in asdict(met.matching).items() if count)
+    expected = f"labels by {', '.join(key_of(task))} of predicted rows"
+    do = "see whether the file is of this batch, and its key is written as in the predict file"
+    if (unreadable := met.unreadable) is not None:
+        example = ", ".join(f"{value!r} in {name}" for name, value in unreadable.example.items())
+        counts = f"{unreadable.rows:,} labels of predicted rows cannot be read, the first is {example}; {counts}"
+        if list(unreadable.expected) == [LABEL]:
+            binary = kind_of(task).objective == "binary"
+            expected = f"{LABEL}: {'0 or 1' if binary else unreadable.expected[LABEL]}"
+            do = f"write such labels, or the values of the target {task.target.shown} in its own columns"
+        else:
+            expected = ", ".join(f"{name}: {kind}" for name, kind in unreadable.expected.items())
+            do = "write these columns as the train file has them"
+    return DataError(
+        "no prediction of the batch gets a label",
+        **ref.facts(),
+        file=truth_from,
+        found=counts,
+        expected=expected,
+        do=do,
+    )
 
 
 def quality_rows(task: TaskSpec, found: JudgedBatch, run_id: str) -> pa.RecordBatchReader:

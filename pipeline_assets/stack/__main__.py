@@ -17,6 +17,7 @@ import click
 
 from pipeline_assets.cli.report import refusals
 from pipeline_assets.errors import StoreError
+from pipeline_assets.settings import PACKAGED_TASKS, Settings
 from pipeline_assets.stack import airflow, ready, s3
 from pipeline_assets.stack.plan import Plan
 from pipeline_assets.stack.programs import environment, prepare, programs
@@ -27,6 +28,7 @@ _SECONDS = 180  # on a slow machine; then something is wrong
 _PAUSE = 0.2
 _LINES = 15
 _AIRFLOW = "airflow"  # its folder, in that of the servers
+_TASKS = "PIPELINE_TASKS"
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,19 @@ class _Places:
 def up(folder: Path, env_file: Path) -> None:
     """Starts the servers that do not run; returns when every server accepts requests.
 
+    The servers take ``PIPELINE_TASKS`` when they start; if they run with other tasks, this says so.
+
     Raises:
+        SettingsError: ``PIPELINE_TASKS`` names what is no folder.
         StoreError: a server is not installed, or does not start; says what its log says.
     """
+    tasks = _tasks()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(folder):
         plan, supervisor = Plan.of(folder), Supervisor(folder)
         every = programs(plan)
+        if not supervisor.runs():
+            plan = plan.with_tasks(tasks)
         running = supervisor.runs() and set(supervisor.states().values()) == {"RUNNING"}
         if not running:
             prepare(plan)
@@ -57,6 +65,24 @@ def up(folder: Path, env_file: Path) -> None:
             _say("The servers run already.")
         _wait(ready.checks(plan, 0 if running else since), supervisor)
     _say(_addresses(plan, env_file))
+    if other := _other_tasks(plan, tasks):
+        _say(other)
+
+
+def _tasks() -> str:
+    """The caller's ``PIPELINE_TASKS`` with absolute folders, since the servers run in another folder."""
+    named = Settings.from_env({_TASKS: os.environ.get(_TASKS, "")}).tasks
+    return ":".join(str(folder) for folder in named if folder != PACKAGED_TASKS)
+
+
+def _other_tasks(plan: Plan, tasks: str) -> str | None:
+    """What to do if the caller names other tasks than those that the servers run with; a restart would end runs."""
+    if tasks in ("", plan.tasks):
+        return None
+    return (
+        f"The servers run with the tasks of {plan.tasks or 'the package alone'}, not with those of {tasks}.\n"
+        "`make stack-down`, then `make stack` takes yours."
+    )
 
 
 def up_airflow(folder: Path) -> None:
@@ -94,9 +120,11 @@ def down(folder: Path) -> None:
     if not folder.is_dir():
         return
     with _locked(folder):
-        if (folder / _AIRFLOW).is_dir():
-            Supervisor(folder / _AIRFLOW).stop()
-        Supervisor(folder).stop()
+        kept = [Supervisor(each) for each in (folder / _AIRFLOW, folder) if each.is_dir()]
+        if running := sum(len(each.states()) for each in kept if each.runs()):
+            _say(f"stopping {running} servers")
+        for each in kept:
+            each.stop()
         if (folder / "plan.json").exists():
             s3.forget_sockets(Plan.of(folder).grpc)
 
@@ -109,7 +137,10 @@ def run(folder: Path, line: list[str]) -> int:
     """
     if not Supervisor(folder).runs():
         raise StoreError("the servers do not run", do="make stack")
-    return subprocess.run(line, env={**os.environ, **Plan.of(folder).variables()}, check=False).returncode  # noqa: S603
+    # Tasks are the caller's to choose, the servers are not.
+    own = {_TASKS: os.environ[_TASKS]} if os.environ.get(_TASKS) else {}
+    environment = {**os.environ, **Plan.of(folder).variables(), **own}
+    return subprocess.run(line, env=environment, check=False).returncode  # noqa: S603
 
 
 def _wait(checks: Mapping[str, Callable[[], object]], supervisor: Supervisor) -> None:
@@ -158,6 +189,7 @@ def _addresses(plan: Plan, env_file: Path) -> str:
         "MLflow": plan.url("mlflow"),
         "Dagster": plan.url("dagster"),
         "mart page": plan.url("mart_page"),
+        "tasks": plan.tasks or "the packaged example; PIPELINE_TASKS adds yours at the next start",
         "logs": str(plan.folder / "logs"),
         "variables": f"{env_file}  (in a shell: set -a; . {env_file}; set +a)",
     }

@@ -1,4 +1,4 @@
-"""Ports and credentials of the servers of a checkout: chosen at the first start, kept for later ones."""
+"""Ports and credentials of the servers of a checkout, chosen at the first start, and the tasks of the last start."""
 
 import json
 import secrets
@@ -36,11 +36,13 @@ class Plan:
         folder: for everything that they write.
         ports: by :data:`_PORTS`.
         secrets: by :data:`_SECRETS`.
+        tasks: ``PIPELINE_TASKS`` of the servers, absolute; empty for the packaged example alone.
     """
 
     folder: Path
     ports: dict[str, int]
     secrets: dict[str, str]
+    tasks: str = ""
 
     @classmethod
     def of(cls, folder: Path) -> Self:
@@ -55,9 +57,13 @@ class Plan:
         else:
             ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
             plan = cls(folder, ports, {name: secrets.token_hex(16) for name in _SECRETS})
-        kept = asdict(plan)
-        del kept["folder"]
-        write_private(file, json.dumps(kept, indent=1))
+        _keep(plan)
+        return plan
+
+    def with_tasks(self, tasks: str) -> Self:
+        """The plan with other tasks, which later calls of :meth:`of` give as well."""
+        plan = replace(self, tasks=tasks)
+        _keep(plan)
         return plan
 
     def url(self, server: str) -> str:
@@ -120,6 +126,7 @@ class Plan:
             "MLFLOW_S3_ENDPOINT_URL": self.url("s3"),
             "DAGSTER_HOME": str(self.folder / "dagster"),
             "PIPELINE_STATE": str(self.folder / "state"),
+            **({"PIPELINE_TASKS": self.tasks} if self.tasks else {}),
         }
 
     def write_env(self, file: Path) -> None:
@@ -127,6 +134,12 @@ class Plan:
         lines = [f"{name}={shlex.quote(value) if value else ''}\n" for name, value in self.variables().items()]
         text = "# Made by `make stack`. In a shell: set -a; . ./.env.stack; set +a\n"
         write_private(file, text + "".join(lines))
+
+
+def _keep(plan: Plan) -> None:
+    kept = asdict(plan)
+    del kept["folder"]
+    write_private(plan.folder / "plan.json", json.dumps(kept, indent=1))
 
 
 def write_private(file: Path, text: str) -> None:

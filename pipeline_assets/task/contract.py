@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline_assets.errors import ContractError
+from pipeline_assets.errors import ContractError, in_line
 from pipeline_assets.task import sql
 from pipeline_assets.task.casts import LIMITS, Cast, cast
 from pipeline_assets.task.expressions import ExpressionError, read
@@ -284,8 +284,8 @@ def _refuse_missing(columns: Mapping[str, Column], found: Mapping[str, str]) -> 
     if missing:
         raise ContractError(
             f"the file lacks {len(missing)} of the contract's columns",
-            column=", ".join(missing),
-            expected=", ".join(f"{name} {columns[name].type}" for name in missing),
+            column=in_line(missing),
+            expected=", ".join(f"{in_line([name])} {columns[name].type}" for name in missing),
             available=found,
         )
 
@@ -294,8 +294,8 @@ def _refuse_unexpected(task: TaskSpec, columns: Mapping[str, Column], unexpected
     if unexpected and task.unexpected_columns == "error":
         raise ContractError(
             "the file has columns that the contract does not know",
-            column=", ".join(unexpected),
-            expected=", ".join(columns),
+            column=in_line(unexpected),
+            expected=in_line(columns),
             do="describe them under columns, or set unexpected_columns: allow",
         )
 

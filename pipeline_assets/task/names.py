@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from pipeline_assets.errors import in_line
+
 PREFIX = "pipeline_"
 _LISTED = 50
 
@@ -34,7 +36,7 @@ def listed(known: Iterable[str]) -> str:
     """
     names = list(known)
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"{', '.join(names[:_LISTED]) or 'none'}{more}"
+    return f"{in_line(names[:_LISTED]) or 'none'}{more}"
 
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:

@@ -147,6 +147,16 @@ def test_few_labels_judge_nothing_and_say_so(predicted: Workbench) -> None:
             id="batch",
         ),
         pytest.param({"order_id": [1, 2], "label": [7, 8]}, r"gets a label(.|\n)*unusable 2", id="labels"),
+        pytest.param(
+            {"order_id": [1, 2], "label": ["maybe", "maybe"]},
+            r"2 labels of predicted rows cannot be read, the first is 'maybe' in label;(.|\n)*label: 0 or 1",
+            id="words",
+        ),
+        pytest.param(
+            {"order_id": [1, 2], "returned": ["maybe", "maybe"]},
+            r"the first is 'maybe' in returned;(.|\n)*expected: +returned: bool\n +do: +write these columns",
+            id="words of the target",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(predicted: Workbench, table: dict[str, Any], said: str) -> None:

@@ -40,6 +40,7 @@ def test_all_that_is_kept_of_a_batch_goes_and_its_file_stays(place: Workbench) -
 
     kept = CliRunner().invoke(main, ["forget", "shop", "predict", "2026-02"], input="n\n")
     assert kept.exit_code == 1
+    assert kept.stderr.endswith("Nothing was removed.\n")
     assert place.everything() == before
     done = CliRunner().invoke(main, ["forget", "shop", "predict", "2026-02", "--yes"])
     assert done.exit_code == 0, done.output

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipeline_assets.cli.run import run_batches
+from pipeline_assets.cli.run import readable, run_batches
 from pipeline_assets.errors import ContractError
 from tests.examples import orders
 from tests.workbench import Workbench
@@ -45,6 +45,32 @@ def test_a_batch_that_fails_stops_none_after_it_and_says_why_once(
     assert "1 of 2 batches done" in said.err
     assert said.out.count("shop/predictions ") == 1
     assert place.output("2026-03").num_rows > 0
+
+
+def test_rejected_rows_and_warnings_of_a_run_that_succeeds_are_told(
+    place: Workbench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place.put("train", "2026-01", orders(200))
+    table = orders(101, stage="predict")
+    price = pa.array([-1.0, *table["price"].to_pylist()[1:]])
+    numbers = pa.array([*table["order_id"].to_pylist()[:-1], 99])
+    table = table.set_column(3, "price", price).set_column(0, "order_id", numbers).append_column("extra", numbers)
+    place.put("predict", "март", table)
+    assert run_batches(place.defs, "shop", "train", ["2026-01"])
+    assert "rejected" not in capfd.readouterr().err
+    assert run_batches(place.defs, "shop", "predict", ["март"])
+    said = capfd.readouterr()
+    told = said.err.splitlines()
+    assert f"  2 of 101 rows are rejected: {place.root}/data/shop/rejected/predict/март.parquet" in told
+    assert "  warning: shop/predict_raw columns_expected: unexpected: extra" in told
+    key = "1 rows repeat the key of an earlier row and were rejected"
+    assert f"  warning: shop/predict_raw key_unique: {key}" in told
+    assert said.err.index("rows are rejected") < said.err.index("shop predict март: done in")
+
+
+def test_an_address_is_shown_with_the_letters_of_its_batch() -> None:
+    shown = readable("tarantool://127.0.0.1:3301/shop_predict?batch=%D0%B7%D0%B0%D0%BA%D0%B0%D0%B7%201%2F2")
+    assert shown == "tarantool://127.0.0.1:3301/shop_predict?batch=заказ%201%2F2"
 
 
 def test_a_step_says_how_it_goes_in_plain_lines_where_nobody_watches(

@@ -35,7 +35,7 @@ def test_a_task_is_drafted_listed_and_checked(folder: Path) -> None:
     done = called("new", "clients", "--from", "clients.parquet", "--target", "churned")
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{folder}/tasks/clients/defs.yaml\n  target    churned, binary\n  key       id\n")
-    assert f"put the file to {folder}/data/clients/train/clients.parquet" in done.stdout
+    assert f"put clients.parquet to {folder}/data/clients/train/clients.parquet" in done.stdout
     assert "  left out  id, churned_on, final_status, refund\n" in done.stdout
     text = (folder / "tasks" / "clients" / "defs.yaml").read_text()
     assert "pipeline-assets task new clients --from clients.parquet --target churned" in text
@@ -48,6 +48,31 @@ def test_the_task_goes_where_the_user_says(folder: Path) -> None:
     done = called("new", "clients", "--from", "clients.parquet", "--target", "churned", "--into", "mine")
     assert load_task(folder / "mine" / "clients").name == "clients"
     assert "export PIPELINE_TASKS=mine" in done.stdout
+
+
+def test_the_folder_of_tasks_is_made_if_it_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_TASKS", "tasks:own/tasks")
+    refused = called("new", "clients", "--from", "clients.parquet", "--target", "churn")
+    assert (refused.exit_code, (folder / "own").exists()) == (2, False)
+    assert called("list").exit_code == 2
+    done = called("new", "clients", "--from", "clients.parquet", "--target", "churned")
+    assert done.exit_code == 0, done.stderr
+    assert load_task(folder / "own" / "tasks" / "clients").name == "clients"
+    assert "export" not in done.stdout
+    assert called("list").exit_code == 0
+    monkeypatch.setenv("PIPELINE_TASKS", "none:tasks")
+    assert "names what is no folder" in called("new", "more", "--from", "clients.parquet", "--target", "churned").stderr
+
+
+def test_the_answer_names_the_steps_of_the_file_to_predict_too(folder: Path) -> None:
+    pq.write_table(pq.read_table("clients.parquet").drop_columns(["churned"]), "june.parquet")
+    done = called("new", "clients", "--from", "clients.parquet", "--target", "churned", "--predict", "june.parquet")
+    assert done.stdout.splitlines()[-4:] == [
+        f"  put clients.parquet to {folder}/data/clients/train/clients.parquet",
+        f"  put june.parquet to {folder}/data/clients/predict/june.parquet",
+        "  pipeline-assets run clients train clients",
+        "  pipeline-assets run clients predict june",
+    ]
 
 
 def test_a_task_that_is_there_is_replaced_only_by_force(folder: Path) -> None:

@@ -200,6 +200,16 @@ def test_missing_columns_are_named_beside_those_there_are() -> None:
     assert "did you mean: prise?" in str(refused.value)
 
 
+def test_a_name_with_a_comma_is_no_two_names() -> None:
+    columns = {**SHOP["columns"], "доход, ₽": {"type": "int64"}}
+    with pytest.raises(ContractError) as refused:
+        of_file(shop(columns=columns), "train", {**found(), "ставка, %": "DOUBLE"})
+    said = str(refused.value)
+    assert 'column:    "доход, ₽"\n' in said
+    assert 'expected:  "доход, ₽" int64\n' in said
+    assert ', "ставка, %"' in said
+
+
 def test_columns_of_the_other_stage_are_not_missed() -> None:
     columns = found()
     del columns["returned"]

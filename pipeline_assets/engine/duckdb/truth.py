@@ -1,7 +1,7 @@
 """Predictions of one batch beside the labels that came later, met by key; keys are held by DuckDB, which spills."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline_assets.engine.duckdb.failures import computable, values_are_values
 from pipeline_assets.engine.duckdb.scan import ROWS_PER_BATCH, Scan, scan
-from pipeline_assets.errors import ContractError
+from pipeline_assets.errors import ContractError, in_line
 from pipeline_assets.task import plugins, sql
 from pipeline_assets.task.casts import Cast, cast
 from pipeline_assets.task.contract import ROW, raw
@@ -63,15 +63,32 @@ class Met:
         rows: one row per prediction, in the order of their row numbers: ``__label``, null where none is known, then
             the columns of the predictions but their key. Columns of text are dictionaries.
         matching: the counts.
+        unreadable: where no prediction gets a label, those of a file that cannot be read; ``None`` if there are none.
     """
 
     rows: pa.Table
     matching: Matching
+    unreadable: "Unreadable | None" = None
 
     @property
     def labels(self) -> pa.ChunkedArray:
         """The label of each prediction; null where none is known."""
         return self.rows[_LABEL]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Rows of the truth whose key was predicted and whose label is none.
+
+    Attributes:
+        rows: how many.
+        example: what the columns of the label hold, by name, as text.
+        expected: their contract types, by name.
+    """
+
+    rows: int
+    example: Mapping[str, str | None]
+    expected: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -112,7 +129,8 @@ def met_by_file(task: TaskSpec, paths: Sequence[Path], predictions: Predictions,
             f"create temp table known as select {_keys(task)}, min({_LABEL}) as lo, max({_LABEL}) as hi"
             f" from came where usable group by {_keys(task)}"
         )
-        return _met(view.connection, task)
+        found = _met(view.connection, task)
+        return found if found.matching.judged else replace(found, unreadable=source.unreadable(view))
 
 
 def met_by_train(
@@ -219,24 +237,36 @@ class _LabelSource:
             good = "coalesce({label} in (0, 1), true)" if kind.objective == "binary" else "true"
         missing = [name for name in needed if name not in view.columns]
         if missing:
-            keys = ", ".join(key_of(task))
+            keys = in_line(key_of(task))
             raise ContractError(
                 "the file of truth lacks columns that it needs",
                 task=task.name,
                 file=file,
-                column=", ".join(missing),
+                column=in_line(missing),
                 found=listed(view.columns),
-                expected=f"{keys}, and either {', '.join(used)} of the target, or {LABEL}",
+                expected=f"{keys}, and either {in_line(used)} of the target, or {LABEL}",
                 available=list(view.columns),
             )
         return cls(task, {name: cast(name, column, view.columns[name]) for name, column in needed.items()}, label, good)
+
+    def unreadable(self, view: Scan) -> Unreadable | None:
+        """The labels of predicted rows that cannot be read, from the tables ``came`` and ``predicted``."""
+        places = {name: raw(at) for at, name in enumerate(view.columns)}
+        own = {name: how for name, how in self.casts.items() if name not in key_of(self.task)}
+        shown = ", ".join(f"cast({places[name]} as VARCHAR)" for name in own)
+        lossy = _any_lossy(places, {name: self.casts[name] for name in key_of(self.task)})
+        rows, example = view.connection.execute(
+            f"select count(*), arg_min([{shown}], {ROW}) from came semi join predicted using ({_keys(self.task)})"
+            f" join raw using ({ROW}) where not usable and not ({lossy})"
+        ).fetchall()[0]
+        types = {name: how.kind for name, how in own.items()}
+        return Unreadable(rows, dict(zip(own, example, strict=True)), types) if rows else None
 
     def query(self, view: Scan) -> str:
         """One row per row of the file: its number, the key, the label, and whether it can be used."""
         places = {name: raw(at) for at, name in enumerate(view.columns)}
         typed = [f"{how.typed(places[name])} as {sql.name(name)}" for name, how in self.casts.items()]
-        checks = [how.lossy(places[name], how.typed(places[name])) for name, how in self.casts.items()]
-        lossy = " or ".join(f"coalesce({check}, false)" for check in checks if check is not None) or "false"
+        lossy = _any_lossy(places, self.casts)
         keys = [sql.name(name) for name in key_of(self.task)]
         there = " and ".join(f"k{at} is not null" for at in range(len(keys)))
         named = ", ".join(f"{key} as k{at}" for at, key in enumerate(keys))
@@ -247,6 +277,12 @@ class _LabelSource:
             f" from (select {ROW}, {named}, try([{self.label}]) as said, lossy"
             f" from (select {ROW}, {', '.join(typed)}, {lossy} as lossy from raw))"
         )
+
+
+def _any_lossy(places: Mapping[str, str], casts: Mapping[str, Cast]) -> str:
+    """SQL that is true where a column's value does not have its type."""
+    checks = [how.lossy(places[name], how.typed(places[name])) for name, how in casts.items()]
+    return " or ".join(f"coalesce({check}, false)" for check in checks if check is not None) or "false"
 
 
 def _met(connection: duckdb.DuckDBPyConnection, task: TaskSpec) -> Met:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_assets.engine.duckdb.truth import Met, Predictions, met_by_file, met_by_train
+from pipeline_assets.engine.duckdb.truth import Met, Predictions, Unreadable, met_by_file, met_by_train
 from pipeline_assets.errors import ContractError, PipelineError
 from pipeline_assets.task.spec import TaskSpec
 from tests.examples import shop
@@ -76,6 +76,15 @@ def test_a_column_label_holds_the_label_itself(tmp_path: Path) -> None:
     found = met(shop(), table, [1, 2, 3, 4, 5], tmp_path)
     assert found.labels.to_pylist() == [1, 0, None, None, None]
     assert (found.matching.unusable, found.matching.first_unusable, found.matching.unlabelled) == (2, 2, 1)
+
+
+def test_where_no_label_can_be_read_they_are_counted_and_shown(tmp_path: Path) -> None:
+    words = pa.table({"order_id": ["2", "1", "1.5", "9"], "label": ["maybe", "да", "x", "y"]})
+    assert met(shop(), words, [1, 2], tmp_path).unreadable == Unreadable(2, {"label": "maybe"}, {"label": "int8"})
+    own = pa.table({"order_id": [1, 2], "returned": [None, "maybe"]})
+    found = met(shop(), own, [1, 2], tmp_path).unreadable
+    assert found == Unreadable(1, {"returned": "maybe"}, {"returned": "bool"})
+    assert met(shop(), pa.table({"order_id": [9], "label": ["maybe"]}), [1, 2], tmp_path).unreadable is None
 
 
 def test_labels_of_each_kind(tmp_path: Path) -> None:
