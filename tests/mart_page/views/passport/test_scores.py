@@ -40,7 +40,7 @@ def test_every_kind_says_its_score_with_every_digit_in_the_page(name: str, langu
 
 def test_a_stated_positive_value_is_named() -> None:
     assert shown("churn")["Predicted label"] == "not returned"
-    assert "this is returned" in shown("churn")["Probability"]
+    assert "Probability that “fate” is returned" in shown("churn")["Probability"]
     assert shown("shop")["Predicted label"] == "yes"
 
 
