@@ -44,6 +44,11 @@ def test_a_stated_positive_value_is_named() -> None:
     assert shown("shop")["Predicted label"] == "yes"
 
 
+def test_a_positive_value_is_written_in_the_readers_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "shop", shop(target={"expression": "returned", "positive": True}))
+    assert "«returned» — да" in shown("shop", "ru")["Вероятность"]
+
+
 def test_the_most_probable_classes_come_first_and_the_others_are_one_line() -> None:
     table = str(TagList(classes(Texts("en")("passport"), Formats("en"), KINDS["fates"], SCORES["fates"])))
     assert table.index("&lt;b&gt;lost") < table.index("class 00") < table.index("3 other classes")
