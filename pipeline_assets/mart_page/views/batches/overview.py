@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from htmltools import Tag, TagChild, div, h3, span, svg, tags
+from htmltools import Tag, div, h3, span, svg, tags
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - it is a class
 from psycopg2.sql import SQL, Identifier
 
@@ -14,7 +14,7 @@ from pipeline_assets.mart_page.route import Route
 from pipeline_assets.monitoring.batch_status import BatchRecord
 from pipeline_assets.stores.marts.quality import metric_columns
 from pipeline_assets.task import plugins
-from pipeline_assets.task.spec import STAGES, TaskSpec
+from pipeline_assets.task.spec import TaskSpec
 
 SHOWN = 24  # batches of a chart, the latest by name: two years of months
 _WIDTH, _HEIGHT, _EDGE = 168.0, 44.0, 4.0  # of a drawing, in pixels
@@ -29,11 +29,18 @@ class Monitored:
         quality: the task's metric of the version that predicted last, by batch.
         drift: the largest distance of a feature, by batch.
         drifted: batches with a feature over a limit of the task.
+        judged: when the predictions that were judged last were made, by batch.
     """
 
     quality: Mapping[str, float] = field(default_factory=dict)
     drift: Mapping[str, float] = field(default_factory=dict)
     drifted: Collection[str] = ()
+    judged: Mapping[str, datetime] = field(default_factory=dict)
+
+    def is_outdated(self, one: BatchRecord) -> bool:
+        """Whether the predictions that were judged last were replaced since; those to be made anew come first."""
+        at = self.judged.get(one.ref.batch)
+        return one.ref.stage == "predict" and bool(at and one.current and at < one.current.finished)
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,14 @@ class Chart:
 def monitored(cursor: Cursor, schema: str, task: TaskSpec) -> Monitored:
     """Quality and drift of every batch, as far as their marts exist."""
     quality: dict[str, float] = {}
+    judged: dict[str, datetime] = {}
     mart, (column, _) = catalog.mart(cursor, schema, task, "quality"), metric_columns(task)[task.training.metric]
     if mart is not None and column in mart.columns:
-        query = SQL("SELECT batch, {0} FROM {1} WHERE segment = '' AND {0} IS NOT NULL ORDER BY predicted_at")
+        query = SQL("SELECT batch, {}, predicted_at FROM {} WHERE segment = '' ORDER BY predicted_at")
         cursor.execute(query.format(Identifier(column), mart.sql))
-        quality = {batch: float(value) for batch, value in cursor.fetchall()}
+        latest = {batch: (value, predicted_at) for batch, value, predicted_at in cursor.fetchall()}
+        quality = {batch: float(value) for batch, (value, _) in latest.items() if value is not None}
+        judged = {batch: predicted_at for batch, (_, predicted_at) in latest.items()}
     drift: dict[str, float] = {}
     drifted: tuple[str, ...] = ()
     mart = catalog.mart(cursor, schema, task, "drift")
@@ -79,7 +89,7 @@ def monitored(cursor: Cursor, schema: str, task: TaskSpec) -> Monitored:
         rows = cursor.fetchall()
         drift = {batch: float(distance) for batch, distance, _ in rows}
         drifted = tuple(sorted(batch for batch, _, over in rows if over))
-    return Monitored(quality, drift, drifted)
+    return Monitored(quality, drift, drifted, judged)
 
 
 def charts(records: Sequence[BatchRecord], known: Monitored, task: TaskSpec, formats: Formats) -> list[Chart]:
@@ -116,38 +126,11 @@ def charts(records: Sequence[BatchRecord], known: Monitored, task: TaskSpec, for
               marked=[name for name, share in rejected.items() if share]),
         Chart("decided", decided, formats.share, at.at(view="output")),
         Chart("quality", quality, lambda value: formats.number(round(value, 3)),
-              at.at(view="quality", batch=next(reversed(quality), None)), lines=True, title=better),
+              at.at(view="quality", batch=next(reversed(quality), None)), lines=True, title=better,
+              marked=[name for name in quality if known.is_outdated(found[name])]),
         Chart("drift", drift, lambda value: formats.number(round(value, 3)), at.at(view="drift"), marked=known.drifted),
     ]  # fmt: skip
     return [each for each in shown if each.values]
-
-
-def summary(there: Sequence[BatchRecord], now: datetime, says: ViewTexts, formats: Formats) -> TagChild:
-    """What finished last in each stage, and which batches are to be run."""
-    if not there:
-        return None
-    cards = []
-    for stage in STAGES:
-        finished = [(one.outcome.finished, one.ref.batch) for one in there if one.ref.stage == stage and one.outcome]
-        latest, batch = max(finished, default=(None, ""))
-        cards.append(
-            div(
-                span(says(f"last_{stage}"), class_="hint"),
-                tags.strong(formats.ago(latest, now) if latest else says("never")),
-                span(batch),
-                class_="card-of-facts",
-            )
-        )
-    waiting = [one for one in there if one.state not in ("done", "gone", "unverified")]
-    cards.append(
-        div(
-            span(says("to_do"), class_="hint"),
-            tags.strong(says("nothing_waits") if not waiting else says("wait", n=len(waiting))),
-            span(", ".join(one.ref.batch for one in waiting[:3]) + (" …" if len(waiting) > 3 else "")),  # noqa: PLR2004
-            class_="card-of-facts",
-        )
-    )
-    return div(*cards, class_="cards")
 
 
 def overview(shown: Sequence[Chart], says: ViewTexts) -> Tag | None:
@@ -155,15 +138,6 @@ def overview(shown: Sequence[Chart], says: ViewTexts) -> Tag | None:
     if not shown:
         return None
     return div(h3(says("glance")), div(*(_card(each, says) for each in shown), class_="multiples"))
-
-
-def judged(route: Route, task: TaskSpec, batch: str, known: Monitored, says: ViewTexts) -> Tag | None:
-    """The task's metric of a batch by the labels of files of truth, and the way to all that is known of it."""
-    if batch not in known.quality:
-        return None
-    value = Formats(says.language).number(round(known.quality[batch], 3))
-    said = says("judged", metric=task.training.metric, value=value)
-    return tags.p(said, " ", tags.a(says("judged_more"), href=route.at(view="quality", batch=batch, stage=None)))
 
 
 def _card(chart: Chart, says: ViewTexts) -> Tag:

@@ -19,7 +19,7 @@ from pipeline_assets.mart_page.render import Picture, output_picture, render_pic
 from pipeline_assets.mart_page.route import Route
 from pipeline_assets.mart_page.scored import Scores, scores
 from pipeline_assets.mart_page.views.batches import charts as pictures
-from pipeline_assets.mart_page.views.batches import overview, predictions, rejections
+from pipeline_assets.mart_page.views.batches import overview, predictions, rejections, to_do
 from pipeline_assets.mart_page.views.batches.queries import Truth, truth
 from pipeline_assets.mart_page.views.batches.rejected import RejectedOf, rejected_of
 from pipeline_assets.monitoring.batch_status import SHOWN, BatchRecord, MadeFrom, Outcome, State, batch_records
@@ -128,7 +128,7 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
 
     @render.ui
     async def summary() -> TagChild:
-        return overview.summary(await records(), datetime.now(UTC), says, formats)
+        return to_do.summary(await records(), await watched(), datetime.now(UTC), says, formats)
 
     @reactive.calc
     async def watched() -> overview.Monitored:
@@ -206,18 +206,15 @@ def batches_server(input: Inputs, output: Outputs, session: Session, page: Page)
         one = await chosen()
         if one.ref.stage == "train" or one.current is None:
             return None
-        if not page.task().key:
-            return div(h3(says("quality")), p(says("no_key")))
         head = h3(says("quality"))
         try:
-            found = await known_truth()
+            found = await known_truth() if page.task().key else None
         except SilentException:
             if not labels.waits():
                 raise
             return div(head, p(says("looking"), class_="says", role="status"))
         if found is None:
-            judged = overview.judged(page.route(), page.task(), one.ref.batch, await watched(), says)
-            return div(head, judged or p(says("no_truth")))
+            return div(head, to_do.judged(page.route(), page.task(), one, await watched(), says))
         trained = [each for each in await records() if each.ref.stage == "train"]
         learned = {each.ref.batch for each in trained if each.outcome and each.outcome.version == one.current.version}
         return div(

@@ -56,7 +56,8 @@ def _score(says: ViewTexts, formats: Formats, at: Row, marts: MartRows) -> TagCh
     what = target.description or target.expression
     if form == "binary":
         key = "probability_of" if target.positive is None else "probability_of_positive"
-        return _large(formats.share(scores["probability"]), says(key, what=what, positive=target.positive))
+        positive = formats.value(target.positive)
+        return _large(formats.share(scores["probability"]), says(key, what=what, positive=positive))
     if form == "multiclass":
         label = formats.value(scores["predicted_label"])
         sure = formats.share(scores["probability"]) if "probability" in scores else ""

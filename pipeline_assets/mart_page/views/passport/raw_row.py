@@ -1,5 +1,6 @@
 """A row as it came: its file, its position there, its values, and the rules of the contract that it keeps or breaks."""
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
@@ -21,6 +22,9 @@ from pipeline_assets.task.batch import BatchRef, Manifest
 from pipeline_assets.task.contract import of_file
 from pipeline_assets.task.spec import TaskSpec
 from pipeline_assets.task.types import arrow_type
+
+# The reason of a row whose key an earlier row has; such rows keep every rule on their values.
+_REPEATS = r"key \(.+\): repeats row \d+"
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,11 @@ class RawRow:
     def accepted(self) -> bool:
         """It kept the contract when the batch was checked."""
         return self.reason is None
+
+    @property
+    def repeats_key(self) -> bool:
+        """It was rejected only because an earlier row has its key, which no rule on its values finds."""
+        return self.reason is not None and re.fullmatch(_REPEATS, self.reason, re.DOTALL) is not None
 
 
 def raw_row(files: FileStore, task: TaskSpec, ref: BatchRef, row: int, scratch: Path) -> RawRow | NoRow | NotChecked:

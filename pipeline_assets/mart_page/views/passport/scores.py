@@ -22,7 +22,7 @@ def facts(says: ViewTexts, formats: Formats, task: TaskSpec, scores: Mapping[str
         key = "probability_of" if target.positive is None else "probability_of_positive"
         return {
             says("probability"): _probability(
-                formats, scores["probability"], says(key, what=what, positive=target.positive)
+                formats, scores["probability"], says(key, what=what, positive=formats.value(target.positive))
             ),
             **(
                 {says("predicted_label"): _predicted(says, formats, task, scores)}

@@ -7,13 +7,13 @@ from htmltools import Tag, TagChild, TagList, h3, p, tags
 
 from pipeline_assets.mart_page import parts, reasons
 from pipeline_assets.mart_page import training_facts as records
-from pipeline_assets.mart_page.catalog import is_code
 from pipeline_assets.mart_page.choices import ChoiceMade
 from pipeline_assets.mart_page.language import Formats, Texts, ViewTexts
 from pipeline_assets.mart_page.page import Page
 from pipeline_assets.mart_page.problem import Problem
 from pipeline_assets.mart_page.rules import rule
 from pipeline_assets.mart_page.views.passport import scores
+from pipeline_assets.mart_page.views.passport.exact import exact
 from pipeline_assets.mart_page.views.passport.queries import MartRows
 from pipeline_assets.mart_page.views.passport.raw_row import Check, RawRow, RawValue
 from pipeline_assets.mart_page.views.passport.row_facts import Prepared, Row
@@ -70,7 +70,11 @@ def came(says: ViewTexts, formats: Formats, found: RawRow) -> TagChild:
 
 
 def _raw_value(says: ViewTexts, formats: Formats, each: RawValue) -> list[TagChild]:
-    value = records.value(each.value, says("missing"), formats, code=is_code(each.column))
+    value: TagChild = (
+        tags.em(says("missing"), class_="null")
+        if records.is_missing(each.value)
+        else exact(each.value, each.kind, formats)
+    )
     if each.expected is None:
         kind = says("unexpected", found=each.kind)
     elif each.expected == each.kind:
@@ -87,14 +91,16 @@ def verdict(says: ViewTexts, found: RawRow) -> TagChild:
         h3(says("verdict")),
         p(verdict, class_="verdict", data_verdict="accepted" if found.accepted else "rejected"),
         None if found.accepted else p(says("rejected_then")),
-        records.problem(found.checks) if isinstance(found.checks, Problem) else _rules(says, found.checks),
+        records.problem(found.checks)
+        if isinstance(found.checks, Problem)
+        else _rules(says, found.checks, repeats=found.repeats_key),
     )
 
 
-def _rules(says: ViewTexts, checks: tuple[Check, ...]) -> Tag:
+def _rules(says: ViewTexts, checks: tuple[Check, ...], *, repeats: bool) -> Tag:
     batches = Texts(says.language)("batches")
     broken = [each for each in checks if each.broken is not None]
-    summary = says("rules_broken", n=len(broken)) if broken else says("rules_kept")
+    summary = says("rules_broken", n=len(broken)) if broken else says("rules_but_key" if repeats else "rules_kept")
     return tags.details(
         tags.summary(f"{says('rules', n=len(checks))}. {summary}"),
         parts.table(

@@ -10,7 +10,8 @@ from pipeline_assets.mart_page.choices import ChoiceMade
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.mart_page.views.quality.queries import Judgement
-from pipeline_assets.monitoring.truth import Form
+from pipeline_assets.monitoring.truth import form_of
+from pipeline_assets.task.spec import TaskSpec
 
 _LONGEST = 24
 _LINES = 6  # values of a segment that have a line of their own: those with the most rows
@@ -78,8 +79,9 @@ def place_of(chosen_at: datetime, found: Sequence[Judgement]) -> float:
     return len({each.batch for each in found if each.predicted_at < chosen_at}) - 0.5
 
 
-def calibration(found: Judgement, form: Form, says: ViewTexts, formats: Formats) -> Picture:
+def calibration(found: Judgement, task: TaskSpec, says: ViewTexts, formats: Formats) -> Picture:
     """What came true against what was predicted, a point per tenth of the rows, beside the diagonal."""
+    form, positive = form_of(task), task.target.positive
     said = [each["predicted"] for each in found.calibration]
     came = [each["came_true"] for each in found.calibration]
     write = formats.number if form == "regression" else formats.share
@@ -114,7 +116,9 @@ def calibration(found: Judgement, form: Form, says: ViewTexts, formats: Formats)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.05, "yanchor": "bottom"}, margin={"t": 48})
     ticks = {} if form == "regression" else {"tickformat": ".0%"}
     figure.update_xaxes(title=says(f"predicted_{form}"), **ticks)
-    figure.update_yaxes(title=says(f"came_true_{form}"), **ticks)
+    named = form == "binary" and positive is not None
+    came_true = says("came_true_positive", positive=formats.value(positive)) if named else says(f"came_true_{form}")
+    figure.update_yaxes(title=plain(came_true), **ticks)
     worst = max(found.calibration, key=lambda each: abs(each["predicted"] - each["came_true"]))
     words = says(
         "picture_calibration",

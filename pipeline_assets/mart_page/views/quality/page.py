@@ -13,7 +13,6 @@ from pipeline_assets.mart_page.render import Picture, output_picture, render_pic
 from pipeline_assets.mart_page.views.quality import charts as pictures
 from pipeline_assets.mart_page.views.quality import queries
 from pipeline_assets.mart_page.views.quality.queries import Judgement
-from pipeline_assets.monitoring.truth import form_of
 from pipeline_assets.task.judged_metrics import judged_metrics
 from pipeline_assets.task.spec import TaskSpec
 
@@ -75,7 +74,8 @@ def quality_server(input: Inputs, output: Outputs, session: Session, page: Page)
     async def picker() -> TagChild:
         there, batch = await judged(), await shown()
         if batch is None:
-            return parts.empty(says("none"), says("none_do", task=page.task().name))
+            task = page.task()
+            return parts.empty(says("none"), says("none_do" if task.key else "none_do_no_key", task=task.name))
         return _picker(page, says, there, batch, await segments_there())
 
     @render_picture
@@ -105,7 +105,7 @@ def quality_server(input: Inputs, output: Outputs, session: Session, page: Page)
         batch = await shown()
         if batch is None or not batch.calibration:
             return None
-        return pictures.calibration(batch, form_of(page.task()), says, formats)
+        return pictures.calibration(batch, page.task(), says, formats)
 
     @render.ui
     async def segments() -> TagChild:

@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from pipeline_assets.mart_page.language import Formats, Texts
-from pipeline_assets.mart_page.route import Route
-from pipeline_assets.mart_page.views.batches.overview import Chart, Monitored, charts, judged, monitored, overview
+from pipeline_assets.mart_page.views.batches.overview import Chart, Monitored, charts, monitored, overview
 from pipeline_assets.monitoring.batch_status import BatchRecord, Outcome
 from pipeline_assets.stores.marts.quality import quality
 from pipeline_assets.task.batch import BatchRef, Manifest
@@ -53,19 +52,12 @@ def test_what_is_not_known_has_no_chart() -> None:
     assert "batch=%3Cb%3E&" in drawn(of("<b>"))["rows"].href
 
 
-def test_a_batch_that_was_judged_leads_to_its_quality() -> None:
-    html = str(judged(Route(task="shop", batch="b"), TASK, "b", Monitored({"b": 0.81234}), SAYS))
-    assert "roc_auc 0.812" in html
-    assert "view=quality" in html
-    assert judged(Route(), TASK, "a", Monitored({"b": 0.8}), SAYS) is None
-
-
 def test_quality_and_drift_are_read_from_their_marts(marts: Marts) -> None:
     with cursor_of(marts) as cursor:
         assert monitored(cursor, marts.schema, TASK) == Monitored()
     put(marts)
     with cursor_of(marts) as cursor:
-        assert monitored(cursor, marts.schema, TASK) == Monitored({"a": 0.75}, {"a": 0.5}, ("a",))
+        assert monitored(cursor, marts.schema, TASK) == Monitored({"a": 0.75}, {"a": 0.5}, ("a",), {"a": WHEN})
 
 
 def put(marts: Marts) -> None:

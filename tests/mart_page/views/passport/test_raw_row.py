@@ -63,6 +63,7 @@ def test_a_rejected_row_says_why_and_which_rule(tmp_path: Path) -> None:
     files, _ = whole(tmp_path)
     found = look(tmp_path, files, 7)
     assert (found.accepted, found.reason) == (False, "price: -1.0 breaks price > 0")
+    assert not found.repeats_key
     assert not isinstance(found.checks, Problem)
     assert [each for each in found.checks if each.broken] == [
         each for each in found.checks if each.rule == "price: breaks price > 0"
@@ -70,6 +71,7 @@ def test_a_rejected_row_says_why_and_which_rule(tmp_path: Path) -> None:
     # A repeated key is no rule of the row alone.
     repeated = look(tmp_path, files, 150)
     assert repeated.reason == "key (order_id): repeats row 5"
+    assert repeated.repeats_key
     assert not isinstance(repeated.checks, Problem)
     assert all(each.broken is None for each in repeated.checks)
 

@@ -40,8 +40,13 @@ def test_every_kind_says_its_score_with_every_digit_in_the_page(name: str, langu
 
 def test_a_stated_positive_value_is_named() -> None:
     assert shown("churn")["Predicted label"] == "not returned"
-    assert "this is returned" in shown("churn")["Probability"]
+    assert "Probability that “fate” is returned" in shown("churn")["Probability"]
     assert shown("shop")["Predicted label"] == "yes"
+
+
+def test_a_positive_value_is_written_in_the_readers_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "shop", shop(target={"expression": "returned", "positive": True}))
+    assert "«returned» — да" in shown("shop", "ru")["Вероятность"]
 
 
 def test_the_most_probable_classes_come_first_and_the_others_are_one_line() -> None:

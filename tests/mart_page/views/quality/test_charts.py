@@ -3,10 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from pipeline_assets.mart_page.choices import ChoiceMade
-from pipeline_assets.mart_page.language import Formats, Texts
+from pipeline_assets.mart_page.language import LANGUAGES, Formats, Texts
 from pipeline_assets.mart_page.views.quality.charts import calibration, over_batches, place_of
 from pipeline_assets.mart_page.views.quality.queries import Judgement, latest
+from tests.examples import shop
 from tests.mart_page.filled import START
 
 SAYS, FORMATS = Texts("en")("quality"), Formats("en")
@@ -57,7 +60,19 @@ def test_the_last_version_that_predicted_a_batch_is_the_one_drawn() -> None:
 
 def test_calibration_names_the_part_that_is_most_off() -> None:
     bins = [{"rows": 5, "predicted": 0.1, "came_true": 0.4}, {"rows": 3, "predicted": 0.8, "came_true": 0.75}]
-    drawn = calibration(judgement(1, calibration=bins), "binary", SAYS, FORMATS)
+    drawn = calibration(judgement(1, calibration=bins), shop(), SAYS, FORMATS)
     assert list(drawn.figure.data[1].x) == [0.1, 0.8]
     assert list(drawn.figure.data[0].x) == [0.1, 0.8]
     assert drawn.says == "b1: the largest difference is at 10% predicted and 40% come true, 5 rows."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_axis_names_the_value_that_is_label_1(language: str) -> None:
+    says, bins = Texts(language)("quality"), [{"rows": 5, "predicted": 0.1, "came_true": 0.4}]
+    named = shop(target={"expression": "note", "positive": "<да>"})
+    titles = [
+        calibration(judgement(1, calibration=bins), task, says, Formats(language)).figure.layout.yaxis.title.text
+        for task in (named, shop())
+    ]
+    assert "&lt;да&gt;" in titles[0]
+    assert titles[1] == says("came_true_binary")
