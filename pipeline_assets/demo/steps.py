@@ -151,14 +151,14 @@ def views(settings: Settings, dagster_home: Path) -> list[tuple[str, str]]:
         settings: of the demo's stores.
         dagster_home: of its runs; that of the stack lies in the folder of its servers.
     """
-    select = "select * from marts.flight_delays_lineage limit 10;"
+    select = f"select * from {settings.schema}.{TASK}_lineage limit 10;"
     if (dagster_home.parent / "plan.json").exists():
         from pipeline_assets.stack.plan import Plan  # only who has started it has the libraries that it needs
 
         stack = Plan.of(dagster_home.parent)
         if stack.postgres == settings.greenplum:
             return [
-                ("the marts", f"pipeline-assets stack run pipeline-assets sql, then {select}"),
+                ("the marts", f".venv/bin/pipeline-assets stack run .venv/bin/pipeline-assets sql, then {select}"),
                 ("models", stack.url("mlflow")),
                 ("the whole graph", stack.url("dagster")),
                 ("the mart page", stack.url("mart_page")),

@@ -11,7 +11,9 @@ def test_on_the_stack_the_demo_names_the_servers_of_the_stack(tmp_path: Path) ->
     plan = Plan.of(tmp_path)
     variables = plan.variables()
     shown = dict(views(Settings.from_env(variables), Path(variables["DAGSTER_HOME"])))
-    assert shown["the marts"].startswith("pipeline-assets stack run pipeline-assets sql, then select ")
+    assert shown["the marts"].startswith(
+        ".venv/bin/pipeline-assets stack run .venv/bin/pipeline-assets sql, then select "
+    )
     addresses = (shown["models"], shown["the whole graph"], shown["the mart page"])
     assert addresses == (plan.url("mlflow"), plan.url("dagster"), plan.url("mart_page"))
 
