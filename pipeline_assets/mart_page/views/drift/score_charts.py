@@ -51,7 +51,7 @@ def _boxes(found: Sequence[Scores], form: Form, says: ViewTexts, formats: Format
     return Picture(
         bare(figure),
         says(
-            "picture_scores",
+            "picture_score" if len(filled) == 1 else "picture_scores",
             first=first.made.batch,
             last=last.made.batch,
             before=said(first.quantiles[2]),
@@ -124,7 +124,8 @@ def of_batch(first: Scores, picked: Scores, form: Form, says: ViewTexts, formats
     )
     figure.update_yaxes(title=says("share"), tickformat=".0%", rangemode="tozero")
     most = max(places, key=lambda place: shares[-1][place])
-    words = says("picture_of_batch", batch=picked.made.batch, most=names[most], share=formats.share(shares[-1][most]))
+    text = "picture_of_batch" if numbers else "picture_labels_of_batch"
+    words = says(text, batch=picked.made.batch, most=names[most], share=formats.share(shares[-1][most]))
     return Picture(figure, words)
 
 

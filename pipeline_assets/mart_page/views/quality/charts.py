@@ -37,7 +37,8 @@ def over_batches(
         base = [each.baseline.get(metric) for each in found]
         places = [batches.index(each.batch) for each in found]
         figure.add_scatter(
-            x=places, y=base, name=says("baseline"), mode="lines", line={"color": OTHERS, "dash": "dot"},
+            x=places, y=base, name=says("baseline"), mode="lines+markers", line={"color": OTHERS, "dash": "dot"},
+            marker={"symbol": "line-ew-open", "size": 12},
             hovertemplate="%{y:.4g}<extra></extra>",
         )  # fmt: skip
     said = []
@@ -56,8 +57,10 @@ def over_batches(
     )  # fmt: skip
     figure.update_yaxes(title=metric)
     first, last = found[0], found[-1]
+    several = "picture_batches" if whole else "picture_segments"
+    single = "picture_batch" if whole else "picture_segments_of_batch"
     words = says(
-        "picture_batches" if whole else "picture_segments",
+        several if len(batches) > 1 else single,
         metric=metric,
         first=first.batch,
         last=last.batch,
