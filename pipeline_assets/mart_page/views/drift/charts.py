@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
+from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare, shares_axis
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Point
@@ -99,8 +99,10 @@ def bins(shift: ColumnShift, before: str, after: str, says: ViewTexts, formats: 
                 x=places,
                 y=shares,
                 marker={"color": colour, "pattern": {"shape": pattern}},
-                customdata=[plain(name) for name in names],
-                hovertemplate="%{customdata}: %{y:.1%}<extra></extra>",
+                customdata=[
+                    f"{plain(name)}: {formats.share(share)}" for name, share in zip(names, shares, strict=True)
+                ],
+                hovertemplate="%{customdata}<extra></extra>",
             )
             for label, shares, colour, pattern in (
                 (before, [each.reference for each in found], REFERENCE, ""),
@@ -111,7 +113,8 @@ def bins(shift: ColumnShift, before: str, after: str, says: ViewTexts, formats: 
     bare(figure, barmode="group", bargap=0.25)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
     figure.update_xaxes(tickvals=places, ticktext=[plain(_short(name)) for name in names], showgrid=False)
-    figure.update_yaxes(title=says("share"), tickformat=".0%", rangemode="tozero")
+    most = max(max(each.reference, each.others) for each in found)
+    figure.update_yaxes(title=says("share"), rangemode="tozero", **shares_axis(0, most, formats))
     grown = max(zip(found, names, strict=True), key=lambda pair: abs(pair[0].others - pair[0].reference))
     return Picture(
         figure,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import plotly.graph_objects as go
 
-from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
+from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare, shares_axis
 from pipeline_assets.mart_page.choices import ChoiceMade
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
@@ -66,7 +66,7 @@ def over_batches(
         last=last.batch,
         before=_value(first, metric, says, formats),
         after=_value(last, metric, says, formats),
-        n_values=len({each.value for each in found}),
+        n=len({each.value for each in found}),
     )
     return Picture(figure, " ".join([words, *([says("picture_changes", changes="; ".join(said))] if said else [])]))
 
@@ -115,7 +115,7 @@ def calibration(found: Judgement, form: Form, says: ViewTexts, formats: Formats)
     )  # fmt: skip
     bare(figure)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.05, "yanchor": "bottom"}, margin={"t": 48})
-    ticks = {} if form == "regression" else {"tickformat": ".0%"}
+    ticks = {} if form == "regression" else shares_axis(low, high, formats)
     figure.update_xaxes(title=says(f"predicted_{form}"), **ticks)
     figure.update_yaxes(title=says(f"came_true_{form}"), **ticks)
     worst = max(found.calibration, key=lambda each: abs(each["predicted"] - each["came_true"]))
