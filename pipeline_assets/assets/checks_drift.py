@@ -11,7 +11,10 @@ from pipeline_assets.io_managers.errors import translate_errors
 from pipeline_assets.stores.marts.drift_table import drift_mart
 from pipeline_assets.stores.marts.greenplum import MartStore
 
-_COLUMNS = ("role", "column_name", "distance", "chance", "verdict", "warn_from", "fail_from", "model_version")
+_COLUMNS = (
+    "role", "column_name", "distance", "chance", "verdict", "warn_from", "fail_from", "row_count", "reference_rows",
+    "model_version",
+)  # fmt: skip
 _NAMED = 5  # columns, in a sentence
 
 
@@ -86,4 +89,8 @@ def _named(row: dict[str, Any]) -> str:
     which = "fail" if row["verdict"] == "fail" else "warn"
     limit = row[f"{which}_from"]
     beyond = "" if limit is None else f", {which}s from {limit:g} on"
+    limits = [each for each in (row["warn_from"], row["fail_from"]) if each is not None]
+    if row["verdict"] == "ok" and any(row["distance"] >= each for each in limits):
+        counts = f"{row['reference_rows']:,} and {row['row_count']:,} rows"
+        beyond = f", within chance: samples of {counts} differ by up to {row['chance']:.3f}"
     return f"{row['column_name']} (distance {row['distance']:.3f}{beyond})"

@@ -23,7 +23,8 @@ _DEFAULT = "en"
 _DIGITS = 5  # significant digits of a number that is not an integer
 _TINY, _HUGE = 1e-4, 1e15
 _GROUPED = 10_000  # a number of data below it may be a year, a time of day or a code: no thousands separator
-_PERCENT = {"en": "#,##0.#%", "ru": "#,##0.#\u00a0%"}
+_PERCENT = {"en": "%", "ru": "\u00a0%"}
+_MINUS = "−"
 
 
 def language_of(connection: HTTPConnection) -> str:
@@ -57,7 +58,7 @@ class Formats:
     language: str
 
     def number(self, value: float, *, grouped: bool = True) -> str:
-        """A number; one that is not an integer is rounded to five significant digits.
+        """A number, a negative one with a true minus sign; one that is not an integer has five significant digits.
 
         Args:
             value: the number.
@@ -66,6 +67,8 @@ class Formats:
         >>> Formats("en").number(1234567), Formats("ru").number(0.25), Formats("en").number(0.00001234)
         ('1,234,567', '0,25', '1.234e-05')
         """
+        if value < 0:
+            return f"{_MINUS}{self.number(-value, grouped=grouped)}"
         if isinstance(value, int):
             return format_decimal(value, locale=self.language, group_separator=grouped)
         if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - only NaN differs from itself
@@ -73,16 +76,23 @@ class Formats:
         if value and not _TINY <= abs(value) < _HUGE:
             return f"{value:.{_DIGITS - 1}g}"
         before = len(str(int(abs(value)))) if abs(value) >= 1 else 0
-        rounded = round(value, max(_DIGITS - before, 0))
+        rounded = abs(round(value, max(_DIGITS - before, 0)))  # of what is left, only -0.0 is below zero
         return format_decimal(rounded, format="#,##0.#####", locale=self.language, group_separator=grouped)
 
-    def share(self, value: float) -> str:
+    def share(self, value: float, digits: int = 1) -> str:
         """A share of one as a percentage.
+
+        Args:
+            value: the share.
+            digits: at most so many after the point.
 
         >>> Formats("en").share(0.1234)
         '12.3%'
         """
-        return format_percent(value, format=_PERCENT[self.language], locale=self.language)
+        written = format_percent(
+            abs(value), format=f"#,##0.{'#' * digits}{_PERCENT[self.language]}", locale=self.language
+        )
+        return f"{_MINUS}{written}" if value < 0 else written
 
     def shares(self, shares: Mapping[str, float], most: int | None = None) -> str:
         """Shares of one by name, the largest first.
@@ -123,7 +133,8 @@ class Formats:
         if isinstance(value, int | float):
             return self.number(value, grouped=not code and abs(value) >= _GROUPED)
         if isinstance(value, Decimal):
-            return format_decimal(value, locale=self.language, decimal_quantization=False)
+            written = format_decimal(abs(value), locale=self.language, decimal_quantization=False)
+            return f"{_MINUS}{written}" if value < 0 else written
         if isinstance(value, bytes | memoryview):
             return bytes(value).hex()
         return self._time(value) or str(value)

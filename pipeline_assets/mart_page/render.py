@@ -1,6 +1,7 @@
 """Pictures on the page: a plotly figure, and a sentence that says what it shows, for people who cannot see it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -26,10 +27,14 @@ class Picture:
     Attributes:
         figure: without colours of text, grid and background: the page sets them, light or dark.
         says: what the figure shows, in a sentence or two; shown below it, and read by screen readers.
+        title: shown above it, where nothing else on the page says it; unlike a title of plotly's, it wraps.
+        narrow: layout of axes that takes the place of the figure's own on a phone, by axis.
     """
 
     figure: go.Figure
     says: str
+    title: str = ""
+    narrow: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def plain(text: object) -> str:
@@ -64,4 +69,10 @@ class render_picture(Renderer[Picture]):  # noqa: N801 - a decorator, as Shiny's
     async def transform(self, value: Picture) -> Jsonifiable:
         """The figure as plotly.js takes it."""
         figure: dict[str, Any] = orjson.loads(value.figure.to_json(engine="json"))
-        return {"data": figure["data"], "layout": figure["layout"], "says": value.says}
+        return {
+            "data": figure["data"],
+            "layout": figure["layout"],
+            "says": value.says,
+            "title": value.title,
+            "narrow": orjson.loads(orjson.dumps(value.narrow)),
+        }

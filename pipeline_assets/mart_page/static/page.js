@@ -105,7 +105,7 @@
   const styled = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
   function clothed(layout) {
     const ink = styled("--bs-body-color"), grid = styled("--bs-border-color");
-    const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: grid, automargin: true };
+    const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: grid, automargin: true, exponentformat: "none" };
     const template = { layout: {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, family: "inherit", size: 13 },
       colorway: JSON.parse(styled("--mart-colours")), xaxis: axis, yaxis: axis,
@@ -115,14 +115,17 @@
     } };
     return { ...layout, template, autosize: true, separators: root.lang === "ru" ? ",\u00a0" : ".," };
   }
-  const pictures = new Map();
+  const pictures = new Map(), phone = window.matchMedia("(max-width: 40rem)");
   function draw(place) {
-    const { data, layout } = pictures.get(place);
-    return window.Plotly.react(place, data, clothed(layout), { displayModeBar: false, responsive: true, scrollZoom: false });
+    const { data, layout, narrow } = pictures.get(place), own = { ...layout };
+    if (phone.matches) for (const axis of Object.keys(narrow)) own[axis] = { ...own[axis], ...narrow[axis] };
+    return window.Plotly.react(place, data, clothed(own), { displayModeBar: false, responsive: true, scrollZoom: false });
   }
-  document.addEventListener("mart:light", () => {
+  function redraw() {
     for (const place of pictures.keys()) if (place.isConnected) draw(place); else pictures.delete(place);
-  });
+  }
+  document.addEventListener("mart:light", redraw);
+  phone.addEventListener("change", redraw);
   function binding() {
     class Pictures extends window.Shiny.OutputBinding {
       find(scope) { return window.$(scope).find(".mart-picture"); }
@@ -144,14 +147,17 @@
         }
         if (!place) {
           element.replaceChildren();
+          const title = document.createElement("p");
+          title.className = "picture-title";
           place = document.createElement("div");
           place.className = "plot";
           place.setAttribute("role", "img");
           const says = document.createElement("p");
           says.className = "picture-says";
-          element.append(place, says);
+          element.append(title, place, says);
         }
-        place.setAttribute("aria-label", picture.says);
+        place.setAttribute("aria-label", [picture.title, picture.says].filter(Boolean).join(": "));
+        element.querySelector(".picture-title").textContent = picture.title;
         element.querySelector(".picture-says").textContent = picture.says;
         pictures.set(place, picture);
         place.style.height = picture.layout.height ? `${picture.layout.height}px` : "";  // some grow with their rows

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
+from pipeline_assets.mart_page.chart_style import counts_axis
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.mart_page.rules import rule
@@ -35,12 +36,11 @@ def reasons(counts: Mapping[str, int], says: ViewTexts, formats: Formats) -> Pic
         )
     )
     figure.update_layout(
-        title={"text": says("reasons")},
         yaxis={"autorange": "reversed", "tickvals": places, "ticktext": [plain(_short(name)) for name, _ in shown]},
-        xaxis={"title": {"text": says("rows_axis")}, "rangemode": "tozero"},
+        xaxis={"title": {"text": says("rows_axis")}, "rangemode": "tozero", **counts_axis(shown[0][1])},
     )
     words = "; ".join(f"{name}: {formats.number(count)}" for name, count in shown)
-    return Picture(figure, f"{says('reasons')}: {words}")
+    return Picture(figure, words, title=says("reasons"))
 
 
 def _short(text: str) -> str:

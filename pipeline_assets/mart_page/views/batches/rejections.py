@@ -9,7 +9,7 @@ from htmltools import Tag, TagChild, TagList, div, h3, p, tags
 
 from pipeline_assets.engine.replay import OUTCOMES, Replay, StoredReplay, replay_of
 from pipeline_assets.mart_page import parts
-from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE
+from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, shares_axis
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.mart_page.route import Route
@@ -71,6 +71,7 @@ def by_rule(checks: Sequence[RejectedOf], says: ViewTexts, formats: Formats) -> 
         return None
     figure = go.Figure()
     places = list(range(len(checks)))
+    most = max(check.rules.get(name, 0) / check.rows for check in checks for name in rules)
     for name, (colour, dash) in zip(rules[:_RULES], _LOOKS, strict=False):
         shares = [check.rules.get(name, 0) / check.rows for check in checks]
         said = [f"{plain(check.batch)}: {formats.share(share)}" for check, share in zip(checks, shares, strict=True)]
@@ -84,16 +85,15 @@ def by_rule(checks: Sequence[RejectedOf], says: ViewTexts, formats: Formats) -> 
             hovertemplate="%{text}<extra>%{fullData.name}</extra>",
         )
     figure.update_layout(
-        title={"text": says("by_rule")},
         xaxis={"tickvals": places, "ticktext": [plain(_short(check.batch)) for check in checks], "type": "linear"},
-        yaxis={"tickformat": ".1%", "rangemode": "tozero"},
-        legend={"orientation": "h", "y": -0.25},
+        yaxis={"rangemode": "tozero", **shares_axis(0, most, formats)},
+        legend={"orientation": "h", "y": 1.05, "yanchor": "bottom", "x": 0},
         showlegend=True,
     )
     last = checks[-1]
     by_rule = {rule(name, says): count / last.rows for name, count in last.rules.items()}
     words = formats.shares(by_rule) if by_rule else says("none_rejected")
-    return Picture(figure, f"{says('by_rule')}. {last.batch}: {words}")
+    return Picture(figure, f"{last.batch}: {words}", title=says("by_rule"))
 
 
 def over_batches(

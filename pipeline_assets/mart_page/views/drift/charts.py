@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
+from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare, shares_axis
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.mart_page.views.drift.queries import ColumnShift, Point
@@ -30,16 +30,23 @@ def indexes(shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) ->
             textposition="outside",
             cliponaxis=False,
             marker={"color": [_COLOURS[shift.difference.shift] for shift in shown]},
+            showlegend=False,
             customdata=[shift.column.name for shift in shown],
             hovertext=[f"{plain(shift.column.name)}: {_sign(shift, formats)}" for shift in shown],
             hovertemplate="%{hovertext}<extra></extra>",
         )
     )
-    for limit in (SOME, MUCH):
-        figure.add_vline(x=limit, line={"color": QUIET, "width": 1, "dash": "dash"})
-    worst = max((shift.difference.distance for shift in shown), default=0.0)
+    farthest = max((shift.difference.distance for shift in shown), default=0.0)
+    limits = _limits(shown, says)
+    for limit in limits:
+        figure.add_trace(limit)
+        farthest = max([farthest, *(x for x in limit.x if x is not None)])
+    if all(shift.verdict is None for shift in shown):
+        for bound in (SOME, MUCH):  # no task judged these: where a change is called some, and much
+            figure.add_vline(x=bound, line={"color": QUIET, "width": 1, "dash": "dash"})
+        farthest = max(farthest, MUCH)
     # Room for the number after the longest bar, also on a phone.
-    figure.update_xaxes(title=says("distance"), range=[0, max(worst, MUCH) * 1.25])
+    figure.update_xaxes(title=says("distance"), range=[0, farthest * 1.25 or MUCH])
     figure.update_yaxes(
         tickvals=places,
         ticktext=[plain(shift.column.name) for shift in shown],
@@ -47,7 +54,29 @@ def indexes(shifts: Sequence[ColumnShift], says: ViewTexts, formats: Formats) ->
         showgrid=False,
     )
     listed = "; ".join(f"{shift.column.name} {_sign(shift, formats)}" for shift in shown[:_NAMED])
-    return Picture(bare(figure), says("picture_indexes", n=len(shifts), most=listed))
+    bare(figure)
+    if limits:
+        figure.update_layout(
+            showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}, margin={"t": 40}
+        )
+    return Picture(figure, says("picture_indexes", n=len(shifts), most=listed))
+
+
+def _limits(shown: Sequence[ColumnShift], says: ViewTexts) -> list[go.Scatter]:
+    """Where the check of the task warns of each column, and where it fails; a line across its bar."""
+    lines = []
+    for name, dash in (("warn_from", "dash"), ("fail_from", "solid")):
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for place, shift in enumerate(shown):
+            limit = shift.reached_from(getattr(shift, name))
+            if limit is not None:
+                x += [limit, limit, None]
+                y += [place - 0.5, place + 0.5, None]
+        if x:
+            line = {"color": QUIET, "width": 1.5, "dash": dash}
+            lines.append(go.Scatter(x=x, y=y, mode="lines", name=says(name), line=line, hoverinfo="skip"))
+    return lines
 
 
 def bins(shift: ColumnShift, before: str, after: str, says: ViewTexts, formats: Formats) -> Picture:
@@ -70,8 +99,10 @@ def bins(shift: ColumnShift, before: str, after: str, says: ViewTexts, formats: 
                 x=places,
                 y=shares,
                 marker={"color": colour, "pattern": {"shape": pattern}},
-                customdata=[plain(name) for name in names],
-                hovertemplate="%{customdata}: %{y:.1%}<extra></extra>",
+                customdata=[
+                    f"{plain(name)}: {formats.share(share)}" for name, share in zip(names, shares, strict=True)
+                ],
+                hovertemplate="%{customdata}<extra></extra>",
             )
             for label, shares, colour, pattern in (
                 (before, [each.reference for each in found], REFERENCE, ""),
@@ -82,7 +113,8 @@ def bins(shift: ColumnShift, before: str, after: str, says: ViewTexts, formats: 
     bare(figure, barmode="group", bargap=0.25)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12})
     figure.update_xaxes(tickvals=places, ticktext=[plain(_short(name)) for name in names], showgrid=False)
-    figure.update_yaxes(title=says("share"), tickformat=".0%", rangemode="tozero")
+    most = max(max(each.reference, each.others) for each in found)
+    figure.update_yaxes(title=says("share"), rangemode="tozero", **shares_axis(0, most, formats))
     grown = max(zip(found, names, strict=True), key=lambda pair: abs(pair[0].others - pair[0].reference))
     return Picture(
         figure,

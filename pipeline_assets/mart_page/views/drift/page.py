@@ -185,7 +185,8 @@ def drift_server(input: Inputs, output: Outputs, session: Session, page: Page) -
             return TagList(h3(says("scores")), p(says("scores_loading"), class_="says", role="status"))
         if not there:
             return TagList(h3(says("scores")), parts.empty(says("no_scores"), says("no_scores_do")))
-        lead = says("scores_lead", batches=formats.number(len(there)), rows=formats.number(ROWS))
+        text = "scores_lead_of_one" if len(there) == 1 else "scores_lead"
+        lead = says(text, batches=formats.number(len(there)), rows=formats.number(ROWS))
         return TagList(h3(says("scores")), p(lead, class_="says"))
 
     @render_picture

@@ -22,11 +22,19 @@ class ColumnShift:
 
     Attributes:
         verdict: ``ok``, ``warn`` or ``fail``, by the task's limits; ``None`` where none was given.
+        warn_from: distance from which on the task warned of the column.
+        fail_from: distance from which on the task failed the run.
     """
 
     column: Column
     difference: Difference
     verdict: str | None = None
+    warn_from: float | None = None
+    fail_from: float | None = None
+
+    def reached_from(self, limit: float | None) -> float | None:
+        """The distance from which on a limit is reached: never below what chance alone may do."""
+        return None if limit is None else max(limit, self.difference.chance)
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Point:
-    """The distance of one column in one batch."""
+    """The distance of one column in one batch, and the one from which on it warns, chance included."""
 
     batch: str
     distance: float
@@ -99,23 +107,26 @@ def drift(
 def kept(cursor: Cursor, mart: Mart, task: TaskSpec, batch: str) -> Kept | None:
     """The drift of a batch; ``None`` where the mart does not have it: its version keeps no reference."""
     query = SQL(
-        "SELECT role, column_name, distance, chance, row_count, reference_rows, bins, verdict, model_version"
-        " FROM {} WHERE batch = {} ORDER BY distance DESC, role, column_name"
+        "SELECT role, column_name, distance, chance, row_count, reference_rows, bins, verdict,"
+        " warn_from, fail_from, model_version FROM {} WHERE batch = {} ORDER BY distance DESC, role, column_name"
     )
     cursor.execute(query.format(mart.sql, Literal(batch)))
     rows = cursor.fetchall()
     if not rows:
         return None
     shifts = []
-    for role, name, distance, chance, count, before, bins, verdict, _ in rows:
+    for role, name, distance, chance, count, before, bins, verdict, warn, fail, _ in rows:
         found = Difference(distance, chance, before, count, tuple(map(_bin, json.loads(bins))))
-        shifts.append(ColumnShift(_column(task, role, name), found, verdict))
+        shifts.append(ColumnShift(_column(task, role, name), found, verdict, warn, fail))
     return Kept(batch, rows[0][-1], tuple(shifts))
 
 
 def history(cursor: Cursor, mart: Mart, role: str, name: str) -> list[Point]:
     """The distance of one column in every batch, in the order of batches."""
-    query = SQL("SELECT batch, distance, warn_from FROM {} WHERE role = {} AND column_name = {} ORDER BY batch")
+    query = SQL(
+        "SELECT batch, distance, CASE WHEN warn_from IS NOT NULL THEN greatest(warn_from, chance) END FROM {}"
+        " WHERE role = {} AND column_name = {} ORDER BY batch"
+    )
     cursor.execute(query.format(mart.sql, Literal(role), Literal(name)))
     return [Point(*row) for row in cursor.fetchall()]
 
@@ -123,9 +134,13 @@ def history(cursor: Cursor, mart: Mart, role: str, name: str) -> list[Point]:
 def _column(task: TaskSpec, role: Role, name: str) -> Column:
     if role == "feature":
         feature = task.features.all.get(name)
-        said = "" if feature is None else f"{feature.description} ({feature.expression})".strip()
+        said = "" if feature is None else _meaning(feature.description, feature.expression)
         return Column(name, "", said, role, key=False)
     return Column(name, "", plugins.kind(task.target.kind).score_descriptions.get(name, ""), role, key=False)
+
+
+def _meaning(description: str, expression: str) -> str:
+    return f"{description} ({expression})" if description else expression
 
 
 def _bin(found: dict[str, Any]) -> Bin:

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pyarrow as pa
 
-from pipeline_assets.mart_page.chart_style import OTHERS, REFERENCE, bare
+from pipeline_assets.mart_page.chart_style import OTHERS, REFERENCE, bare, shares_axis
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.mart_page.scored import Scores
@@ -45,13 +45,13 @@ def _boxes(found: Sequence[Scores], form: Form, says: ViewTexts, formats: Format
         )
     )
     figure.update_xaxes(tickvals=places, ticktext=[plain(_short(each.made.batch)) for each in filled], showgrid=False)
-    figure.update_yaxes(title=axis(form, says), **_ticks(form))
+    figure.update_yaxes(title=axis(form, says), **_ticks(form, max(most), formats))
     said = formats.share if form == "binary" else formats.number
     first, last = filled[0], filled[-1]
     return Picture(
         bare(figure),
         says(
-            "picture_scores",
+            "picture_score" if len(filled) == 1 else "picture_scores",
             first=first.made.batch,
             last=last.made.batch,
             before=said(first.quantiles[2]),
@@ -90,7 +90,7 @@ def _stacked(found: Sequence[Scores], says: ViewTexts, formats: Formats) -> Pict
     bare(figure, barmode="stack", bargap=0.35)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.05, "yanchor": "bottom"}, margin={"t": 48})
     figure.update_xaxes(tickvals=places, ticktext=[plain(_short(each.made.batch)) for each in found], showgrid=False)
-    figure.update_yaxes(title=says("share"), tickformat=".0%", range=[0, 1])
+    figure.update_yaxes(title=says("share"), range=[0, 1], **shares_axis(0, 1, formats))
     last = found[-1]
     return Picture(figure, says("picture_labels", batch=last.made.batch, most=formats.shares(_named(last, formats), 3)))
 
@@ -122,9 +122,11 @@ def of_batch(first: Scores, picked: Scores, form: Form, says: ViewTexts, formats
     figure.update_xaxes(
         tickvals=places, ticktext=[plain(_short(name)) for name in names], showgrid=False, title=axis(form, says)
     )
-    figure.update_yaxes(title=says("share"), tickformat=".0%", rangemode="tozero")
+    largest = max(max(of_each) for of_each in shares)
+    figure.update_yaxes(title=says("share"), rangemode="tozero", **shares_axis(0, largest, formats))
     most = max(places, key=lambda place: shares[-1][place])
-    words = says("picture_of_batch", batch=picked.made.batch, most=names[most], share=formats.share(shares[-1][most]))
+    text = "picture_of_batch" if numbers else "picture_labels_of_batch"
+    words = says(text, batch=picked.made.batch, most=names[most], share=formats.share(shares[-1][most]))
     return Picture(figure, words)
 
 
@@ -163,8 +165,8 @@ def _named(scores: Scores, formats: Formats) -> dict[str, float]:
     return {formats.value(label): share for label, share in scores.shares.items()}
 
 
-def _ticks(form: Form) -> dict[str, Any]:
-    return {"tickformat": ".0%", "rangemode": "tozero"} if form == "binary" else {}
+def _ticks(form: Form, most: float, formats: Formats) -> dict[str, Any]:
+    return {"rangemode": "tozero", **shares_axis(0, most, formats)} if form == "binary" else {}
 
 
 def _short(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from htmltools import Tag, TagChild, TagList, h3, tags
+from htmltools import Tag, TagChild, TagList, div, h3, p, tags
 
 from pipeline_assets.mart_page import parts
 from pipeline_assets.mart_page.language import Formats, ViewTexts
@@ -111,7 +111,8 @@ def scores(found: Sequence[Scores], points: Sequence[Point], form: Form, says: V
         *([says("decided")] if decided else []),
         *([says("labels")] if labels else []),
     ]
-    return parts.table(head, rows, says("scores"), numbers=range(1, len(head) - (1 if labels else 0)))
+    shown = parts.table(head, rows, says("scores"), numbers=range(1, len(head) - (1 if labels else 0)))
+    return div(shown, p(says("decided_by"), class_="hint") if form == "binary" and decided and labels else None)
 
 
 def _signed(distance: float | None, formats: Formats) -> TagChild:

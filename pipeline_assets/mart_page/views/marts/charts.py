@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import plotly.graph_objects as go
 
+from pipeline_assets.mart_page.chart_style import counts_axis
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.mart_page.views.marts.distribution import Distribution
@@ -34,7 +35,9 @@ def distribution(name: str, seen: Distribution, says: ViewTexts, formats: Format
     )
     ticks = {"tickvals": list(range(len(labels))), "ticktext": [plain(label) for label in labels]}
     figure.update_layout(
-        yaxis={"autorange": "reversed", **ticks}, xaxis={"title": {"text": says("rows_axis")}}, bargap=0.25
+        yaxis={"autorange": "reversed", **ticks},
+        xaxis={"title": {"text": says("rows_axis")}, **counts_axis(max(counts))},
+        bargap=0.25,
     )
     most = says("picture_top", column=name, value=labels[0], n=counts[0])
     return Picture(figure, most)
@@ -59,7 +62,7 @@ def _histogram(name: str, seen: Distribution, says: ViewTexts, formats: Formats)
     figure.update_layout(
         bargap=0.04,
         xaxis={"title": {"text": plain(name)}, **({"tickformat": says("date_axis")} if dates else {})},
-        yaxis={"title": {"text": says("rows_axis")}},
+        yaxis={"title": {"text": says("rows_axis")}, **counts_axis(max(seen.counts))},
     )
     words = says("picture_bins", column=name, lowest=formats.value(seen.lowest), highest=formats.value(seen.highest))
     return Picture(figure, words)

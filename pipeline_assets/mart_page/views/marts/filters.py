@@ -136,6 +136,7 @@ def _value(column: Column, word: Word, written: str, language: str) -> object:
 def _number(column: Column, written: str, language: str) -> object:
     """A number as programs write it, or as the language does."""
     try:
+        written = written.replace("−", "-")  # as the page writes it
         number = Decimal(written)
     except InvalidOperation:
         try:

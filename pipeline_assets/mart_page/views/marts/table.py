@@ -99,9 +99,10 @@ class MartTable:
         )
 
     def _cell(self, place: int, value: object) -> Tag:
-        if value is None:
-            return tags.td("∅", class_="null", title=self.says("empty"))
         column = self._column(place)
+        if value is None:
+            kind = "null number" if column.numeric and not column.json else "null"
+            return tags.td("∅", class_=kind, title=self.says("empty"))
         text = self.formats.value(value, code=column.code or column.role == "technical")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         kind = " ".join(name for name, there in (("number", number), ("beside", place >= self._own)) if there)

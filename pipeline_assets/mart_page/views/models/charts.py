@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
+from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare, shares_axis
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
 from pipeline_assets.ml.selection import Candidate
@@ -112,7 +112,9 @@ def importance(found: Mapping[str, float], version: int, says: ViewTexts, format
             hovertemplate="%{customdata}: %{text}<extra></extra>",
         )
     )
-    figure.update_xaxes(title=says("importance_axis"), rangemode="tozero", ticksuffix=" %")
+    axis = shares_axis(0, max((value for _, value in shown), default=0.0) / 100, formats)
+    ticks = {**axis, "tickvals": [place * 100 for place in axis["tickvals"]]}
+    figure.update_xaxes(title=says("importance_axis"), rangemode="tozero", **ticks)
     figure.update_yaxes(
         tickvals=places, ticktext=[plain(name) for name, _ in shown], autorange="reversed", showgrid=False
     )

@@ -1,7 +1,10 @@
 """A score as a waterfall: from the base, feature by feature, to the row's score."""
 
 from collections.abc import Mapping
+from functools import partial
 from math import expm1, log
+from textwrap import wrap
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -17,6 +20,9 @@ _STEPS = 6  # of an axis in logarithms of the target
 _LARGE = 100.0  # from here on a contribution is written without so many digits
 _LARGEST = 700.0  # of which the exponential is finite
 _LONGEST = 28
+_ROOM, _NARROW = 0.25, 0.6  # beside the bars, for their numbers; on a phone the same number takes more of the width
+_WRAPPED = 32  # characters of an axis' title on a phone
+_MARK = {"color": QUIET, "width": 4}
 
 
 def contributions(explanation: Explanation, said: Mapping[str, str], says: ViewTexts, formats: Formats) -> Picture:
@@ -35,11 +41,23 @@ def contributions(explanation: Explanation, said: Mapping[str, str], says: ViewT
     steps = [(f"{plain(each.feature)} = {plain(_short(said[each.feature]))}", each.effect) for each in shown]
     if explanation.kind == "permutation":
         figure = _bars(steps, explanation, says, formats)
+        bounds = partial(_bounds, 0.0, [value for _, value in steps], add=False)
     else:
         if rest:
             steps.append((says("others", n=len(rest)), sum(each.effect for each in rest)))
         figure = _waterfall(steps, explanation, says, formats)
-    return Picture(bare(figure), _words(explanation, said, says, formats))
+        bounds = partial(_bounds, explanation.base, [value for _, value in steps])
+    return Picture(bare(figure), _words(explanation, said, says, formats), narrow=_narrow(figure, bounds(_NARROW)))
+
+
+def _narrow(figure: go.Figure, bounds: tuple[float, float]) -> dict[str, dict[str, Any]]:
+    """For a phone: names in two lines, and more room for the numbers beside the bars."""
+    names = [name.replace(" = ", "<br>= ", 1) for name in figure.layout.yaxis.ticktext]
+    title = "<br>".join(wrap(figure.layout.xaxis.title.text, _WRAPPED))
+    return {
+        "xaxis": {"range": list(bounds), "title": {"text": title}},
+        "yaxis": {"ticktext": names, "tickfont": {"size": 11}},
+    }
 
 
 def _waterfall(
@@ -63,7 +81,7 @@ def _waterfall(
             cliponaxis=False,
             increasing={"marker": {"color": UP}},
             decreasing={"marker": {"color": DOWN}},
-            totals={"marker": {"color": QUIET}},
+            totals={"marker": {"color": "rgba(0,0,0,0)"}},
             connector={"line": {"color": QUIET, "width": 1, "dash": "dot"}},
             customdata=names,
             hovertemplate="%{customdata}: %{text}<extra></extra>",
@@ -73,7 +91,10 @@ def _waterfall(
     figure.update_xaxes(
         range=[low, high], title=_axis(explanation, says), zeroline=False, **_ticks(explanation, (low, high), formats)
     )
-    figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed", showgrid=False)
+    # The base and the score are marks: bars would begin at zero, far beyond the axis.
+    for place, value in ((0, explanation.base), (places[-1], explanation.base + sum(value for _, value in steps))):
+        figure.add_shape(type="line", x0=value, x1=value, y0=place - 0.4, y1=place + 0.4, line=_MARK)
+    figure.update_yaxes(tickvals=places, ticktext=names, range=[places[-1] + 0.6, -0.6], showgrid=False)
     return figure
 
 
@@ -153,14 +174,14 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _bounds(base: float, steps: list[float], *, add: bool = True) -> tuple[float, float]:
+def _bounds(base: float, steps: list[float], share: float = _ROOM, *, add: bool = True) -> tuple[float, float]:
     """Room for every bar and for the text at its end."""
     ends, at = [base], base
     for step in steps:
         at = at + step if add else base + step
         ends.append(at)
     low, high = min(ends), max(ends)
-    room = (high - low) * 0.25 or 0.5
+    room = (high - low) * share or 0.5
     return low - room, high + room
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import plotly.graph_objects as go
 
-from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare
+from pipeline_assets.mart_page.chart_style import OTHERS, QUIET, REFERENCE, bare, shares_axis
 from pipeline_assets.mart_page.choices import ChoiceMade
 from pipeline_assets.mart_page.language import Formats, ViewTexts
 from pipeline_assets.mart_page.render import Picture, plain
@@ -38,7 +38,8 @@ def over_batches(
         base = [each.baseline.get(metric) for each in found]
         places = [batches.index(each.batch) for each in found]
         figure.add_scatter(
-            x=places, y=base, name=says("baseline"), mode="lines", line={"color": OTHERS, "dash": "dot"},
+            x=places, y=base, name=says("baseline"), mode="lines+markers", line={"color": OTHERS, "dash": "dot"},
+            marker={"symbol": "line-ew-open", "size": 12},
             hovertemplate="%{y:.4g}<extra></extra>",
         )  # fmt: skip
     said = []
@@ -57,14 +58,16 @@ def over_batches(
     )  # fmt: skip
     figure.update_yaxes(title=metric)
     first, last = found[0], found[-1]
+    several = "picture_batches" if whole else "picture_segments"
+    single = "picture_batch" if whole else "picture_segments_of_batch"
     words = says(
-        "picture_batches" if whole else "picture_segments",
+        several if len(batches) > 1 else single,
         metric=metric,
         first=first.batch,
         last=last.batch,
         before=_value(first, metric, says, formats),
         after=_value(last, metric, says, formats),
-        n_values=len({each.value for each in found}),
+        n=len({each.value for each in found}),
     )
     return Picture(figure, " ".join([words, *([says("picture_changes", changes="; ".join(said))] if said else [])]))
 
@@ -114,7 +117,7 @@ def calibration(found: Judgement, task: TaskSpec, says: ViewTexts, formats: Form
     )  # fmt: skip
     bare(figure)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.05, "yanchor": "bottom"}, margin={"t": 48})
-    ticks = {} if form == "regression" else {"tickformat": ".0%"}
+    ticks = {} if form == "regression" else shares_axis(low, high, formats)
     figure.update_xaxes(title=says(f"predicted_{form}"), **ticks)
     named = form == "binary" and positive is not None
     came_true = says("came_true_positive", positive=formats.value(positive)) if named else says(f"came_true_{form}")

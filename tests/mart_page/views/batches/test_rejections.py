@@ -31,6 +31,8 @@ def test_each_rule_is_a_line_over_the_batches() -> None:
     assert [(trace.name, list(trace.y)) for trace in picture.figure.data] == [
         ("price: breaks price &gt; 0", [0.1, 0.0, 0.01]), ("country: not allowed", [0.0, 0.0, 0.02]),
     ]  # fmt: skip
+    assert picture.title == SAYS("by_rule")
+    assert not picture.figure.layout.title.text  # plotly's would be cut on a phone
     assert picture.says.endswith("<b>2: country: not allowed 2%, price: breaks price > 0 1%")
     many = by_rule(checks({f"c{at}: null": at + 1 for at in range(9)}), SAYS, FORMATS)
     assert many is not None

@@ -35,6 +35,18 @@ def test_every_bar_says_its_verdict_by_a_sign_too(language: str) -> None:
     assert picture.says.count("●") == 1
 
 
+def test_limits_are_those_of_the_task_but_never_below_chance() -> None:
+    column, found = SHIFTS[1].column, SHIFTS[1].difference
+    judged = ColumnShift(column, found, "ok", warn_from=0.001, fail_from=0.3)
+    unlimited = ColumnShift(column, found, "ok")
+    figure = drift.indexes([judged, unlimited], Texts("en")("drift"), Formats("en")).figure
+    _, warns, fails = figure.data
+    assert list(warns.x) == [found.chance, found.chance, None]
+    assert list(fails.x) == [0.3, 0.3, None]
+    assert not figure.layout.shapes  # the bounds of words are drawn only where no task judged
+    assert figure.layout.xaxis.range[1] > 0.3
+
+
 def test_bins_show_both_batches_and_tell_them_apart_by_pattern() -> None:
     picture = drift.bins(SHIFTS[1], "train <b>old</b>", "new", Texts("en")("drift"), Formats("en"))
     train, predict = picture.figure.data

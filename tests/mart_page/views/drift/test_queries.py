@@ -131,7 +131,7 @@ def test_what_the_mart_keeps_comes_worst_first_and_by_batch(marts: Marts) -> Non
         ("price", "warn"),
     ]
     price = found.columns[1]
-    assert price.column.description == "(price)"
+    assert price.column.description == "price"
     assert (price.difference.rows, price.difference.reference_rows, found.version) == (60, 80, 3)
     assert price.difference.bins[0] == Bin("range", 0.5, 0.9, low=None, high=3.5)
     assert [(point.batch, point.distance, point.warn_from) for point in points] == [

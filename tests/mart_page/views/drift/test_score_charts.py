@@ -59,3 +59,9 @@ def test_one_batch_is_shown_alone() -> None:
     (only, _) = labels()
     picture = of_batch(only, only, "multiclass", Texts("en")("drift"), Formats("en"))
     assert len(picture.figure.data) == 1
+    assert "the most frequent label is" in picture.says
+    alone = numbers()[:1]
+    assert by_batch(alone, "binary", Texts("en")("drift"), Formats("en")).says == "The middle score in 2026-01 is 30%."
+    bins = of_batch(alone[0], alone[0], "binary", Texts("en")("drift"), Formats("en"))
+    assert bins.says.startswith("In 2026-01 the fullest bin is ")
+    assert bins.says.endswith(", with 20% of the rows.")

@@ -29,6 +29,8 @@ def value_of(column: str, written: str, language: str) -> object:
         ("x", "1,5", "ru", 1.5),
         ("x", "1.5", "ru", 1.5),
         ("x", "-0.25", "en", -0.25),
+        ("x", "−0,25", "ru", -0.25),
+        ("n", "−12,346", "en", Decimal(-12346)),
         ("money", "1 234,50", "ru", Decimal("1234.50")),
         ("day", "2013-10-05", "ru", dt.date(2013, 10, 5)),
         ("day", "05.10.2013", "en", dt.date(2013, 10, 5)),

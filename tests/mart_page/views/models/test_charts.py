@@ -21,7 +21,11 @@ def test_the_champion_is_told_by_its_shape_and_in_words(language: str) -> None:
 
 
 def test_without_a_champion_the_words_say_so() -> None:
-    assert "none is champion" in metric_by_version([FIRST], "roc_auc", Texts("en")("models"), Formats("en")).says
+    texts, formats = Texts("en")("models"), Formats("en")
+    alone = metric_by_version([FIRST], "roc_auc", texts, formats).says
+    assert alone == "1 version by roc_auc; it is not champion."
+    both = [FIRST, replace(FIRST, version=2)]
+    assert "none is champion" in metric_by_version(both, "roc_auc", texts, formats).says
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -29,6 +29,19 @@ def test_the_bars_go_from_the_base_to_the_score() -> None:
     assert list(bars.text) == ["26.9%", "+1.5", "−0.5", "50%"]
 
 
+def test_base_and_score_are_marks_and_no_bars_that_the_axis_cuts() -> None:
+    figure = drawn(explanation(1.5, -0.5)).figure
+    assert [(mark.x0, mark.x1) for mark in figure.layout.shapes] == [(-1.0, -1.0), (0.0, 0.0)]
+    assert figure.data[0].totals.marker.color == "rgba(0,0,0,0)"
+
+
+def test_on_a_phone_names_take_two_lines_and_numbers_have_more_room() -> None:
+    picture = drawn(explanation(1.5, -0.5))
+    assert picture.narrow["yaxis"]["ticktext"][1] == "feature 0<br>= 0"
+    (low, high), (least, most) = picture.figure.layout.xaxis.range, picture.narrow["xaxis"]["range"]
+    assert least < low < high < most
+
+
 def test_the_small_ones_are_one_bar_and_none_is_lost() -> None:
     found = explanation(*(1 / (place + 1) for place in range(30)))
     (bars,) = drawn(found).figure.data

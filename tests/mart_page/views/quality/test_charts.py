@@ -53,6 +53,12 @@ def test_all_rows_have_the_baseline_beside_them_and_a_segment_a_line_per_value()
     assert [list(trace.y) for trace in figure.data] == [[0.61, None], [0.61]]
 
 
+def test_one_batch_is_said_once_and_its_baseline_has_a_mark() -> None:
+    drawn = over_batches([judgement(1)], "roc_auc", [], SAYS, FORMATS)
+    assert drawn.says == "roc_auc is 0.61 in b1."
+    assert all("markers" in trace.mode for trace in drawn.figure.data)
+
+
 def test_the_last_version_that_predicted_a_batch_is_the_one_drawn() -> None:
     found = [judgement(1), judgement(2), judgement(3, batch="b1", version=2)]
     assert [(each.batch, each.version) for each in latest(found)] == [("b2", 1), ("b1", 2)]
