@@ -194,9 +194,13 @@ class Difference:
         """The distance in words."""
         return Shift.of(self.distance)
 
+    def reached_from(self, limit: float | None) -> float | None:
+        """The distance from which on a limit is reached: never below what chance alone may do."""
+        return None if limit is None else max(limit, self.chance)
+
     def reaches(self, limit: float | None) -> bool:
         """Whether the distance is a limit or more, and not by chance; never without a limit."""
-        return limit is not None and self.distance >= max(limit, self.chance)
+        return (least := self.reached_from(limit)) is not None and self.distance >= least
 
 
 def comparable(kind: pa.DataType) -> bool:

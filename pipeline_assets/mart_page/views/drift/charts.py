@@ -69,7 +69,7 @@ def _limits(shown: Sequence[ColumnShift], says: ViewTexts) -> list[go.Scatter]:
         x: list[float | None] = []
         y: list[float | None] = []
         for place, shift in enumerate(shown):
-            limit = shift.reached_from(getattr(shift, name))
+            limit = shift.difference.reached_from(getattr(shift, name))
             if limit is not None:
                 x += [limit, limit, None]
                 y += [place - 0.5, place + 0.5, None]

@@ -32,10 +32,6 @@ class ColumnShift:
     warn_from: float | None = None
     fail_from: float | None = None
 
-    def reached_from(self, limit: float | None) -> float | None:
-        """The distance from which on a limit is reached: never below what chance alone may do."""
-        return None if limit is None else max(limit, self.difference.chance)
-
 
 @dataclass(frozen=True)
 class Kept:
